@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Bump allocator: many small pieces with one lifetime. Under AddressSanitizer each piece is a
+ * malloc of its own, so that overruns are seen.
+ *
+ * Out of memory: returns NULL only from arena_try(); all others abort (set-up and bounded use).
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "base/text.h"
+
+struct arena_chunk;
+
+struct arena {
+    struct arena_chunk *head; /* newest chunk */
+    size_t chunk_size;        /* bytes of an ordinary chunk */
+    size_t used;              /* bytes handed out since init or clear */
+};
+
+struct arena_mark {
+    struct arena_chunk *chunk;
+    size_t chunk_used;
+    size_t used;
+};
+
+/* chunk_size 0 = 4096. Allocates nothing yet. */
+void arena_init(struct arena *a, size_t chunk_size);
+/* Frees everything; the arena may be used again. arena_clear keeps one chunk for reuse. */
+void arena_release(struct arena *a);
+void arena_clear(struct arena *a);
+
+/* n bytes aligned to 16, uninitialised / zeroed. n may be 0. */
+void *arena_alloc(struct arena *a, size_t n);
+void *arena_zalloc(struct arena *a, size_t n);
+void *arena_try(struct arena *a, size_t n);
+
+/* Copies with a terminating NUL; the slice's n excludes the NUL. */
+struct text arena_text(struct arena *a, struct text t);
+char *arena_strdup(struct arena *a, const char *s);
+/* printf into the arena; NUL-terminated. */
+struct text arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Everything allocated after the mark is freed by rewind. */
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark m);
+
+#define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
+#define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))
+
+#endif

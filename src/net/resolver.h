@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/* Host names to addresses, asynchronously (libevent's evdns), with a cache per loop. Own thread only. */
+#ifndef NET_RESOLVER_H
+#define NET_RESOLVER_H
+
+#include "base/clock.h"
+#include "net/worker.h"
+
+#include <sys/socket.h>
+
+struct resolver;
+struct resolver_opts {
+    usec_t max_ttl, nxdomain_ttl;
+    const char *resolv_conf; /* NULL = the system's */
+};
+struct resolver *resolver_new(struct loop *l, const struct resolver_opts *o);
+void resolver_free(struct resolver *r);
+
+struct resolver_addr {
+    struct sockaddr_storage ss; /* port not set */
+    socklen_t len;
+};
+/* host: name or numeric address (numeric ones answer at once, before the call returns). done is called once: n addresses
+ * (valid during the call), or n=0 with a text. Returns a handle to cancel, NULL when done was called already. */
+struct resolver_query;
+struct resolver_query *resolver_ask(struct resolver *r, const char *host,
+                                    void (*done)(void *arg, const struct resolver_addr *a, int n, const char *text),
+                                    void *arg);
+void resolver_cancel(struct resolver_query *q);
+/* Cached names / running look-ups, for SHOW LISTS. */
+int resolver_names(const struct resolver *r);
+int resolver_pending(const struct resolver *r);
+
+#endif

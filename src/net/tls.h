@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/* TLS contexts made from configuration (OpenSSL 3), immutable and shared by all loops. */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/text.h"
+
+#include <stdatomic.h>
+
+enum tls_mode { TLS_DISABLE, TLS_ALLOW, TLS_PREFER, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL };
+
+struct tls_opts {
+    bool server_side; /* we are the TLS server: for clients */
+    enum tls_mode mode;
+    const char *key_file, *cert_file, *ca_file; /* NULL or "" = none */
+    const char *protocols; /* "secure", "all", "legacy", "tlsv1.2,tlsv1.3", ... */
+    const char *ciphers, *ciphers13, *ecdhcurve, *dheparams;
+};
+
+struct tls_ctx; /* refcounted, thread-safe */
+/* NULL: e says file and reason ("TLS setup failed: ..."). */
+struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e) MUST_CHECK;
+struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
+void tls_ctx_unref(struct tls_ctx *c); /* NULL is fine */
+/* Checks a protocols text; false with e. */
+bool tls_protocols_check(const char *protocols, struct err *e);
+/* End of validity of the certificate, seconds since 1970; 0 = none. */
+int64_t tls_ctx_cert_expiry(const struct tls_ctx *c);
+
+struct tls; /* one connection's state */
+/* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=..." as in SHOW CLIENTS; "" before the handshake. Valid while the conn lives. */
+const char *tls_describe(const struct tls *t);
+/* "TLSv1.2", "TLSv1.3". */
+const char *tls_version(const struct tls *t);
+/* Did the peer give a certificate that was verified? Its subject's common name, allocated with malloc, or NULL. */
+char *tls_peer_cn(const struct tls *t);
+
+#endif

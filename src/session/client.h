@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/* A client connection: who it is, where it is in the protocol, what it has prepared. */
+#ifndef SESSION_CLIENT_H
+#define SESSION_CLIENT_H
+
+#include "auth/login.h"
+#include "pool/shard.h"
+#include "session/pending.h"
+#include "session/stmt.h"
+#include "session/vars.h"
+
+enum client_state {
+#define CLIENT_STATE(name, show) CLIENT_##name,
+#include "session/client_state.def"
+    CLIENT_STATES
+};
+const char *client_state_name(enum client_state s); /* as SHOW CLIENTS says */
+
+struct client_login; /* login in progress */
+
+struct client {
+    uint32_t magic;
+    enum client_state state;
+    struct list node; /* in the list of its state: the shard's, or the engine's while it logs in */
+    struct list all;  /* in the engine's list of all clients */
+    struct engine *engine;
+    struct conn *conn;
+    struct shard *shard;   /* after login */
+    struct server *server; /* while ACTIVE */
+    uint64_t id;
+    struct client_login *login;
+
+    /* who */
+    const struct setup *setup; /* the one it logged in with, referenced: its user and identity live there */
+    const struct user_conf *user;
+    struct user_ledger *login_user;
+    struct arena arena;        /* names, identity */
+    struct text db_name, user_name; /* login user; NUL-terminated */
+    bool is_unix, admin;
+    struct scram_keys *keys;   /* for logging in to servers, or NULL */
+    char *password;            /* sent in clear (plain auth), for logging in to servers, or NULL */
+    bool counted, db_counted, user_counted; /* holds a place in those quotas */
+
+    /* tenant */
+    int tenant_mode; /* TENANT_OFF for exempt ones */
+    bool exempt;
+    struct identity identity;
+    struct policy *policy; /* referenced; refreshed from the ledger before each use */
+    usec_t catalog_asked;  /* when it last waited for a fresh catalog */
+    bool catalog_wait;
+
+    /* limits in force */
+    struct pool_limits limits;
+    usec_t query_timeout, idle_transaction_timeout, transaction_timeout, idle_timeout;
+    int pool_mode;
+
+    /* protocol */
+    unsigned char cancel_key[8]; /* as sent in BackendKeyData; the engine's map finds it */
+    struct vars vars;
+    struct map stmts;         /* name → client_stmt */
+    struct stmt *unnamed;     /* NULL = none */
+    uint64_t unnamed_serial;
+    uint32_t left;            /* bytes of a message being passed on that have not arrived */
+    bool left_drop;
+    bool skip_to_sync;        /* an error was answered without the server: everything up to Sync is skipped */
+    bool extended;            /* extended messages since the last Sync */
+    bool in_copy;             /* the server asked for CopyData */
+    bool wants_server;        /* a message is waiting for a server */
+    bool paused_for_server;   /* reading stopped because the server's socket is full */
+    bool closing;
+    bool notified_wait;
+
+    /* times */
+    usec_t connected_at, request_at, wait_at, query_at, xact_at, idle_at;
+    uint64_t rx_seen, tx_seen;
+};
+
+#define CLIENT_MAGIC 0xc11e1234u
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The replies a server owes, in order: one entry for each message that has an answer, our own included, and one for each
+ * answer that we make ourselves. A server goes back to the pool only with an empty queue.
+ */
+#ifndef SESSION_PENDING_H
+#define SESSION_PENDING_H
+
+#include "base/buf.h"
+#include "base/text.h"
+
+enum pend_kind {
+    PEND_QUERY,     /* until ReadyForQuery */
+    PEND_FUNCTION,  /* until ReadyForQuery */
+    PEND_PARSE,     /* 1 */
+    PEND_BIND,      /* 2 */
+    PEND_DESCRIBE_S, /* t, then T or n */
+    PEND_DESCRIBE_P, /* T or n */
+    PEND_EXECUTE,   /* C, I, s */
+    PEND_CLOSE,     /* 3 */
+    PEND_SYNC,      /* Z */
+    PEND_COPY_END   /* CopyDone or CopyFail went out here; no answer of its own */
+};
+
+enum pend_action {
+    PEND_FORWARD,
+    PEND_DROP,   /* our own message: its answer is dropped, an error is forwarded */
+    PEND_OWN,    /* our own batch (SET, reset query, check query): everything is dropped, an error is remembered */
+    PEND_FAKE,   /* nothing was sent: the answer stands in `bytes` */
+    PEND_REFUSE  /* a message that must fail was sent: the server's error is replaced by `bytes` */
+};
+
+/* What to take back when the server skips the message after an error. */
+enum pend_undo { UNDO_NONE, UNDO_NAMED_PARSE, UNDO_NAMED_CLOSE, UNDO_UNNAMED, UNDO_SERVER_STMT };
+
+struct stmt;
+struct pend {
+    uint8_t kind, action, undo;
+    uint8_t trim;         /* added parameters to take out of the ParameterDescription */
+    uint8_t note;         /* session's own use */
+    struct stmt *stmt;    /* undo: the statement (a reference) */
+    char *name;           /* undo: its client name, malloc */
+    char *bytes;          /* FAKE, REFUSE: malloc */
+    uint32_t n_bytes;
+};
+
+struct pending {
+    struct pend *ring;
+    uint32_t head, n, cap; /* cap is a power of two */
+};
+
+static inline bool pending_empty(const struct pending *p)
+{
+    return p->n == 0;
+}
+static inline struct pend *pending_at(const struct pending *p, uint32_t i)
+{
+    return &p->ring[(p->head + i) & (p->cap - 1)];
+}
+static inline struct pend *pending_head(const struct pending *p)
+{
+    return p->n ? pending_at(p, 0) : NULL;
+}
+static inline struct pend *pending_last(const struct pending *p)
+{
+    return p->n ? pending_at(p, p->n - 1) : NULL;
+}
+/* A new zeroed entry at the end; NULL: out of memory. */
+struct pend *pending_push(struct pending *p, enum pend_kind kind, enum pend_action action);
+/* Takes the head off; its name, bytes and stmt are freed. */
+void pending_pop(struct pending *p);
+/* Takes the last one off, same freeing. */
+void pending_unpush(struct pending *p);
+void pending_release(struct pending *p);
+
+#endif

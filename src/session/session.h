@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Functions that the files of this layer offer one another. All run on the engine's thread.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "session/engine.h"
+
+/* ---- log lines with the usual prefix ---- */
+void client_log(const struct client *c, enum log_level lv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void server_log(const struct server *s, enum log_level lv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- client.c ---- */
+/* A fresh socket. Closes it when memory is short. */
+void client_new(struct engine *e, int fd, bool is_unix);
+/* Moves the client to the list of the state (in its shard once logged in). */
+void client_set_state(struct client *c, enum client_state to);
+/* Closes with a FATAL ErrorResponse of that state (08P01 when NULL) and text, and logs the text as the reason. */
+void client_close(struct client *c, const char *sqlstate, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Closes without a message to the client; the reason is logged. */
+void client_drop(struct client *c, const char *reason);
+/* Frees what was closed; called at the end of a turn. */
+void clients_bury(struct engine *e);
+/* Counts bytes that moved since the last call. */
+void client_count_bytes(struct client *c);
+/* Sends an ErrorResponse (severity ERROR) made of the parts. */
+void client_send(struct client *c, const struct buf *b);
+/* Releases or closes the server of a client that goes away. */
+void client_leave_server(struct client *c);
+
+/* ---- client_login.c ---- */
+bool client_login_begin(struct client *c);
+size_t client_login_input(struct client *c, char *data, size_t n);
+void client_login_secured(struct client *c, bool ok, const char *text);
+/* The pool's welcome (or the database's policy) is there: finish the login. */
+void client_login_resume(struct client *c);
+void client_login_free(struct client *c);
+/* Is the client still at its login? */
+static inline bool client_at_login(const struct client *c)
+{
+    return c->login != NULL;
+}
+
+/* ---- client_proto.c ---- */
+/* Outcome of looking at one message. */
+enum step {
+    STEP_DONE, /* consumed */
+    STEP_MORE, /* the message must be whole first */
+    STEP_WAIT, /* later: a server (or a catalog) is being waited for */
+    STEP_GONE  /* the client was closed */
+};
+size_t client_input(void *owner, char *data, size_t n);
+/* Makes sure the client has a server: true, or false when it waits now (or was closed). */
+bool client_need_server(struct client *c);
+/* Answers a message with an error in its place in the order of replies, and fails the server's transaction with it.
+ * bytes: a whole ErrorResponse. simple: the message was a Query. */
+void client_refuse(struct client *c, bool simple, const struct buf *bytes);
+/* The same from parts. */
+void client_refuse_text(struct client *c, bool simple, const char *sqlstate, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- client_extended.c: m = whole message, n its length ---- */
+enum step client_parse(struct client *c, const char *m, size_t n);
+enum step client_bind(struct client *c, const char *m, size_t n);
+enum step client_describe(struct client *c, const char *m, size_t n);
+enum step client_close_target(struct client *c, const char *m, size_t n);
+enum step client_execute(struct client *c, const char *m, size_t n);
+/* Forgets all prepared statements (DEALLOCATE ALL, DISCARD ALL, end of the client). */
+void client_stmts_clear(struct client *c);
+/* Takes back what a skipped message had done; server may be NULL. */
+void client_undo(struct client *c, struct server *s, struct pend *p);
+
+/* ---- client_tenant.c ---- */
+static inline bool client_guarded(const struct client *c)
+{
+    return c->tenant_mode != TENANT_OFF;
+}
+/* Is the client held to its tenant (not only audited)? */
+static inline bool client_enforced(const struct client *c)
+{
+    return c->tenant_mode == TENANT_REJECT || c->tenant_mode == TENANT_REWRITE;
+}
+/* Takes the database's newest policy. false: there is none. */
+bool client_policy(struct client *c);
+void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct text sql, const uint32_t *types, int n_types);
+/* A guarded Query message: judges, rewrites, sends. */
+enum step client_query_guarded(struct client *c, const char *m, size_t n);
+/* Counts and logs a verdict. */
+void client_note_verdict(struct client *c, const struct verdict *v);
+void client_note_refusal(struct client *c, enum refusal r, struct text detail);
+/* Should the client wait for a fresh catalog because of this verdict? Then it has been asked for. */
+bool client_wait_catalog(struct client *c, const struct verdict *v);
+
+/* ---- server_proto.c ---- */
+extern const struct conn_handler server_handler;
+extern const struct conn_handler client_handler;
+size_t server_input(void *owner, char *data, size_t n);
+/* A new entry at the end of the server's queue; the server is closed and NULL returned when memory is short. */
+struct pend *server_expect(struct server *s, enum pend_kind kind, enum pend_action action);
+/* Sends answers of ours that have come to the head of the queue. */
+void server_run_fakes(struct server *s);
+/* Sends a Query of our own whose replies are dropped. */
+bool server_own_query(struct server *s, struct text sql);
+
+/* ---- server.c ---- */
+/* Opens a connection for the shard; the ledger slot was taken. */
+void server_launch(struct shard *sh, bool reserved);
+/* Closes; a client that has it is closed with the text (FATAL, state or 08P01) unless the server's own FATAL went out. */
+void server_close(struct server *s, const char *sqlstate, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The queue is empty and the status is I: back to the pool. */
+void server_release(struct server *s);
+/* Reset or check query done, login done, cancel done: ready for use. */
+void server_ready(struct server *s);
+void server_count_bytes(struct server *s);
+bool server_usable(const struct server *s);
+
+/* ---- server_login.c ---- */
+bool server_login_begin(struct server *s);
+void server_login_free(struct server *s);
+size_t server_login_input(struct server *s, char *data, size_t n);
+void server_login_connected(struct server *s, bool ok, const char *text);
+void server_login_secured(struct server *s, bool ok, const char *text);
+/* Login failed: remembers the failure for the pool's clients and closes the server. */
+void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- dispatch.c: who gets which server ---- */
+struct shard *engine_shard(struct engine *e, struct pool *p);
+void shard_refresh(struct engine *e, struct shard *sh);
+/* The client joins the waiting ones and the shard looks for a server. */
+void shard_wait(struct client *c);
+void shard_unwait(struct client *c);
+/* Gives servers to waiting clients, opens new ones, asks other workers. */
+void shard_pump(struct shard *sh);
+/* An idle server: to the longest waiting client here or elsewhere, else kept. */
+void shard_offer(struct shard *sh, struct server *s);
+void client_assign(struct client *c, struct server *s);
+/* A slot of the ledger became free: wake whoever waits for one. */
+void shard_slot_freed(struct shard *sh);
+void dispatch_tick(struct engine *e);
+
+/* ---- reaper.c ---- */
+void engine_reap(struct engine *e);
+
+/* ---- cancel.c ---- */
+void cancel_request(struct engine *e, const unsigned char key[8]); /* from a client, to be told to all engines */
+void cancels_close(struct engine *e);
+void cancel_local(struct engine *e, const unsigned char key[8]);
+
+/* ---- mails between engines and the control thread ---- */
+enum mail_kind {
+    MAIL_ACCEPT = 1, MAIL_CALL, MAIL_CALL_DONE, MAIL_SERVER, MAIL_WANT, MAIL_SLOT, MAIL_CANCEL, MAIL_POLICY, MAIL_EVICT,
+    MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
+};
+struct mail_server { struct mail mail; struct pool *pool; struct conn *conn; struct server *server; };
+struct mail_pool { struct mail mail; struct pool *pool; int from; };
+struct mail_cancel { struct mail mail; unsigned char key[8]; };
+/* Posts a mail about a pool; silently does nothing when memory is short (the tick retries). */
+void engine_tell(struct engine *to, int kind, struct pool *p, int from);
+/* A server given to us by another worker. */
+void engine_take_server(struct engine *e, struct mail_server *m);
+void welcome_unref(struct welcome *w);
+struct welcome *pool_welcome_get(struct pool *p);
+void pool_welcome_put(struct pool *p, struct welcome *w); /* reference given away */
+
+static inline struct db_stats *shard_stats(const struct shard *sh, const struct engine *e)
+{
+    return &sh->pool->db->stats[e->id];
+}
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Prepared statements: shared by text within a worker, named per client, prepared on servers when needed.
+ */
+#ifndef SESSION_STMT_H
+#define SESSION_STMT_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "tenant/tenant.h"
+
+struct engine;
+
+/* One statement text with its parameter types, as servers know it. Refcounted within one worker. */
+struct stmt {
+    int refs;
+    struct text key;   /* n_types, types, text: what makes two statements the same */
+    struct text sql;   /* the client's text, NUL behind it */
+    uint32_t *types;
+    int n_types;
+    struct text sent;  /* text to prepare: the client's, or rewritten (NUL behind it) */
+    uint32_t *sent_types;
+    int n_sent_types;
+    char name[32];     /* on servers: PGBULKHEAD_n; unique in the process */
+    struct verdict *verdict; /* guarded clients; NULL otherwise */
+    uint64_t policy_generation;
+    struct engine *engine;
+};
+
+/* Found by text, types and (guarded) policy generation and mode, or made; one reference for the caller. NULL: out of memory. */
+struct stmt *stmt_get(struct engine *e, struct text sql, const char *types, int n_types, const struct tenant_ask *ask);
+struct stmt *stmt_ref(struct stmt *s);
+void stmt_unref(struct stmt *s);
+
+/* A client's names. */
+struct client_stmt {
+    struct stmt *stmt;
+    char name[]; /* NUL-terminated; map key */
+};
+
+/* Statements prepared on one server, by their server-side name, least recently used first. Moves with the server between
+ * workers: holds no stmt pointers. */
+struct server_stmts {
+    struct map by_name;
+    struct list lru;
+    uint64_t unnamed; /* serial of what the unnamed statement is now (client id << 20 | counter), 0 = none */
+    char unnamed_client_tag[1];
+};
+struct server_stmt {
+    struct list node;
+    char name[32];
+};
+struct server_stmts *server_stmts_new(void);
+void server_stmts_free(struct server_stmts *s);
+/* Known on that server? Marks it as used. */
+bool server_stmts_has(struct server_stmts *s, const char *name);
+/* Adds it. false: out of memory. */
+bool server_stmts_add(struct server_stmts *s, const char *name);
+void server_stmts_drop(struct server_stmts *s, const char *name);
+void server_stmts_clear(struct server_stmts *s);
+/* The least recently used name when more than `max` are there, NULL otherwise. */
+const char *server_stmts_excess(const struct server_stmts *s, int64_t max);
+
+#endif
