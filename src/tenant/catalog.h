@@ -14,6 +14,10 @@ struct cat_type {
     struct text schema, name;
     char typtype;       /* b base, c composite, d domain, e enum, p pseudo, r range, m multirange */
     uint32_t base, elem; /* domain's base type, array's element; 0 otherwise */
+    uint32_t subtype;    /* range's and multirange's element type */
+    struct text extension; /* empty when none */
+    uint32_t *check_funcs; /* functions outside pg_catalog that a domain's CHECKs call */
+    int n_check_funcs;
 };
 
 struct cat_column {
@@ -47,6 +51,7 @@ struct cat_function {
     struct text schema, name;
     uint32_t *args; /* input argument types */
     int n_args;
+    int n_defaults; /* of the last arguments */
     uint32_t ret;
     char kind; /* f p a w */
     char volatility; /* i s v */
@@ -67,11 +72,17 @@ struct catalog {
     struct text *search_path; /* schemas, "$user" left out, pg_catalog not listed */
     int n_search_path;
     struct cat_relation **relations; int n_relations; /* outside pg_catalog and information_schema; temp ones left out */
-    struct cat_function **functions; int n_functions; /* outside pg_catalog */
-    struct cat_operator **operators; int n_operators; /* outside pg_catalog */
+    /* outside pg_catalog, or put there by somebody (OID from 16384) */
+    struct cat_function **functions; int n_functions;
+    struct cat_operator **operators; int n_operators;
     struct cat_type **types; int n_types;             /* all, built-in ones too */
     /* names that hide built-ins: casts made by users with a function outside pg_catalog: (source, target) pairs */
     struct cat_cast { uint32_t source, target, func; } *casts; int n_casts;
+    /* relations of pg_catalog and information_schema with their columns, names of pg_catalog's own functions; both may be
+     * empty in tests (then no attribute `x.attr` of a system relation is known) */
+    struct cat_relation **system; int n_system;
+    struct text *builtins; int n_builtins;
+    bool catalog_not_first; /* search_path names a schema before pg_catalog: names found in both are refused */
 };
 
 /* A new empty catalog / frees it. */

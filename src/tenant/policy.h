@@ -27,8 +27,12 @@ struct policy_relation {
     struct text type_sql;         /* REL_TENANT: base type to cast the value to, e.g. "pg_catalog.text", "pg_catalog.uuid" */
     uint32_t type_oid;            /* that type's OID */
     bool is_view;
-    bool insertable;              /* r, p, or a view declared so */
+    bool insertable;              /* r, p, or a view declared so (of one tenant table, column of the same name) */
     struct text why;              /* for people: the rule's file:line or "column tenant_id found in the catalog", or why denied */
+    /* REL_SYSTEM */
+    const struct cat_relation *sys; /* its columns, NULL when the snapshot lacks them */
+    const char *hidden;             /* columns that tell about other tenants' rows, space separated */
+    bool has_hidden;                /* then refuse `*`, whole rows and names that policy_system_column_ok refuses */
 };
 
 struct policy {
@@ -42,7 +46,7 @@ struct policy {
     struct policy_index *index;
 };
 
-/* Takes the catalog over and references the setup. NULL: e. problems (may be NULL): lines about rules that name nothing
+/* Takes the catalog over (also when it fails) and references the setup. NULL: e. problems (may be NULL): lines about rules that name nothing
  * ("file:line: public.nosuch: no such relation in database X"); they are warnings. */
 struct policy *policy_new(const struct setup *s, const struct database_conf *db, struct catalog *c, uint64_t generation,
                           struct buf *problems, struct err *e);
@@ -73,11 +77,19 @@ enum fn_class policy_operator(const struct policy *p, struct text schema, struct
 bool policy_type_ok(const struct policy *p, struct text schema, struct text name, struct text *why);
 /* Is `attr` a column (or system column) of the relation? (else d.attr is a function call: refused) */
 bool policy_has_column(const struct policy_relation *r, struct text attr);
+/* May the column of a REL_SYSTEM relation be read? (pg_class.reltuples and the like tell about others' rows) */
+bool policy_system_column_ok(const struct policy_relation *r, struct text column);
+/* Is it one of the reg* types of pg_catalog (schema empty or pg_catalog) that are harmless over tableoid, an oid column of a
+ * system relation, or a string constant? policy_type_ok says no to them. */
+bool policy_type_reg(const struct policy *p, struct text schema, struct text name);
+/* The search_path the policy reckons with, as SQL ("public, \"My Schema\""): what a session of a tenant has to run under. */
+struct text policy_search_path(const struct policy *p);
 /* Settings tenants may SET / SHOW; lower-cased by the caller? No: compared ASCII-case-insensitively here. value: constant
  * text when known (may be checked: standard_conforming_strings only on, client_encoding only safe ones, search_path never). */
 bool policy_setting_ok(const struct policy *p, struct text name, bool set, struct text value, bool value_known,
                        struct text *why);
-/* Startup parameters and options of a tenant's client: same list, plus user, database, application_name, ... */
+/* Startup parameters and options of a tenant's client: same list, plus user, database, application_name, ...
+ * "options" is taken apart (-c name=value, --name=value). search_path is refused here. */
 bool policy_startup_ok(struct text name, struct text value, struct text *why);
 
 /* Claim value of the identity that the relation compares with; NULL when the identity lacks it. */
