@@ -7,6 +7,7 @@
 #define CONF_SETUP_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -16,6 +17,7 @@
 
 enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT, POOL_MODE_UNSET };
 enum tenant_mode { TENANT_OFF, TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE, TENANT_RLS, TENANT_MODE_UNSET };
+enum tenant_identity { TENANT_IDENTITY_MAP, TENANT_IDENTITY_USER };
 enum auth_type { AUTH_ANY, AUTH_TRUST, AUTH_PLAIN, AUTH_MD5, AUTH_CERT, AUTH_HBA, AUTH_LDAP, AUTH_PAM, AUTH_SCRAM };
 
 /* One member per key of the [pgbouncer] section, named like the key (keys.def): times are usec_t in microseconds,
@@ -50,7 +52,7 @@ struct database_conf {
     bool is_auto;              /* made from "*" */
     const char *dbname;        /* on the server */
     const char *host;          /* comma list as written, "" = Unix socket in unix_socket_dir */
-    const char *const *hosts;  /* taken apart */
+    const char *const *hosts;  /* taken apart; at least one: unix_socket_dir when host is "" */
     int n_hosts;
     int port;
     const char *user, *password; /* forced user, NULL = the client's; password NULL = none given */
@@ -99,13 +101,15 @@ struct tenant_rule {
 };
 /* [tenant_functions] schema.name(argtypes) = allow|deny (args_any when no parentheses); [tenant_operators] schema.op = allow|deny */
 struct tenant_function {
-    struct text schema, name, args; /* args: as written inside the parentheses, spaces folded */
+    struct text schema, name, args; /* args: as written inside the parentheses, single spaces, ", " between, lower case */
     bool args_any, allow;
 };
 struct tenant_operator {
     struct text schema, name;
     bool allow;
 };
+
+struct secret;
 
 struct setup {
     _Atomic int refs;
@@ -133,6 +137,7 @@ struct setup {
     int n_ignore_startup;
     const struct text *track_extra;
     int n_track_extra;
+    struct secret *secrets; /* memory of passwords and auth_file secrets, wiped at the end */
     struct text warnings; /* lines to log at start: accepted keys without effect yet, contradictions that are harmless */
 };
 
@@ -146,7 +151,11 @@ struct setup_override {
 struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over, int n_over,
                          struct buf *problems) MUST_CHECK;
 struct setup *setup_ref(const struct setup *s);
-void setup_unref(const struct setup *s); /* wipes secrets when it was the last */
+void setup_unref(const struct setup *s); /* wipes secrets when it was the last; NULL is fine */
+
+/* For RELOAD, before s is shared: puts the values of `old` back for keys that cannot change while running. Their names, one
+ * per line, are appended to changed (may be NULL). */
+void setup_keep_boot(struct setup *s, const struct setup *old, struct buf *changed);
 
 /* The entry for a database name, or the "*" entry filled with the name (then allocated in `a`), or NULL. */
 const struct database_conf *setup_database(const struct setup *s, struct text name, struct arena *a);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+/* Looking entries up, and which of several values is in force. */
+#include "conf/setup.h"
+
+const struct database_conf *setup_database(const struct setup *s, struct text name, struct arena *a)
+{
+    const struct database_conf *found = map_get(&s->db_by_name, name);
+    struct database_conf *db;
+
+    if (found)
+        return found;
+    if (!s->autodb || !name.n || name.n > 63 || text_is(name, "pgbouncer") || text_is(name, "pgbulkhead"))
+        return NULL;
+    db = arena_alloc(a, sizeof(*db));
+    *db = *s->autodb;
+    db->name = arena_text(a, name);
+    if (!db->dbname || !db->dbname[0])
+        db->dbname = db->name.p;
+    return db;
+}
+
+const struct user_conf *setup_user(const struct setup *s, struct text name)
+{
+    return map_get(&s->user_by_name, name);
+}
+
+static int64_t first_limit(int64_t a, int64_t b, int64_t c)
+{
+    return a != LIMIT_UNSET ? a : b != LIMIT_UNSET ? b : c;
+}
+
+static usec_t first_time(usec_t a, usec_t b, usec_t c)
+{
+    return a != TIME_UNSET ? a : b != TIME_UNSET ? b : c;
+}
+
+void setup_limits(const struct setup *s, const struct database_conf *db, const struct user_conf *user,
+                  struct pool_limits *out)
+{
+    const struct settings *g = &s->g;
+    int mode = user ? user->pool_mode : POOL_MODE_UNSET;
+
+    if (mode == POOL_MODE_UNSET)
+        mode = db->pool_mode;
+    out->pool_mode = mode == POOL_MODE_UNSET ? g->pool_mode : mode;
+    out->pool_size = first_limit(user ? user->pool_size : LIMIT_UNSET, db->pool_size, g->default_pool_size);
+    out->min_pool_size = first_limit(LIMIT_UNSET, db->min_pool_size, g->min_pool_size);
+    if (out->pool_size && out->min_pool_size > out->pool_size)
+        out->min_pool_size = out->pool_size; /* a user's own, smaller size */
+    out->reserve_pool_size =
+        first_limit(user ? user->reserve_pool_size : LIMIT_UNSET, db->reserve_pool_size, g->reserve_pool_size);
+    out->max_db_connections = first_limit(LIMIT_UNSET, db->max_db_connections, g->max_db_connections);
+    out->max_db_client_connections =
+        first_limit(LIMIT_UNSET, db->max_db_client_connections, g->max_db_client_connections);
+    out->max_user_connections =
+        first_limit(LIMIT_UNSET, user ? user->max_user_connections : LIMIT_UNSET, g->max_user_connections);
+    out->max_user_client_connections = first_limit(
+        LIMIT_UNSET, user ? user->max_user_client_connections : LIMIT_UNSET, g->max_user_client_connections);
+    out->query_wait_timeout =
+        first_time(user ? user->query_wait_timeout : TIME_UNSET, db->query_wait_timeout, g->query_wait_timeout);
+    out->server_lifetime = first_time(TIME_UNSET, db->server_lifetime, g->server_lifetime);
+}
+
+int setup_tenant_mode(const struct setup *s, const struct database_conf *db, const struct user_conf *user)
+{
+    if (user && user->tenant_mode != TENANT_MODE_UNSET)
+        return user->tenant_mode;
+    return db->tenant_mode != TENANT_MODE_UNSET ? db->tenant_mode : s->g.tenant_mode;
+}
+
+/* Lengths go in with each piece, so that no two sets of claims run into one another. */
+static uint64_t hash_claims(const struct claim *c, int n)
+{
+    uint64_t seed[2] = { 0x7067627562686431, (uint64_t)n };
+
+    for (int i = 0; i < n; i++) {
+        seed[0] = map_hash(seed, c[i].name.p, c[i].name.n);
+        seed[0] = map_hash(seed, c[i].value.p, c[i].value.n);
+    }
+    return seed[0];
+}
+
+void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name, struct arena *a,
+                    struct identity *out)
+{
+    struct claim *claims;
+
+    *out = user ? user->identity : (struct identity){ .bound = false };
+    if (out->exempt)
+        return;
+    if (!out->bound && s->g.tenant_identity == TENANT_IDENTITY_USER && user_name.n) {
+        claims = ARENA_ARRAY(a, struct claim, out->n_claims + 1);
+        claims[0] = (struct claim){ TEXT("tenant"), arena_text(a, user_name) };
+        for (int i = 0; i < out->n_claims; i++)
+            claims[i + 1] = out->claims[i];
+        out->claims = claims;
+        out->n_claims++;
+        out->bound = true;
+    }
+    if (!out->bound) {
+        *out = (struct identity){ .bound = false };
+        return;
+    }
+    out->hash = hash_claims(out->claims, out->n_claims);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/* Lines of [users], and what auth_file, admin_users and stats_users add to them. */
+#include "conf/dsn.h"
+#include "conf/load.h"
+#include "conf/userlist.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define MAX_CLAIMS 64
+#define CLAIM_MAX 1000
+
+static struct user_conf unset_user(struct text name)
+{
+    return (struct user_conf){ .name = name,
+                               .secret = TEXT(""),
+                               .pool_mode = POOL_MODE_UNSET,
+                               .tenant_mode = TENANT_MODE_UNSET,
+                               .pool_size = LIMIT_UNSET,
+                               .reserve_pool_size = LIMIT_UNSET,
+                               .max_user_connections = LIMIT_UNSET,
+                               .max_user_client_connections = LIMIT_UNSET,
+                               .query_timeout = TIME_UNSET,
+                               .idle_transaction_timeout = TIME_UNSET,
+                               .transaction_timeout = TIME_UNSET,
+                               .client_idle_timeout = TIME_UNSET,
+                               .query_wait_timeout = TIME_UNSET };
+}
+
+struct user_conf *load_user_entry(struct load *l, struct text name, int *index)
+{
+    struct setup *s = l->s;
+    struct user_conf *u = map_get(&s->user_by_name, name);
+
+    if (u) {
+        for (int i = 0; index && i < s->n_users; i++)
+            if (s->users[i] == u)
+                *index = i;
+        return u;
+    }
+    CHECK(s->n_users < l->user_cap);
+    u = ARENA_NEW(l->a, struct user_conf);
+    *u = unset_user(arena_text(l->a, name));
+    if (index)
+        *index = s->n_users;
+    s->users[s->n_users++] = u;
+    map_put(&s->user_by_name, u->name, u);
+    return u;
+}
+
+/* The claims of one line while it is read. */
+struct claims {
+    struct claim list[MAX_CLAIMS]; /* [0] is kept for the tenant */
+    int n;                         /* of the others */
+    bool tenant, exempt;
+};
+
+static void take_claim(struct load *l, struct claims *c, const struct dsn_pair *pair, struct place at)
+{
+    const struct text prefix = TEXT("claim.");
+    struct text name = TEXT("tenant");
+    bool is_tenant = text_is(pair->key, "tenant");
+
+    if (!is_tenant)
+        name = text_n(pair->key.p + prefix.n, pair->key.n - prefix.n);
+    if (!is_tenant && (!name.n || text_is(name, "tenant"))) {
+        trouble_problem(&l->t, at, pair->key, name.n ? "the main claim is written tenant=" : "the claim has no name");
+        return;
+    }
+    if (is_tenant && text_is(pair->value, "*")) {
+        if (pair->quoted)
+            trouble_problem(&l->t, at, pair->key, "no tenant can be called *; without quotes it means exempt");
+        c->exempt = true;
+        return;
+    }
+    if (!pair->value.n || pair->value.n > CLAIM_MAX || !key_text_is_clean(pair->value) || !key_text_is_clean(name)) {
+        trouble_problem(&l->t, at, pair->key, "must be 1 to %d bytes of valid UTF-8 without control characters", CLAIM_MAX);
+        return;
+    }
+    for (int i = 1; i <= c->n; i++) {
+        if (text_eq(c->list[i].name, name)) {
+            trouble_problem(&l->t, at, pair->key, "given twice");
+            return;
+        }
+    }
+    if (is_tenant && c->tenant) {
+        trouble_problem(&l->t, at, pair->key, "given twice");
+        return;
+    }
+    if (!is_tenant && c->n + 1 >= MAX_CLAIMS) {
+        trouble_problem(&l->t, at, pair->key, "more than %d claims", MAX_CLAIMS - 1);
+        return;
+    }
+    c->tenant = c->tenant || is_tenant;
+    c->list[is_tenant ? 0 : ++c->n] =
+        (struct claim){ arena_text(l->a, name), arena_text(l->a, pair->value) };
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return text_cmp(((const struct claim *)a)->name, ((const struct claim *)b)->name);
+}
+
+/* The others are sorted, so that equal identities look the same. Without tenant= they wait for setup_identity. */
+static void finish_claims(struct load *l, struct user_conf *u, struct claims *c, struct place at)
+{
+    struct claim *list;
+    int n = c->n + (c->tenant ? 1 : 0);
+
+    if (c->exempt && n)
+        trouble_problem(&l->t, at, TEXT("tenant"), "* means exempt and stands alone, without claims");
+    if (c->exempt) {
+        u->identity.exempt = true;
+        return;
+    }
+    if (!n)
+        return;
+    qsort(c->list + 1, (size_t)c->n, sizeof(c->list[0]), by_name);
+    list = ARENA_ARRAY(l->a, struct claim, n);
+    memcpy(list, c->tenant ? c->list : c->list + 1, sizeof(*list) * (size_t)n);
+    u->identity.bound = c->tenant;
+    u->identity.claims = list;
+    u->identity.n_claims = n;
+}
+
+void load_user(struct load *l, const struct ini_line *line)
+{
+    struct text name, rest = line->value;
+    struct claims claims = { .n = 0 };
+    struct user_conf *u;
+    struct dsn_pair pair;
+    struct err e = { 0 };
+    enum dsn_step step;
+    int index = 0;
+
+    if (!ini_unquote(line->key, l->a, &name)) {
+        trouble_problem(&l->t, line->at, line->key, "not a user name; one with odd characters stands in \"...\"");
+        return;
+    }
+    if (name.n > USER_NAME_MAX) {
+        trouble_problem(&l->t, line->at, line->key, "the name is longer than %d bytes", USER_NAME_MAX);
+        return;
+    }
+    /* a second line for the same user replaces the first as a whole */
+    u = load_user_entry(l, name, &index);
+    *u = unset_user(u->name);
+    u->in_users = true;
+    l->user_at[index] = line->at;
+    while ((step = dsn_next(&rest, &pair, l->mem.secrets, &e)) == DSN_PAIR) {
+        if (text_is(pair.key, "tenant") || text_starts(pair.key, TEXT("claim.")))
+            take_claim(l, &claims, &pair, line->at);
+        else
+            load_pair(l, key_table_users(), pair.key, pair.value, u, line->at);
+    }
+    if (step == DSN_BAD)
+        trouble_problem(&l->t, line->at, line->key, "%s", e.msg);
+    finish_claims(l, u, &claims, line->at);
+}
+
+static void make_room(struct load *l, int more)
+{
+    struct setup *s = l->s;
+    int cap = s->n_users + more;
+    struct user_conf **users;
+    struct place *at;
+
+    if (cap <= l->user_cap)
+        return;
+    users = ARENA_ARRAY(l->a, struct user_conf *, cap);
+    at = ARENA_ARRAY(l->a, struct place, cap);
+    for (int i = 0; i < s->n_users; i++) {
+        users[i] = s->users[i];
+        at[i] = l->user_at[i];
+    }
+    s->users = users;
+    l->user_at = at;
+    l->user_cap = cap;
+}
+
+static void take_auth_user(void *arg, struct text user, struct text secret)
+{
+    struct user_conf *u = load_user_entry(arg, user, NULL);
+
+    u->in_auth_file = true;
+    u->secret = secret; /* a later line wins */
+}
+
+static void load_auth_file(struct load *l)
+{
+    const char *path = l->s->g.auth_file;
+    struct file_text file;
+    int lines = 1;
+
+    if (!path[0])
+        return;
+    if (!file_read(path, &file)) {
+        trouble_problem(&l->t, load_key_at(l, "auth_file"), TEXT("auth_file"), "cannot read \"%s\": %s", path,
+                        strerror(errno));
+        return;
+    }
+    for (size_t i = 0; i < file.n; i++)
+        lines += file.p[i] == '\n';
+    make_room(l, lines);
+    userlist_parse(text_n(file.p, file.n), path, l->mem.secrets, &l->t, take_auth_user, l);
+    file_wipe(&file);
+}
+
+static void load_console_users(struct load *l, const char *list, bool admin)
+{
+    int n;
+    const struct text *names = load_list(l, list, &n);
+
+    make_room(l, n);
+    for (int i = 0; i < n; i++) {
+        struct user_conf *u = load_user_entry(l, names[i], NULL);
+        if (admin)
+            u->is_admin = true;
+        else
+            u->is_stats = true;
+    }
+}
+
+void load_user_lists(struct load *l)
+{
+    load_auth_file(l);
+    load_console_users(l, l->s->g.admin_users, true);
+    load_console_users(l, l->s->g.stats_users, false);
+}
