@@ -13,7 +13,7 @@ struct wire_error {
     int position;             /* 1-based character position, 0 = none */
 };
 
-/* type 'E' or 'N'. */
+/* type 'E' or 'N'. The strings of all builders end at their first NUL, so that no value can forge a field. */
 void wire_error_build(struct buf *b, char type, const struct wire_error *e);
 
 /* Body of an ErrorResponse or NoticeResponse taken apart; absent fields are empty slices. A body that does not end
@@ -29,7 +29,8 @@ void wire_auth_build(struct buf *b, uint32_t code, const void *p, size_t n); /* 
 void wire_keydata_build(struct buf *b, uint32_t id, const void *key, size_t n);
 void wire_complete_build(struct buf *b, struct text tag);        /* CommandComplete */
 void wire_simple_build(struct buf *b, char type);                /* a message without body: '1' '2' '3' 'n' 'I' ... */
-/* NegotiateProtocolVersion: our newest minor and the _pq_ options we do not know. */
+/* NegotiateProtocolVersion: our newest minor of protocol 3 (sent as PostgreSQL does, major in the upper half) and the
+ * _pq_ options that we do not know. */
 void wire_negotiate_build(struct buf *b, uint32_t minor, const struct text *options, int n);
 
 /* Result columns as the console sends them (all in text format). */
@@ -48,7 +49,8 @@ bool wire_status_read(const char *body, size_t n, struct text *name, struct text
 /* ParameterDescription whose last `drop` parameters are left out; body as received. false: malformed or too few. */
 bool wire_paramdesc_trim(struct buf *b, const char *body, size_t n, int drop);
 
-/* SQL quoting: 'text' with quotes doubled (E'' with backslashes doubled when there is a backslash); "ident". */
+/* SQL quoting: 'text' with quotes doubled (E'' with backslashes doubled when there is a backslash, so nothing that could
+ * end an identifier or number may stand right before); "ident". For encodings whose trailing bytes are not ASCII. */
 void wire_quote_literal(struct buf *b, struct text t);
 void wire_quote_ident(struct buf *b, struct text t);
 

@@ -63,13 +63,14 @@ static inline bool rd_done(const struct rd *r)
     return !r->bad && r->p == r->end;
 }
 
-/* Message builder onto a buffer: begin, fields, end (fills the length in). type 0: no type byte (startup). */
+/* Message builder onto a buffer: begin, fields, end (fills the length in). type 0: no type byte (startup). Nothing may be
+ * consumed from the buffer in between. A message over 2 GiB sets b->failed: its length would wrap. */
 size_t msg_begin(struct buf *b, char type);
 void msg_end(struct buf *b, size_t mark);
 void msg_u8(struct buf *b, uint8_t v);
 void msg_u16(struct buf *b, uint16_t v);
 void msg_u32(struct buf *b, uint32_t v);
-/* The bytes and a NUL. */
+/* The bytes up to the first NUL among them, and a NUL. */
 void msg_cstr(struct buf *b, struct text t);
 void msg_bytes(struct buf *b, const void *p, size_t n);
 

@@ -39,8 +39,9 @@ bool wire_bind_read(const char *body, size_t n, struct wire_bind *m);
 bool wire_target_read(const char *body, size_t n, struct wire_target *m); /* also checks what */
 bool wire_execute_read(const char *body, size_t n, struct wire_execute *m);
 
-/* Parameter i (0-based) of a Bind that was read: format 0 text or 1 binary; false when i is out of range.
- * *is_null set for NULL. Linear in i. */
+/* Parameter i (0-based) of a Bind that was read: format as sent (0 text, 1 binary, others are the server's to refuse);
+ * false when i is out of range, or when there is a list of formats that has none for it. *is_null set for NULL.
+ * Linear in i. */
 bool wire_bind_param(const struct wire_bind *m, int i, int *format, struct text *value, bool *is_null);
 
 /* Builders of whole messages. */
@@ -57,7 +58,8 @@ struct wire_added {
 };
 
 /* Builds Bind from m under another statement name, with n_added values behind its own parameters. Formats: none stays
- * none; one is spread over all; otherwise the added ones are appended as text. false: more than 65535 parameters. */
+ * none; one is spread over all; otherwise the added ones are appended as text. false: more than 65535 parameters; nothing is
+ * appended then. */
 bool wire_bind_build(struct buf *b, const struct wire_bind *m, struct text stmt, const struct wire_added *added,
                      int n_added);
 
