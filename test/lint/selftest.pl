@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: ISC
+# The lints themselves: each must complain about a small tree that breaks its rules, in the very check that
+# is meant, and be content with one that keeps them.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Lint;
+use File::Path qw(make_path);
+use File::Temp;
+
+my $cc = $ENV{CC} // 'gcc';
+
+# Runs a lint over a tree made of name => text; returns the names of the checks that failed.
+sub failed_checks {
+    my ($lint, %files) = @_;
+    my $dir = File::Temp->newdir();
+    my @objects;
+    for my $name (sort keys %files) {
+        my ($folder) = $name =~ m{^(.*)/};
+        make_path("$dir/$folder");
+        open my $f, '>', "$dir/$name" or die "$name: $!\n";
+        print $f $files{$name};
+        close $f;
+        next unless $name =~ /\.c$/ && $lint =~ /^(globals|symbols)$/;
+        (my $object = "$dir/$name") =~ s/\.c$/.o/;
+        system("$cc -O0 -c -o '$object' '$dir/$name'") == 0 or die "cannot compile $name\n";
+        push @objects, "'$object'";
+    }
+    system("ar cr '$dir/libbulkhead.a' @objects") if @objects;
+    local $ENV{top_srcdir} = "$dir";
+    local $ENV{top_builddir} = "$dir";
+    local $ENV{BH_CPPFLAGS} = '-D_GNU_SOURCE';
+    my @out = `'$^X' -I'$FindBin::Bin' '$FindBin::Bin/$lint.pl' 2>&1`;
+    return map { /^not ok \d+ - (.*)/ ? $1 : () } @out;
+}
+
+my $spdx = "/* SPDX-License-Identifier: ISC */\n/* A file. */\n";
+my $good = "${spdx}int wire_x(void);\n\nint wire_x(void)\n{\n    return 1;\n}\n";
+my $guard = "${spdx}#ifndef WIRE_X_H\n#define WIRE_X_H\nint wire_x(void);\n#endif\n";
+my $long = "${spdx}int f(void)\n{\n" . "    ;\n" x 150 . "    return 1;\n}\n";
+
+my @cases = (
+    ['layers',  'no layer includes', 'src/wire/x.c' => "$spdx#include \"net/y.h\"\n"],
+    ['layers',  'no layer includes', 'src/pool/x.h' => "$spdx#include \"tenant/y.h\"\n"],
+    ['layers',  'files are in known', 'src/other/x.c' => $good],
+    ['layers',  'files are in known', 'src/wire/x.c' => "$spdx#include \"y.h\"\n"],
+    ['layers',  'only src/tenant/tree', 'src/tenant/walk.c' => "$spdx#include <pg_query.h>\n"],
+    ['layers',  'wire and tenant do no', 'src/wire/x.c' => "$spdx#include <sys/socket.h>\n"],
+    ['lengths', 'files are shorter', 'src/wire/x.c' => $good . "\n" x 1000],
+    ['lengths', 'functions are shorter', 'src/wire/x.c' => $long],
+    ['lengths', 'lines fit', 'src/wire/x.c' => $good . '/' . '*' x 150 . "/\n"],
+    ['lengths', 'no tabs', 'src/wire/x.c' => "$good\t\n"],
+    ['lengths', 'each file has its licence', 'src/wire/x.c' => "int x;\n"],
+    ['lengths', 'goto has one', 'src/wire/x.c' =>
+        "${spdx}int f(int i)\n{\n    if (i)\n        goto a;\n    goto b;\na:\n    i++;\nb:\n    return i;\n}\n"],
+    ['banned',  'no unsafe', 'src/wire/x.c' => "${spdx}int f(char *s)\n{\n    return atoi(s);\n}\n"],
+    ['banned',  'no marks', 'src/wire/x.c' => "$good/* " . 'TO' . "DO: more */\n"],
+    ['banned',  'no typedef', 'src/wire/x.h' => "$guard\ntypedef struct x { int a; } x;\n"],
+    ['banned',  'secrets are', 'src/wire/x.c' => "${spdx}int f(char *s)\n{\n    return memcmp(s, password, 3);\n}\n"],
+    ['banned',  'headers have guards', 'src/wire/y.h' => $guard],
+    ['headers', 'each header compiles', 'src/wire/x.h' => "${spdx}size_t f(void);\n"],
+    ['symbols', 'no symbol clashes', 'src/wire/x.c' => "int PQexec(void);\nint PQexec(void)\n{\n    return 1;\n}\n"],
+    ['globals', 'no writable', 'src/wire/x.c' => "int counter;\n"],
+    ['globals', 'no writable', 'src/wire/x.c' => "static int counter = 1;\nint f(void)\n{\n    return counter++;\n}\n"],
+    ['globals', 'no writable', 'src/wire/x.c' => "int f(void)\n{\n    static int calls;\n    return calls++;\n}\n"],
+    ['globals', 'no writable', 'src/wire/x.c' => "_Thread_local int mine = 2;\n"],
+    ['globals', 'no writable', 'src/wire/x.c' => "const char *name = \"x\";\n"],
+    ['docs',    'doc/ names all', 'src/conf/keys.def' => "KEY_INT(max_things, 1, 0, 2, 0, \"help\")\n",
+        'doc/a.md' => "`max_things_else` is another\n"],
+    ['docs',    'doc/ names all', 'src/metrics/x.c' => "const char *n = \"pgbulkhead_things\";\n",
+        'doc/a.md' => "nothing\n"],
+);
+for my $case (@cases) {
+    my ($lint, $check, %files) = @$case;
+    my @failed = failed_checks($lint, %files);
+    my ($name) = sort keys %files;
+    report("$lint complains: $check ($name)",
+        (grep { index($_, $check) == 0 } @failed) ? () : "failed were: @{[join '; ', @failed]}");
+}
+
+# And no complaint where there is none to make; the checks "... were seen" may fail in so small a tree.
+my %tidy = (
+    'src/wire/x.c' => "$spdx#include \"wire/x.h\"\n\nstatic const char *const names[] = { \"atoi(\", \"'\" };\n\n"
+        . "int wire_x(void)\n{\n    return names[0][0];\n}\n",
+    'src/wire/x.h' => $guard,
+    'src/conf/keys.def' => "${spdx}KEY_INT(max_things, 1, 0, 2, 0, \"help (more)\")\n",
+    'doc/a.md' => "`max_things`\n",
+);
+for my $lint (qw(layers lengths banned headers docs)) {
+    report("$lint is content with a tidy tree", grep { !/were seen/ } failed_checks($lint, %tidy));
+}
+report('globals is content with constants', grep { !/were seen/ } failed_checks('globals', 'src/wire/x.c' =>
+    "static const int t[] = { 1, 2 };\nstatic const char *const n[] = { \"a\" };\n"
+    . "int f(int i)\n{\n    return t[i] + n[0][0];\n}\n"));
+finish();
