@@ -36,14 +36,15 @@ static void check_auth(struct load *l)
     case AUTH_HBA:
     case AUTH_LDAP:
     case AUTH_PAM:
-        trouble_problem(&l->t, load_key_at(l, "auth_type"), TEXT("auth_type"), "auth_type=%s: not available yet",
-                        buf_data(&shown));
+        trouble_problem(&l->t, load_key_at(l, "auth_type"), TEXT("auth_type"),
+                        "auth_type=%s: not available yet", buf_data(&shown));
         break;
     case AUTH_TRUST:
     case AUTH_CERT:
         if (!g->auth_file[0] && !look_up && !listed)
             trouble_problem(&l->t, load_key_at(l, "auth_file"), TEXT("auth_file"),
-                            "auth_type=%s needs it: it says which users there are", buf_data(&shown));
+                            "auth_type=%s needs it: it says which users there are",
+                            buf_data(&shown));
         break;
     default:
         if (!g->auth_file[0] && !look_up)
@@ -53,13 +54,15 @@ static void check_auth(struct load *l)
     }
     buf_release(&shown);
     if (g->auth_type == AUTH_CERT && g->client_tls_sslmode < SSL_VERIFY_CA)
-        problem_at_key(l, "auth_type", "auth_type=cert needs client_tls_sslmode=verify-ca or verify-full");
+        problem_at_key(l, "auth_type",
+                       "auth_type=cert needs client_tls_sslmode=verify-ca or verify-full");
 }
 
 static void check_readable(struct load *l, const char *key, const char *path)
 {
     if (path[0] && access(path, R_OK) < 0)
-        trouble_problem(&l->t, load_key_at(l, key), text_of(key), "cannot read \"%s\": %s", path, strerror(errno));
+        trouble_problem(&l->t, load_key_at(l, key), text_of(key), "cannot read \"%s\": %s", path,
+                        strerror(errno));
 }
 
 /* a list of versions; ! takes one out */
@@ -86,9 +89,11 @@ static void check_protocols(struct load *l, const char *key, const char *value)
             continue;
         if (s.best)
             trouble_problem(&l->t, load_key_at(l, key), text_of(key),
-                            "\"%.*s\" is not a TLS version, did you mean \"%s\"", TEXT_ARG(part), s.best);
+                            "\"%.*s\" is not a TLS version, did you mean \"%s\"", TEXT_ARG(part),
+                            s.best);
         else
-            trouble_problem(&l->t, load_key_at(l, key), text_of(key), "\"%.*s\" is not a TLS version", TEXT_ARG(part));
+            trouble_problem(&l->t, load_key_at(l, key), text_of(key),
+                            "\"%.*s\" is not a TLS version", TEXT_ARG(part));
     }
 }
 
@@ -100,12 +105,14 @@ static void check_client_tls(struct load *l)
     if (g->client_tls_sslmode == SSL_DISABLE)
         return;
     if (!g->client_tls_key_file[0] || !g->client_tls_cert_file[0])
-        trouble_problem(&l->t, load_key_at(l, "client_tls_sslmode"), TEXT("client_tls_sslmode"), "needs %s",
-                        g->client_tls_key_file[0] ? "client_tls_cert_file"
-                        : g->client_tls_cert_file[0] ? "client_tls_key_file"
-                                                     : "client_tls_key_file and client_tls_cert_file");
+        trouble_problem(
+            &l->t, load_key_at(l, "client_tls_sslmode"), TEXT("client_tls_sslmode"), "needs %s",
+            g->client_tls_key_file[0]    ? "client_tls_cert_file"
+            : g->client_tls_cert_file[0] ? "client_tls_key_file"
+                                         : "client_tls_key_file and client_tls_cert_file");
     if (g->client_tls_sslmode >= SSL_VERIFY_CA && !g->client_tls_ca_file[0])
-        problem_at_key(l, "client_tls_sslmode", "checking client certificates needs client_tls_ca_file");
+        problem_at_key(l, "client_tls_sslmode",
+                       "checking client certificates needs client_tls_ca_file");
     check_readable(l, "client_tls_key_file", g->client_tls_key_file);
     check_readable(l, "client_tls_cert_file", g->client_tls_cert_file);
     check_readable(l, "client_tls_ca_file", g->client_tls_ca_file);
@@ -119,10 +126,12 @@ static void check_server_tls(struct load *l)
     if (g->server_tls_sslmode == SSL_DISABLE)
         return;
     if (!g->server_tls_key_file[0] != !g->server_tls_cert_file[0])
-        problem_at_key(l, g->server_tls_key_file[0] ? "server_tls_key_file" : "server_tls_cert_file",
+        problem_at_key(l,
+                       g->server_tls_key_file[0] ? "server_tls_key_file" : "server_tls_cert_file",
                        "server_tls_key_file and server_tls_cert_file belong together");
     if (g->server_tls_sslmode >= SSL_VERIFY_CA && !g->server_tls_ca_file[0])
-        problem_at_key(l, "server_tls_sslmode", "checking server certificates needs server_tls_ca_file");
+        problem_at_key(l, "server_tls_sslmode",
+                       "checking server certificates needs server_tls_ca_file");
     check_readable(l, "server_tls_key_file", g->server_tls_key_file);
     check_readable(l, "server_tls_cert_file", g->server_tls_cert_file);
     check_readable(l, "server_tls_ca_file", g->server_tls_ca_file);
@@ -135,7 +144,8 @@ static void check_pool(struct load *l, const struct database_conf *db, struct pl
     bool own = db->pool_size != LIMIT_UNSET || db->min_pool_size != LIMIT_UNSET;
 
     if (own && size && min > size)
-        trouble_problem(&l->t, at, TEXT("min_pool_size"), "%" PRId64 " is more than pool_size, %" PRId64, min, size);
+        trouble_problem(&l->t, at, TEXT("min_pool_size"),
+                        "%" PRId64 " is more than pool_size, %" PRId64, min, size);
     if (!db->hosts[0][0])
         trouble_problem(&l->t, at, TEXT("host"), "neither host= nor unix_socket_dir is set");
 }
@@ -146,10 +156,12 @@ static void check_tenant_database(struct load *l, const struct database_conf *db
     int mode = db->tenant_mode != TENANT_MODE_UNSET ? db->tenant_mode : l->s->g.tenant_mode;
 
     if (db->tenant_mode == TENANT_RLS)
-        trouble_problem(&l->t, at, TEXT("tenant_mode"), "tenant_mode=rls: not available yet (issue 3)");
+        trouble_problem(&l->t, at, TEXT("tenant_mode"),
+                        "tenant_mode=rls: not available yet (issue 3)");
     if (mode != TENANT_OFF && !db->user && !db->catalog_user)
         trouble_problem(&l->t, at, TEXT("tenant_mode"),
-                        "nobody can read the catalog of this database: set catalog_user= and catalog_password=, or user=");
+                        "nobody can read the catalog of this database: "
+                        "set catalog_user= and catalog_password=, or user=");
 }
 
 static bool tenants_on(const struct load *l)
@@ -158,11 +170,14 @@ static bool tenants_on(const struct load *l)
     bool on = s->g.tenant_mode != TENANT_OFF;
 
     for (int i = 0; i < s->n_databases; i++)
-        on = on || (s->databases[i]->tenant_mode != TENANT_OFF && s->databases[i]->tenant_mode != TENANT_MODE_UNSET);
+        on = on || (s->databases[i]->tenant_mode != TENANT_OFF &&
+                    s->databases[i]->tenant_mode != TENANT_MODE_UNSET);
     if (s->autodb)
-        on = on || (s->autodb->tenant_mode != TENANT_OFF && s->autodb->tenant_mode != TENANT_MODE_UNSET);
+        on = on ||
+             (s->autodb->tenant_mode != TENANT_OFF && s->autodb->tenant_mode != TENANT_MODE_UNSET);
     for (int i = 0; i < s->n_users; i++)
-        on = on || (s->users[i]->tenant_mode != TENANT_OFF && s->users[i]->tenant_mode != TENANT_MODE_UNSET);
+        on = on || (s->users[i]->tenant_mode != TENANT_OFF &&
+                    s->users[i]->tenant_mode != TENANT_MODE_UNSET);
     return on;
 }
 
@@ -175,9 +190,12 @@ static void check_tenant_users(struct load *l)
         if (!u->in_users)
             continue;
         if (u->tenant_mode == TENANT_RLS)
-            trouble_problem(&l->t, l->user_at[i], TEXT("tenant_mode"), "tenant_mode=rls: not available yet (issue 3)");
-        if (u->identity.n_claims && !u->identity.bound && s->g.tenant_identity != TENANT_IDENTITY_USER)
-            trouble_problem(&l->t, l->user_at[i], u->identity.claims[0].name, "a claim without tenant=");
+            trouble_problem(&l->t, l->user_at[i], TEXT("tenant_mode"),
+                            "tenant_mode=rls: not available yet (issue 3)");
+        if (u->identity.n_claims && !u->identity.bound &&
+            s->g.tenant_identity != TENANT_IDENTITY_USER)
+            trouble_problem(&l->t, l->user_at[i], u->identity.claims[0].name,
+                            "a claim without tenant=");
     }
 }
 
@@ -188,7 +206,8 @@ static void check_tenants(struct load *l)
 
     if (g->tenant_guc[0] && !load_guc_ok(text_of(g->tenant_guc)))
         trouble_problem(&l->t, load_key_at(l, "tenant_guc"), TEXT("tenant_guc"),
-                        "\"%s\" is not the name of a custom setting such as app.tenant_id", g->tenant_guc);
+                        "\"%s\" is not the name of a custom setting such as app.tenant_id",
+                        g->tenant_guc);
     for (int i = 0; i < l->s->n_tenant_columns; i++)
         if (l->s->tenant_columns[i].n > 63 || !key_text_is_clean(l->s->tenant_columns[i]))
             trouble_problem(&l->t, load_key_at(l, "tenant_columns"), TEXT("tenant_columns"),
@@ -213,7 +232,8 @@ void load_check(struct load *l)
     const struct settings *g = &s->g;
 
     if (!g->listen_addr[0] && !g->unix_socket_dir[0])
-        problem_at_key(l, "listen_addr", "neither listen_addr nor unix_socket_dir is set: nothing to listen on");
+        problem_at_key(l, "listen_addr",
+                       "neither listen_addr nor unix_socket_dir is set: nothing to listen on");
     if (g->listen_addr[0] && !g->listen_port)
         problem_at_key(l, "listen_port", "0 is not a port to listen on");
     if (g->default_pool_size && g->min_pool_size > g->default_pool_size)
@@ -231,5 +251,6 @@ void load_check(struct load *l)
     }
     check_tenants(l);
     if (!s->n_databases && !s->autodb)
-        trouble_warn(&l->t, (struct place){ NULL, 0 }, text_n(NULL, 0), "no database is configured");
+        trouble_warn(&l->t, (struct place){ NULL, 0 }, text_n(NULL, 0),
+                     "no database is configured");
 }

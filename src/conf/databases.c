@@ -38,18 +38,19 @@ static void split_hosts(struct load *l, struct database_conf *db, struct place a
     }
     while (text_split(&rest, ',', &part)) {
         part = text_trim(part);
-        if (!part.n || part.n > HOST_MAX) {
-            trouble_problem(&l->t, at, TEXT("host"), part.n ? "a host is longer than %d bytes"
-                                                            : "an empty host in the list (longest: %d bytes)", HOST_MAX);
-            continue;
-        }
-        hosts[db->n_hosts++] = arena_text(l->a, part).p;
+        if (!part.n)
+            trouble_problem(&l->t, at, TEXT("host"), "an empty host in the list");
+        else if (part.n > HOST_MAX)
+            trouble_problem(&l->t, at, TEXT("host"), "a host is longer than %d bytes", HOST_MAX);
+        else
+            hosts[db->n_hosts++] = arena_text(l->a, part).p;
     }
     db->hosts = hosts;
 }
 
 /* Reads the pairs of a line into base. false: the line itself is malformed (reported). */
-static bool take_pairs(struct load *l, const struct ini_line *line, struct key_table keys, void *base)
+static bool take_pairs(struct load *l, const struct ini_line *line, struct key_table keys,
+                       void *base)
 {
     struct text rest = line->value;
     struct dsn_pair pair;
@@ -67,7 +68,8 @@ static void check_database(struct load *l, const struct database_conf *db, struc
 {
     if (db->tenant_guc && db->tenant_guc[0] && !load_guc_ok(text_of(db->tenant_guc)))
         trouble_problem(&l->t, at, TEXT("tenant_guc"),
-                        "\"%s\" is not the name of a custom setting such as app.tenant_id", db->tenant_guc);
+                        "\"%s\" is not the name of a custom setting such as app.tenant_id",
+                        db->tenant_guc);
     if (db->catalog_password && !db->catalog_user)
         trouble_problem(&l->t, at, TEXT("catalog_password"), "given without catalog_user=");
     if (db->password && db->password[0] && !db->user)
@@ -77,11 +79,13 @@ static void check_database(struct load *l, const struct database_conf *db, struc
 static bool name_ok(struct load *l, const struct ini_line *line, struct text *name)
 {
     if (!ini_unquote(line->key, l->a, name)) {
-        trouble_problem(&l->t, line->at, line->key, "not a database name; one with odd characters stands in \"...\"");
+        trouble_problem(&l->t, line->at, line->key,
+                        "not a database name; one with odd characters stands in \"...\"");
         return false;
     }
     if (name->n > DB_NAME_MAX) {
-        trouble_problem(&l->t, line->at, line->key, "the name is longer than %d bytes", DB_NAME_MAX);
+        trouble_problem(&l->t, line->at, line->key, "the name is longer than %d bytes",
+                        DB_NAME_MAX);
         return false;
     }
     if (text_is(*name, "pgbouncer") || text_is(*name, "pgbulkhead")) {

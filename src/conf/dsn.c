@@ -46,7 +46,8 @@ static bool take_quoted(struct text *r, struct text *value, struct secret **secr
     return closed;
 }
 
-enum dsn_step dsn_next(struct text *rest, struct dsn_pair *out, struct secret **secrets, struct err *e)
+enum dsn_step dsn_next(struct text *rest, struct dsn_pair *out, struct secret **secrets,
+                       struct err *e)
 {
     struct text r = *rest;
     size_t n = 0;
@@ -68,7 +69,8 @@ enum dsn_step dsn_next(struct text *rest, struct dsn_pair *out, struct secret **
     r.n -= n;
     skip_space(&r);
     if (!out->key.n || !r.n || r.p[0] != '=') {
-        err_set(e, "expected key=value pairs separated by spaces; a value with spaces stands in '...'");
+        err_set(
+            e, "expected key=value pairs separated by spaces; a value with spaces stands in '...'");
         return DSN_BAD;
     }
     r.p++;
@@ -79,7 +81,8 @@ enum dsn_step dsn_next(struct text *rest, struct dsn_pair *out, struct secret **
         r.n--;
         out->quoted = true;
         if (!take_quoted(&r, &out->value, secrets)) {
-            err_set(e, "the quote after %.*s= is not closed", (int)(out->key.n < 64 ? out->key.n : 64), out->key.p);
+            err_set(e, "the quote after %.*s= is not closed",
+                    (int)(out->key.n < 64 ? out->key.n : 64), out->key.p);
             return DSN_BAD;
         }
         if (r.n && !is_space(r.p[0])) {

@@ -9,7 +9,8 @@ const struct database_conf *setup_database(const struct setup *s, struct text na
 
     if (found)
         return found;
-    if (!s->autodb || !name.n || name.n > 63 || text_is(name, "pgbouncer") || text_is(name, "pgbulkhead"))
+    if (!s->autodb || !name.n || name.n > 63 || text_is(name, "pgbouncer") ||
+        text_is(name, "pgbulkhead"))
         return NULL;
     db = arena_alloc(a, sizeof(*db));
     *db = *s->autodb;
@@ -34,8 +35,8 @@ static usec_t first_time(usec_t a, usec_t b, usec_t c)
     return a != TIME_UNSET ? a : b != TIME_UNSET ? b : c;
 }
 
-void setup_limits(const struct setup *s, const struct database_conf *db, const struct user_conf *user,
-                  struct pool_limits *out)
+void setup_limits(const struct setup *s, const struct database_conf *db,
+                  const struct user_conf *user, struct pool_limits *out)
 {
     const struct settings *g = &s->g;
     int mode = user ? user->pool_mode : POOL_MODE_UNSET;
@@ -43,25 +44,29 @@ void setup_limits(const struct setup *s, const struct database_conf *db, const s
     if (mode == POOL_MODE_UNSET)
         mode = db->pool_mode;
     out->pool_mode = mode == POOL_MODE_UNSET ? g->pool_mode : mode;
-    out->pool_size = first_limit(user ? user->pool_size : LIMIT_UNSET, db->pool_size, g->default_pool_size);
+    out->pool_size =
+        first_limit(user ? user->pool_size : LIMIT_UNSET, db->pool_size, g->default_pool_size);
     out->min_pool_size = first_limit(LIMIT_UNSET, db->min_pool_size, g->min_pool_size);
     if (out->pool_size && out->min_pool_size > out->pool_size)
         out->min_pool_size = out->pool_size; /* a user's own, smaller size */
-    out->reserve_pool_size =
-        first_limit(user ? user->reserve_pool_size : LIMIT_UNSET, db->reserve_pool_size, g->reserve_pool_size);
-    out->max_db_connections = first_limit(LIMIT_UNSET, db->max_db_connections, g->max_db_connections);
+    out->reserve_pool_size = first_limit(user ? user->reserve_pool_size : LIMIT_UNSET,
+                                         db->reserve_pool_size, g->reserve_pool_size);
+    out->max_db_connections =
+        first_limit(LIMIT_UNSET, db->max_db_connections, g->max_db_connections);
     out->max_db_client_connections =
         first_limit(LIMIT_UNSET, db->max_db_client_connections, g->max_db_client_connections);
-    out->max_user_connections =
-        first_limit(LIMIT_UNSET, user ? user->max_user_connections : LIMIT_UNSET, g->max_user_connections);
-    out->max_user_client_connections = first_limit(
-        LIMIT_UNSET, user ? user->max_user_client_connections : LIMIT_UNSET, g->max_user_client_connections);
-    out->query_wait_timeout =
-        first_time(user ? user->query_wait_timeout : TIME_UNSET, db->query_wait_timeout, g->query_wait_timeout);
+    out->max_user_connections = first_limit(
+        LIMIT_UNSET, user ? user->max_user_connections : LIMIT_UNSET, g->max_user_connections);
+    out->max_user_client_connections =
+        first_limit(LIMIT_UNSET, user ? user->max_user_client_connections : LIMIT_UNSET,
+                    g->max_user_client_connections);
+    out->query_wait_timeout = first_time(user ? user->query_wait_timeout : TIME_UNSET,
+                                         db->query_wait_timeout, g->query_wait_timeout);
     out->server_lifetime = first_time(TIME_UNSET, db->server_lifetime, g->server_lifetime);
 }
 
-int setup_tenant_mode(const struct setup *s, const struct database_conf *db, const struct user_conf *user)
+int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
+                      const struct user_conf *user)
 {
     if (user && user->tenant_mode != TENANT_MODE_UNSET)
         return user->tenant_mode;
@@ -80,8 +85,8 @@ static uint64_t hash_claims(const struct claim *c, int n)
     return seed[0];
 }
 
-void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name, struct arena *a,
-                    struct identity *out)
+void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name,
+                    struct arena *a, struct identity *out)
 {
     struct claim *claims;
 

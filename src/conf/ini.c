@@ -15,10 +15,14 @@ struct section_name {
 };
 
 static const struct section_name sections[] = {
-    { "pgbouncer", INI_POOLER },          { "pgbulkhead", INI_POOLER },
-    { "databases", INI_DATABASES },       { "users", INI_USERS },
-    { "peers", INI_PEERS },               { "tenant_rules", INI_RULES },
-    { "tenant_functions", INI_FUNCTIONS }, { "tenant_operators", INI_OPERATORS },
+    { "pgbouncer", INI_POOLER },
+    { "pgbulkhead", INI_POOLER },
+    { "databases", INI_DATABASES },
+    { "users", INI_USERS },
+    { "peers", INI_PEERS },
+    { "tenant_rules", INI_RULES },
+    { "tenant_functions", INI_FUNCTIONS },
+    { "tenant_operators", INI_OPERATORS },
 };
 #define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
 
@@ -68,7 +72,8 @@ static void take_section(struct ini *ini, struct text line, struct place at, str
         suggest_offer(&s, sections[i].name);
     }
     if (s.best)
-        trouble_problem(t, at, text_n(NULL, 0), "unknown section [%.*s], did you mean \"%s\"", TEXT_ARG(name), s.best);
+        trouble_problem(t, at, text_n(NULL, 0), "unknown section [%.*s], did you mean \"%s\"",
+                        TEXT_ARG(name), s.best);
     else
         trouble_problem(t, at, text_n(NULL, 0), "unknown section [%.*s]", TEXT_ARG(name));
 }
@@ -108,7 +113,8 @@ static void take_pair(struct ini *ini, struct text line, struct place at, struct
         for (size_t i = 0; i < line.n; i++) {
             if (line.p[i] == '"')
                 inside = !inside;
-            if (i && !inside && line.p[i] == ';' && (line.p[i - 1] == ' ' || line.p[i - 1] == '\t')) {
+            if (i && !inside && line.p[i] == ';' &&
+                (line.p[i - 1] == ' ' || line.p[i - 1] == '\t')) {
                 line = text_trim(text_n(line.p, i));
                 break;
             }
@@ -118,7 +124,8 @@ static void take_pair(struct ini *ini, struct text line, struct place at, struct
     key = text_trim(text_n(line.p, sep ? (size_t)(sep - line.p) : 0));
     if (!sep || !key.n) {
         /* not shown: a line that went wrong may hold a password */
-        trouble_problem(t, at, text_n(NULL, 0), "neither \"key = value\" nor a comment, a section or %%include");
+        trouble_problem(t, at, text_n(NULL, 0),
+                        "neither \"key = value\" nor a comment, a section or %%include");
         return;
     }
     value = text_trim(text_n(sep + 1, (size_t)(line.p + line.n - sep - 1)));
@@ -172,7 +179,8 @@ static void take_line(struct ini *ini, struct text line, struct place at, struct
         trouble_problem(t, at, text_n(NULL, 0), "a zero byte is not allowed");
     else if (line.p[0] == '[')
         take_section(ini, line, at, t);
-    else if (text_starts(line, TEXT("%include")) && (line.n == 8 || line.p[8] == ' ' || line.p[8] == '\t'))
+    else if (text_starts(line, TEXT("%include")) &&
+             (line.n == 8 || line.p[8] == ' ' || line.p[8] == '\t'))
         take_include(ini, line, at, t);
     else
         take_pair(ini, line, at, t);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The lines of an ini file and of those it includes: sections, keys, values. What they mean is not decided here.
+ * The lines of an ini file and of those it includes: sections, keys, values. What they mean is not
+ * decided here.
  *
- * A line is `[section]`, `key = value`, `%include FILE`, a comment beginning with ; or #, or empty. White space around all
- * parts is dropped. In a key, "..." may hold any character; the separator is the first = outside such quotes, in
- * [tenant_operators] the last one.
+ * A line is `[section]`, `key = value`, `%include FILE`, a comment beginning with ; or #, or empty.
+ * White space around all parts is dropped. In a key, "..." may hold any character; the separator is
+ * the first = outside such quotes, in [tenant_operators] the last one.
  */
 #ifndef CONF_INI_H
 #define CONF_INI_H
@@ -53,7 +54,8 @@ void ini_load(struct ini *ini, const char *path, struct trouble *t);
 /* Parses text that stays in memory as long as ini; name: for places, must live as long too. */
 void ini_parse(struct ini *ini, struct text body, const char *name, struct trouble *t);
 
-/* An entry's name without its quotes ("" inside stands for one); false when the quotes are wrong. */
+/* An entry's name without its quotes ("" inside stands for one); false when the quotes are wrong.
+ */
 bool ini_unquote(struct text key, struct arena *a, struct text *out) MUST_CHECK;
 
 const char *ini_section_name(enum ini_section s);

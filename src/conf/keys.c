@@ -16,33 +16,38 @@ static const char *const pool_mode_names[] = { "session", "transaction", "statem
 static const char *const tenant_mode_names[] = { "off", "audit", "reject", "rewrite", "rls", NULL };
 static const char *const tenant_identity_names[] = { "map", "user", NULL };
 static const char *const load_balance_names[] = { "disable", "round-robin", NULL };
-static const char *const auth_type_names[] = { "any", "trust", "plain", "md5", "cert",
-                                               "hba", "ldap", "pam", "scram-sha-256", NULL };
+static const char *const auth_type_names[] = { "any", "trust", "plain", "md5",           "cert",
+                                               "hba", "ldap",  "pam",   "scram-sha-256", NULL };
 /* in the order of net's enum tls_mode */
-static const char *const tls_mode_names[] = { "disable", "allow", "prefer", "require", "verify-ca",
-                                              "verify-full", NULL };
+static const char *const tls_mode_names[] = { "disable",   "allow",       "prefer", "require",
+                                              "verify-ca", "verify-full", NULL };
 static const char *const syslog_facility_names[] = {
-    "daemon", "auth", "authpriv", "user", "local0", "local1", "local2", "local3",
-    "local4", "local5", "local6", "local7", "cron", "ftp", "kern", "lpr",
-    "mail", "news", "syslog", "uucp", NULL
+    "daemon", "auth",   "authpriv", "user",   "local0", "local1", "local2",
+    "local3", "local4", "local5",   "local6", "local7", "cron",   "ftp",
+    "kern",   "lpr",    "mail",     "news",   "syslog", "uucp",   NULL
 };
 
+/* clang-format off */
 #define KEY_INFO(name, def, flags, help)                                                           \
     { #name, help, def, !((flags) & KEYF_BOOT), !((flags) & KEYF_NOEFFECT) }
 #define GLOBAL(name, def, kind, min, max, names, flags, help)                                      \
-    { KEY_INFO(name, def, flags, help), kind, flags, offsetof(struct settings, name), min, max, names },
+    { KEY_INFO(name, def, flags, help), kind, flags, offsetof(struct settings, name),              \
+      min, max, names },
+#define ENTRY(type, name, member, kind, min, max, names, flags, help)                              \
+    { KEY_INFO(name, "", flags, help), kind, flags, offsetof(struct type, member),                 \
+      min, max, names },
+/* clang-format on */
 
 static const struct key settings_keys[] = {
 #define KEY_BOOL(name, def, flags, help) GLOBAL(name, def, KIND_BOOL, 0, 1, NULL, flags, help)
-#define KEY_INT(name, def, min, max, flags, help) GLOBAL(name, def, KIND_INT, min, max, NULL, flags, help)
+#define KEY_INT(name, def, min, max, flags, help)                                                  \
+    GLOBAL(name, def, KIND_INT, min, max, NULL, flags, help)
 #define KEY_TIME(name, def, flags, help) GLOBAL(name, def, KIND_TIME, 0, 0, NULL, flags, help)
 #define KEY_TEXT(name, def, flags, help) GLOBAL(name, def, KIND_TEXT, 0, 0, NULL, flags, help)
-#define KEY_ENUM(name, def, names, flags, help) GLOBAL(name, def, KIND_ENUM, 0, 0, names, flags, help)
+#define KEY_ENUM(name, def, names, flags, help)                                                    \
+    GLOBAL(name, def, KIND_ENUM, 0, 0, names, flags, help)
 #include "conf/keys.def"
 };
-
-#define ENTRY(type, name, member, kind, min, max, names, flags, help)                              \
-    { KEY_INFO(name, "", flags, help), kind, flags, offsetof(struct type, member), min, max, names },
 
 static const struct key database_keys[] = {
 #define DB_KEY(...) ENTRY(database_conf, __VA_ARGS__)
@@ -128,7 +133,8 @@ void secret_wipe_all(struct secret **chain)
     }
 }
 
-/* Splits "12.5 min" into digits and unit; the number may have a fraction of up to `places` digits, which are scaled in. */
+/* Splits "12.5 min" into digits and unit; the number may have a fraction of up to `places` digits,
+ * which are scaled in. */
 static bool take_number(struct text v, int places, int64_t *scaled, struct text *unit)
 {
     int64_t n = 0;
@@ -177,9 +183,10 @@ static bool find_unit(const struct unit *units, struct text name, int64_t *facto
 
 bool key_parse_time(struct text value, usec_t *out)
 {
-    static const struct unit units[] = { { "", 1000000 },        { "us", 1 },         { "ms", 1000 },
-                                         { "s", 1000000 },       { "min", 60000000 }, { "h", 3600000000 },
-                                         { "d", 86400000000 },   { NULL, 0 } };
+    static const struct unit units[] = { { "", 1000000 },      { "us", 1 },
+                                         { "ms", 1000 },       { "s", 1000000 },
+                                         { "min", 60000000 },  { "h", 3600000000 },
+                                         { "d", 86400000000 }, { NULL, 0 } };
     const int64_t most = (int64_t)INT32_MAX * 1000000;
     struct text name;
     int64_t n, factor, fraction;
@@ -195,10 +202,12 @@ bool key_parse_time(struct text value, usec_t *out)
 
 bool key_parse_bytes(struct text value, int64_t *out)
 {
-    static const struct unit units[] = { { "", 1 },          { "B", 1 },           { "kB", 1 << 10 },
-                                         { "MB", 1 << 20 },  { "GB", 1 << 30 },    { "TB", INT64_C(1) << 40 },
-                                         { "KiB", 1 << 10 }, { "MiB", 1 << 20 },   { "GiB", 1 << 30 },
-                                         { "TiB", INT64_C(1) << 40 }, { NULL, 0 } };
+    static const struct unit units[] = { { "", 1 },          { "B", 1 },
+                                         { "kB", 1 << 10 },  { "MB", 1 << 20 },
+                                         { "GB", 1 << 30 },  { "TB", INT64_C(1) << 40 },
+                                         { "KiB", 1 << 10 }, { "MiB", 1 << 20 },
+                                         { "GiB", 1 << 30 }, { "TiB", INT64_C(1) << 40 },
+                                         { NULL, 0 } };
     struct text name;
     int64_t n, factor;
 
@@ -271,14 +280,15 @@ static bool set_int(const struct key *k, struct text value, int64_t *out, struct
         ok = text_to_int64(value, &v);
     if (!ok)
         return err_set(e, "%s is not %s", quoted(value, q),
-                       k->flags & KEYF_OCTAL ? "an octal file mode"
+                       k->flags & KEYF_OCTAL   ? "an octal file mode"
                        : k->flags & KEYF_BYTES ? "a number of bytes such as 1048576 or 8MB"
                                                : "a whole number");
     if (v < k->min || v > k->max) {
         if (k->flags & KEYF_OCTAL)
-            return err_set(e, "%s is outside 0%" PRIo64 " to 0%" PRIo64, quoted(value, q), (uint64_t)k->min,
-                           (uint64_t)k->max);
-        return err_set(e, "%s is outside %" PRId64 " to %" PRId64, quoted(value, q), k->min, k->max);
+            return err_set(e, "%s is outside 0%" PRIo64 " to 0%" PRIo64, quoted(value, q),
+                           (uint64_t)k->min, (uint64_t)k->max);
+        return err_set(e, "%s is outside %" PRId64 " to %" PRId64, quoted(value, q), k->min,
+                       k->max);
     }
     *out = v;
     return true;
@@ -301,11 +311,13 @@ static bool set_enum(const struct key *k, struct text value, int *out, struct er
         CHECK(n < sizeof(list));
     }
     if (s.best)
-        return err_set(e, "%s is not one of %s, did you mean \"%s\"", quoted(value, q), list, s.best);
+        return err_set(e, "%s is not one of %s, did you mean \"%s\"", quoted(value, q), list,
+                       s.best);
     return err_set(e, "%s is not one of %s", quoted(value, q), list);
 }
 
-static bool set_text(const struct key *k, struct text value, const char **out, struct key_memory mem, struct err *e)
+static bool set_text(const struct key *k, struct text value, const char **out,
+                     struct key_memory mem, struct err *e)
 {
     if (value.n && memchr(value.p, '\0', value.n))
         return err_set(e, "a zero byte is not allowed");
@@ -318,7 +330,8 @@ static bool set_text(const struct key *k, struct text value, const char **out, s
     return true;
 }
 
-bool key_set(const struct key *k, struct text value, void *base, struct key_memory mem, struct err *e)
+bool key_set(const struct key *k, struct text value, void *base, struct key_memory mem,
+             struct err *e)
 {
     void *at = (char *)base + k->offset;
     char q[80];
@@ -433,8 +446,11 @@ const char *tenant_mode_name(int mode)
 /* Length of the UTF-8 character at p (n bytes are there), 0 when it is not valid. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xC2 && p[0] < 0xE0 ? 2 : (p[0] & 0xF0) == 0xE0 ? 3
-                 : p[0] >= 0xF0 && p[0] < 0xF5 ? 4 : 0;
+    size_t len = p[0] < 0x80                   ? 1
+                 : p[0] >= 0xC2 && p[0] < 0xE0 ? 2
+                 : (p[0] & 0xF0) == 0xE0       ? 3
+                 : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
+                                               : 0;
 
     if (!len || len > n)
         return 0;
@@ -442,8 +458,8 @@ static size_t utf8_length(const unsigned char *p, size_t n)
         if ((p[i] & 0xC0) != 0x80)
             return 0;
     /* too long a form, surrogates, beyond U+10FFFF */
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF0 && p[1] < 0x90) ||
-        (p[0] == 0xF4 && p[1] > 0x8F))
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
         return 0;
     return len;
 }

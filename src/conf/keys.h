@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The keys of keys.def as data, and the one place where a value's text becomes a typed member of a struct.
+ * The keys of keys.def as data, and the one place where a value's text becomes a typed member of a
+ * struct.
  */
 #ifndef CONF_KEYS_H
 #define CONF_KEYS_H
@@ -39,8 +40,8 @@ struct key_table {
     int n;
 };
 
-/* [pgbouncer] over struct settings, [databases] over struct database_conf, [users] over struct user_conf, [peers] over
- * struct peer_conf. */
+/* [pgbouncer] over struct settings, [databases] over struct database_conf, [users] over struct
+ * user_conf, [peers] over struct peer_conf. */
 struct key_table key_table_settings(void);
 struct key_table key_table_databases(void);
 struct key_table key_table_users(void);
@@ -63,9 +64,10 @@ struct key_memory {
     struct secret **secrets;
 };
 
-/* Checks the value and stores it in the struct at base. false: e says what is wrong (never the value of a secret), and
- * nothing was stored. */
-bool key_set(const struct key *k, struct text value, void *base, struct key_memory mem, struct err *e);
+/* Checks the value and stores it in the struct at base. false: e says what is wrong (never the
+ * value of a secret), and nothing was stored. */
+bool key_set(const struct key *k, struct text value, void *base, struct key_memory mem,
+             struct err *e);
 /* The present value as text, appended; a secret as "***". */
 void key_show(const struct key *k, const void *base, struct buf *out);
 

@@ -29,7 +29,8 @@ void load_operator(struct load *l, const struct ini_line *line);
 
 /* auth_file, admin_users and stats_users; after all sections. */
 void load_user_lists(struct load *l);
-/* The entry of that name (kept by copy), made when missing; index: its place in s->users (may be NULL). */
+/* The entry of that name (kept by copy), made when missing; index: its place in s->users (may be
+ * NULL). */
 struct user_conf *load_user_entry(struct load *l, struct text name, int *index);
 
 /* What needs several keys at once: contradictions, files that must be readable. */
@@ -40,8 +41,10 @@ struct place load_key_at(const struct load *l, const char *name);
 /* Comma list → array in the arena (NULL-free; empty parts dropped). */
 struct text *load_list(struct load *l, const char *list, int *n);
 
-/* One pair of a line: looks the key up and stores it in base; problems and warnings are reported. */
-void load_pair(struct load *l, struct key_table keys, struct text key, struct text value, void *base, struct place at);
+/* One pair of a line: looks the key up and stores it in base; problems and warnings are reported.
+ */
+void load_pair(struct load *l, struct key_table keys, struct text key, struct text value,
+               void *base, struct place at);
 
 /* Is the text a custom setting's name such as app.tenant_id? */
 bool load_guc_ok(struct text name);

@@ -65,7 +65,8 @@ static enum ini_section owner_of(struct text key)
         return INI_POOLER;
     if (key_find(key_table_databases(), key))
         return INI_DATABASES;
-    if (key_find(key_table_users(), key) || text_is(key, "tenant") || text_starts(key, TEXT("claim.")))
+    if (key_find(key_table_users(), key) || text_is(key, "tenant") ||
+        text_starts(key, TEXT("claim.")))
         return INI_USERS;
     return INI_NONE;
 }
@@ -82,14 +83,16 @@ static void unknown_key(struct load *l, struct key_table keys, struct text key, 
         best = tenant.best;
     }
     if (owner != INI_NONE)
-        trouble_problem(&l->t, at, key, "unknown key here, it belongs to [%s]", ini_section_name(owner));
+        trouble_problem(&l->t, at, key, "unknown key here, it belongs to [%s]",
+                        ini_section_name(owner));
     else if (best)
         trouble_problem(&l->t, at, key, "unknown key, did you mean \"%s\"", best);
     else
         trouble_problem(&l->t, at, key, "unknown key");
 }
 
-void load_pair(struct load *l, struct key_table keys, struct text key, struct text value, void *base, struct place at)
+void load_pair(struct load *l, struct key_table keys, struct text key, struct text value,
+               void *base, struct place at)
 {
     const struct key *k = key_find(keys, key);
     struct err e = { 0 };
@@ -108,7 +111,8 @@ static void set_defaults(struct load *l)
     struct err e = { 0 };
 
     for (int i = 0; i < keys.n; i++)
-        CHECK(key_set(&keys.keys[i], text_of(keys.keys[i].info.default_text), &l->s->g, l->mem, &e));
+        CHECK(
+            key_set(&keys.keys[i], text_of(keys.keys[i].info.default_text), &l->s->g, l->mem, &e));
 }
 
 static void load_setting(struct load *l, struct text key, struct text value, struct place at)
@@ -139,7 +143,8 @@ static void warn_without_effect(struct load *l)
         buf_clear(&now);
         key_show(k, &l->s->g, &now);
         if (!text_is(buf_text(&now), k->info.default_text))
-            trouble_warn(&l->t, l->key_at[i], text_of(k->info.name), "accepted, but has no effect yet");
+            trouble_warn(&l->t, l->key_at[i], text_of(k->info.name),
+                         "accepted, but has no effect yet");
     }
     buf_release(&now);
 }
@@ -200,7 +205,8 @@ static void load_overrides(struct load *l, const struct setup_override *over, in
         struct text key = over[i].key;
         const struct key *k = key_find(key_table_settings(), key);
         if (!k || (k->flags & KEYF_BOOT) || !key_set(k, over[i].value, &l->s->g, l->mem, &e))
-            trouble_problem(&l->t, (struct place){ "SET", 0 }, key, "%s", k && e.msg[0] ? e.msg : "cannot be set");
+            trouble_problem(&l->t, (struct place){ "SET", 0 }, key, "%s",
+                            k && e.msg[0] ? e.msg : "cannot be set");
     }
 }
 
@@ -257,8 +263,8 @@ static void setup_free(struct setup *s)
     free(s);
 }
 
-struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over, int n_over,
-                         struct buf *problems)
+struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
+                         int n_over, struct buf *problems)
 {
     struct setup *s = calloc(1, sizeof(*s));
     struct load l = { .s = s };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The configuration as an immutable, refcounted snapshot: ini files, auth_file and tenant rules, checked and typed.
- * Read by every thread; replaced as a whole by RELOAD and SET.
+ * The configuration as an immutable, refcounted snapshot: ini files, auth_file and tenant rules,
+ * checked and typed. Read by every thread; replaced as a whole by RELOAD and SET.
  */
 #ifndef CONF_SETUP_H
 #define CONF_SETUP_H
@@ -16,12 +16,30 @@
 #include <stdatomic.h>
 
 enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT, POOL_MODE_UNSET };
-enum tenant_mode { TENANT_OFF, TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE, TENANT_RLS, TENANT_MODE_UNSET };
+enum tenant_mode {
+    TENANT_OFF,
+    TENANT_AUDIT,
+    TENANT_REJECT,
+    TENANT_REWRITE,
+    TENANT_RLS,
+    TENANT_MODE_UNSET
+};
 enum tenant_identity { TENANT_IDENTITY_MAP, TENANT_IDENTITY_USER };
-enum auth_type { AUTH_ANY, AUTH_TRUST, AUTH_PLAIN, AUTH_MD5, AUTH_CERT, AUTH_HBA, AUTH_LDAP, AUTH_PAM, AUTH_SCRAM };
+enum auth_type {
+    AUTH_ANY,
+    AUTH_TRUST,
+    AUTH_PLAIN,
+    AUTH_MD5,
+    AUTH_CERT,
+    AUTH_HBA,
+    AUTH_LDAP,
+    AUTH_PAM,
+    AUTH_SCRAM
+};
 
-/* One member per key of the [pgbouncer] section, named like the key (keys.def): times are usec_t in microseconds,
- * integers int64_t, booleans bool, texts NUL-terminated const char * ("" when unset), enums int. */
+/* One member per key of the [pgbouncer] section, named like the key (keys.def): times are usec_t in
+ * microseconds, integers int64_t, booleans bool, texts NUL-terminated const char * ("" when unset),
+ * enums int. */
 struct settings {
 #define KEY_BOOL(name, ...) bool name;
 #define KEY_INT(name, ...) int64_t name;
@@ -38,8 +56,8 @@ struct claim {
 
 /* Who a user is for the tenant engine. */
 struct identity {
-    bool exempt; /* tenant=* */
-    bool bound;  /* has a tenant */
+    bool exempt;                /* tenant=* */
+    bool bound;                 /* has a tenant */
     const struct claim *claims; /* claims[0] is "tenant" when bound */
     int n_claims;
     uint64_t hash; /* of all claims, for cache keys (compare claims too) */
@@ -48,25 +66,26 @@ struct identity {
 #define LIMIT_UNSET (-1) /* not given in this section: the wider one applies */
 
 struct database_conf {
-    struct text name;          /* as clients ask for it; NUL-terminated */
-    bool is_auto;              /* made from "*" */
-    const char *dbname;        /* on the server */
-    const char *host;          /* comma list as written, "" = Unix socket in unix_socket_dir */
-    const char *const *hosts;  /* taken apart; at least one: unix_socket_dir when host is "" */
+    struct text name;         /* as clients ask for it; NUL-terminated */
+    bool is_auto;             /* made from "*" */
+    const char *dbname;       /* on the server */
+    const char *host;         /* comma list as written, "" = Unix socket in unix_socket_dir */
+    const char *const *hosts; /* taken apart; at least one: unix_socket_dir when host is "" */
     int n_hosts;
     int port;
     const char *user, *password; /* forced user, NULL = the client's; password NULL = none given */
     const char *auth_user, *auth_dbname, *auth_query; /* NULL = unset */
-    const char *catalog_user, *catalog_password;      /* ours: who reads the catalog; NULL = user/password */
-    const char *connect_query;                        /* NULL = none */
+    const char *catalog_user, *catalog_password; /* who reads the catalog; NULL = user/password */
+    const char *connect_query; /* NULL = none */
     const char *client_encoding, *datestyle, *timezone, *application_name; /* NULL = unset */
-    int64_t pool_size, min_pool_size, reserve_pool_size, max_db_connections, max_db_client_connections;
+    int64_t pool_size, min_pool_size, reserve_pool_size, max_db_connections,
+        max_db_client_connections;
     usec_t server_lifetime, query_wait_timeout; /* TIME_UNSET when not given */
-    int pool_mode;          /* POOL_MODE_UNSET when not given */
-    int load_balance;       /* 1 round-robin, 0 disable */
-    int tenant_mode;        /* TENANT_MODE_UNSET when not given */
-    const char *tenant_guc; /* NULL = global */
-    int64_t storage_capacity; /* bytes, 0 = not stated */
+    int pool_mode;                              /* POOL_MODE_UNSET when not given */
+    int load_balance;                           /* 1 round-robin, 0 disable */
+    int tenant_mode;                            /* TENANT_MODE_UNSET when not given */
+    const char *tenant_guc;                     /* NULL = global */
+    int64_t storage_capacity;                   /* bytes, 0 = not stated */
 };
 #define TIME_UNSET UINT64_MAX
 
@@ -76,7 +95,8 @@ struct user_conf {
     struct text secret; /* auth_file: plain, md5 or SCRAM; empty when unknown */
     int pool_mode, tenant_mode;
     int64_t pool_size, reserve_pool_size, max_user_connections, max_user_client_connections;
-    usec_t query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout, query_wait_timeout;
+    usec_t query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout,
+        query_wait_timeout;
     struct identity identity; /* bound=false, exempt=false when the section says nothing */
     bool is_admin, is_stats;
 };
@@ -88,20 +108,23 @@ struct peer_conf {
     int64_t pool_size;
 };
 
-/* [tenant_rules]: schema.relation = column [claim=NAME] | shared | deny. An asterisk stands for every relation. */
+/* [tenant_rules]: schema.relation = column [claim=NAME] | shared | deny. An asterisk stands for
+ * every relation. */
 enum rule_class { RULE_TENANT, RULE_SHARED, RULE_DENY };
 struct tenant_rule {
-    struct text schema, relation; /* unquoted names; relation empty = every relation of the schema ("*") */
+    struct text schema, relation; /* unquoted; relation empty = every relation of the schema */
     bool any_schema;              /* "*" alone or "*.name" */
     enum rule_class cls;
     struct text column; /* RULE_TENANT */
-    struct text claim;  /* empty: the claim of the column's name if the identity has it, else "tenant" */
+    struct text claim;  /* empty: the claim named like the column if there is one, else "tenant" */
     const char *file;
     int line;
 };
-/* [tenant_functions] schema.name(argtypes) = allow|deny (args_any when no parentheses); [tenant_operators] schema.op = allow|deny */
+/* [tenant_functions] schema.name(argtypes) = allow|deny (args_any when no parentheses);
+ * [tenant_operators] schema.op = allow|deny */
 struct tenant_function {
-    struct text schema, name, args; /* args: as written inside the parentheses, single spaces, ", " between, lower case */
+    struct text schema, name;
+    struct text args; /* as inside the parentheses: single spaces, ", " between, lower case */
     bool args_any, allow;
 };
 struct tenant_operator {
@@ -138,7 +161,7 @@ struct setup {
     const struct text *track_extra;
     int n_track_extra;
     struct secret *secrets; /* memory of passwords and auth_file secrets, wiped at the end */
-    struct text warnings; /* lines to log at start: accepted keys without effect yet, contradictions that are harmless */
+    struct text warnings;   /* lines to log at start: keys without effect yet, odd combinations */
 };
 
 /* One `key = value` of a running SET, kept over reloads until restart. */
@@ -146,38 +169,42 @@ struct setup_override {
     struct text key, value;
 };
 
-/* Loads and checks everything. generation: the new one. NULL: all problems found, one per line "file:line: key: what is
- * wrong[, did you mean \"x\"]", in problems (caller releases). */
-struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over, int n_over,
-                         struct buf *problems) MUST_CHECK;
+/* Loads and checks everything. generation: the new one. NULL: all problems found, one per line
+ * "file:line: key: what is wrong[, did you mean \"x\"]", in problems (caller releases). */
+struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
+                         int n_over, struct buf *problems) MUST_CHECK;
 struct setup *setup_ref(const struct setup *s);
 void setup_unref(const struct setup *s); /* wipes secrets when it was the last; NULL is fine */
 
-/* For RELOAD, before s is shared: puts the values of `old` back for keys that cannot change while running. Their names, one
- * per line, are appended to changed (may be NULL). */
+/* For RELOAD, before s is shared: puts the values of `old` back for keys that cannot change while
+ * running. Their names, one per line, are appended to changed (may be NULL). */
 void setup_keep_boot(struct setup *s, const struct setup *old, struct buf *changed);
 
-/* The entry for a database name, or the "*" entry filled with the name (then allocated in `a`), or NULL. */
-const struct database_conf *setup_database(const struct setup *s, struct text name, struct arena *a);
+/* The entry for a database name, or the "*" entry filled with the name (then allocated in `a`), or
+ * NULL. */
+const struct database_conf *setup_database(const struct setup *s, struct text name,
+                                           struct arena *a);
 const struct user_conf *setup_user(const struct setup *s, struct text name); /* NULL when unknown */
 
 /* Effective values, PgBouncer's precedence (user over database over global); user may be NULL. */
 struct pool_limits {
     int pool_mode;
     int64_t pool_size, min_pool_size, reserve_pool_size; /* pool_size 0 = unlimited */
-    int64_t max_db_connections, max_db_client_connections, max_user_connections, max_user_client_connections;
+    int64_t max_db_connections, max_db_client_connections, max_user_connections,
+        max_user_client_connections;
     usec_t query_wait_timeout, server_lifetime;
 };
-void setup_limits(const struct setup *s, const struct database_conf *db, const struct user_conf *user,
-                  struct pool_limits *out);
+void setup_limits(const struct setup *s, const struct database_conf *db,
+                  const struct user_conf *user, struct pool_limits *out);
 /* database over global, user over both. */
-int setup_tenant_mode(const struct setup *s, const struct database_conf *db, const struct user_conf *user);
-/* The identity a login gets: the user's own, else by tenant_identity=user (the user name is the tenant), else unbound.
- * Slices live in `a` or the setup. */
-void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name, struct arena *a,
-                    struct identity *out);
-const char *pool_mode_name(int mode);     /* "session" ... */
-const char *tenant_mode_name(int mode);   /* "rewrite" ... */
+int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
+                      const struct user_conf *user);
+/* The identity a login gets: the user's own, else by tenant_identity=user (the user name is the
+ * tenant), else unbound. Slices live in `a` or the setup. */
+void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name,
+                    struct arena *a, struct identity *out);
+const char *pool_mode_name(int mode);   /* "session" ... */
+const char *tenant_mode_name(int mode); /* "rewrite" ... */
 
 /* For SHOW CONFIG, SET and the sample file: every key of [pgbouncer]. */
 struct key_info {

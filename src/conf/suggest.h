@@ -11,12 +11,14 @@ struct suggest {
     size_t distance;  /* of best */
 };
 
-/* Starts with a word; suggest_offer is then called for each candidate (NUL-terminated, kept by pointer). */
+/* Starts with a word; suggest_offer is then called for each candidate (NUL-terminated, kept by
+ * pointer). */
 void suggest_init(struct suggest *s, struct text word);
 void suggest_offer(struct suggest *s, const char *candidate);
 
-/* Single-character insertions, deletions, replacements and swaps of neighbours between a and b, without regard to ASCII
- * case; limit + 1 when there are more than `limit`. Words of more than 64 bytes are never near. */
+/* Single-character insertions, deletions, replacements and swaps of neighbours between a and b,
+ * without regard to ASCII case; limit + 1 when there are more than `limit`. Words of more than 64
+ * bytes are never near. */
 size_t suggest_distance(struct text a, struct text b, size_t limit);
 
 #endif

@@ -73,7 +73,8 @@ bool sql_name_take(struct text *rest, struct arena *a, struct sql_name *out, str
             return err_set(e, "a name between double quotes is empty");
     } else {
         if (!rest->n || !starts_name(rest->p[0]))
-            return err_set(e, "expected a name as SQL writes it; one with odd characters stands in \"...\"");
+            return err_set(
+                e, "expected a name as SQL writes it; one with odd characters stands in \"...\"");
         while (rest->n && in_name(rest->p[0])) {
             to[n++] = lower(rest->p[0]);
             rest->p++;
@@ -136,7 +137,8 @@ static bool rule_relation(struct text key, struct arena *a, struct tenant_rule *
         return false;
     skip_space(&key);
     if (key.n)
-        return err_set(e, "expected schema.relation and nothing behind it; a name with odd characters stands in \"...\"");
+        return err_set(e, "expected schema.relation and nothing behind it; "
+                          "a name with odd characters stands in \"...\"");
     r->any_schema = first.star;
     if (!first.star)
         r->schema = first.text;
@@ -157,10 +159,10 @@ static bool rule_value(struct text value, struct arena *a, struct tenant_rule *r
     if (column.star)
         return err_set(e, "* is not a column");
     skip_space(&value);
-    r->cls = quoted ? RULE_TENANT
+    r->cls = quoted                           ? RULE_TENANT
              : text_is(column.text, "shared") ? RULE_SHARED
-             : text_is(column.text, "deny") ? RULE_DENY
-                                            : RULE_TENANT;
+             : text_is(column.text, "deny")   ? RULE_DENY
+                                              : RULE_TENANT;
     if (r->cls == RULE_TENANT)
         r->column = column.text;
     if (!value.n)
@@ -183,7 +185,8 @@ static bool rule_value(struct text value, struct arena *a, struct tenant_rule *r
 
 static bool same_relation(const struct tenant_rule *a, const struct tenant_rule *b)
 {
-    return a->any_schema == b->any_schema && text_eq(a->schema, b->schema) && text_eq(a->relation, b->relation);
+    return a->any_schema == b->any_schema && text_eq(a->schema, b->schema) &&
+           text_eq(a->relation, b->relation);
 }
 
 void load_rule(struct load *l, const struct ini_line *line)
@@ -214,7 +217,8 @@ static bool allow_value(struct text value, bool *allow, struct err *e)
     *allow = text_is_i(value, "allow");
     if (*allow || text_is_i(value, "deny"))
         return true;
-    return err_set(e, "\"%.*s\" is neither allow nor deny", (int)(value.n < 100 ? value.n : 100), value.p);
+    return err_set(e, "\"%.*s\" is neither allow nor deny", (int)(value.n < 100 ? value.n : 100),
+                   value.p);
 }
 
 /* Takes "schema." off *rest. */
@@ -268,8 +272,8 @@ void load_function(struct load *l, const struct ini_line *line)
     }
     for (int i = 0; i < s->n_functions; i++) {
         const struct tenant_function *o = &s->functions[i];
-        if (!text_eq(o->schema, f.schema) || !text_eq(o->name, f.name) || o->args_any != f.args_any ||
-            !text_eq(o->args, f.args))
+        if (!text_eq(o->schema, f.schema) || !text_eq(o->name, f.name) ||
+            o->args_any != f.args_any || !text_eq(o->args, f.args))
             continue;
         if (o->allow != f.allow)
             trouble_problem(&l->t, line->at, line->key, "allowed and denied");
@@ -286,7 +290,8 @@ static bool operator_key(struct text key, struct arena *a, struct tenant_operato
         return err_set(e, "expected schema.operator");
     for (size_t i = 0; i < key.n; i++)
         if (!memchr("+-*/<>=~!@#%^&|`?", key.p[i], 17))
-            return err_set(e, "an operator consists of + - * / < > = ~ ! @ # %% ^ & | ` ? only, without argument types");
+            return err_set(e, "an operator consists of + - * / < > = ~ ! @ # %% ^ & | ` ? only, "
+                              "without argument types");
     o->name = arena_text(a, key);
     return true;
 }

@@ -15,9 +15,11 @@ struct sql_name {
 };
 
 /* Takes one name off the front of *rest: "quoted", unquoted or *. false: e. */
-bool sql_name_take(struct text *rest, struct arena *a, struct sql_name *out, struct err *e) MUST_CHECK;
+bool sql_name_take(struct text *rest, struct arena *a, struct sql_name *out,
+                   struct err *e) MUST_CHECK;
 
-/* Argument types as they stand between parentheses: single spaces, ", " between, lower case outside quotes. */
+/* Argument types as they stand between parentheses: single spaces, ", " between, lower case outside
+ * quotes. */
 struct text sql_args_fold(struct text args, struct arena *a);
 
 #endif

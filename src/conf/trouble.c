@@ -7,7 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void add(struct buf *b, const struct trouble *t, struct place at, struct text key, const char *fmt, va_list ap)
+static void add(struct buf *b, const struct trouble *t, struct place at, struct text key,
+                const char *fmt, va_list ap)
 {
     char what[1500];
     size_t start = b->n;

@@ -14,7 +14,7 @@ struct place {
 struct trouble {
     struct buf problems; /* lines "file:line: key: what is wrong", each ended by a newline */
     int n_problems;
-    struct buf warnings; /* the same form */
+    struct buf warnings;   /* the same form */
     const char *main_file; /* named where a place has no file */
 };
 

@@ -67,7 +67,8 @@ static void take_line(struct userlist *u, struct text line, char *scratch, struc
     else if (memchr(scratch, '\0', (size_t)(n_name + n_secret)))
         trouble_problem(u->t, at, none, "a zero byte is not allowed");
     else
-        u->take(u->arg, text_n(name, (size_t)n_name), secret_text(u->secrets, text_n(secret, (size_t)n_secret)));
+        u->take(u->arg, text_n(name, (size_t)n_name),
+                secret_text(u->secrets, text_n(secret, (size_t)n_secret)));
 }
 
 void userlist_parse(struct text body, const char *name, struct secret **secrets, struct trouble *t,

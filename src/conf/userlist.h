@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The auth_file: `"user" "secret"` per line, "" for a quote inside; lines that begin with ; are comments. */
+/* The auth_file: `"user" "secret"` per line, "" for a quote inside; lines that begin with ; are
+ * comments. */
 #ifndef CONF_USERLIST_H
 #define CONF_USERLIST_H
 

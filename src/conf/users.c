@@ -55,7 +55,8 @@ struct claims {
     bool tenant, exempt;
 };
 
-static void take_claim(struct load *l, struct claims *c, const struct dsn_pair *pair, struct place at)
+static void take_claim(struct load *l, struct claims *c, const struct dsn_pair *pair,
+                       struct place at)
 {
     const struct text prefix = TEXT("claim.");
     struct text name = TEXT("tenant");
@@ -64,17 +65,22 @@ static void take_claim(struct load *l, struct claims *c, const struct dsn_pair *
     if (!is_tenant)
         name = text_n(pair->key.p + prefix.n, pair->key.n - prefix.n);
     if (!is_tenant && (!name.n || text_is(name, "tenant"))) {
-        trouble_problem(&l->t, at, pair->key, name.n ? "the main claim is written tenant=" : "the claim has no name");
+        trouble_problem(&l->t, at, pair->key,
+                        name.n ? "the main claim is written tenant=" : "the claim has no name");
         return;
     }
     if (is_tenant && text_is(pair->value, "*")) {
         if (pair->quoted)
-            trouble_problem(&l->t, at, pair->key, "no tenant can be called *; without quotes it means exempt");
+            trouble_problem(&l->t, at, pair->key,
+                            "no tenant can be called *; without quotes it means exempt");
         c->exempt = true;
         return;
     }
-    if (!pair->value.n || pair->value.n > CLAIM_MAX || !key_text_is_clean(pair->value) || !key_text_is_clean(name)) {
-        trouble_problem(&l->t, at, pair->key, "must be 1 to %d bytes of valid UTF-8 without control characters", CLAIM_MAX);
+    if (!pair->value.n || pair->value.n > CLAIM_MAX || !key_text_is_clean(pair->value) ||
+        !key_text_is_clean(name)) {
+        trouble_problem(&l->t, at, pair->key,
+                        "must be 1 to %d bytes of valid UTF-8 without control characters",
+                        CLAIM_MAX);
         return;
     }
     for (int i = 1; i <= c->n; i++) {
@@ -101,14 +107,16 @@ static int by_name(const void *a, const void *b)
     return text_cmp(((const struct claim *)a)->name, ((const struct claim *)b)->name);
 }
 
-/* The others are sorted, so that equal identities look the same. Without tenant= they wait for setup_identity. */
+/* The others are sorted, so that equal identities look the same. Without tenant= they wait for
+ * setup_identity. */
 static void finish_claims(struct load *l, struct user_conf *u, struct claims *c, struct place at)
 {
     struct claim *list;
     int n = c->n + (c->tenant ? 1 : 0);
 
     if (c->exempt && n)
-        trouble_problem(&l->t, at, TEXT("tenant"), "* means exempt and stands alone, without claims");
+        trouble_problem(&l->t, at, TEXT("tenant"),
+                        "* means exempt and stands alone, without claims");
     if (c->exempt) {
         u->identity.exempt = true;
         return;
@@ -134,11 +142,13 @@ void load_user(struct load *l, const struct ini_line *line)
     int index = 0;
 
     if (!ini_unquote(line->key, l->a, &name)) {
-        trouble_problem(&l->t, line->at, line->key, "not a user name; one with odd characters stands in \"...\"");
+        trouble_problem(&l->t, line->at, line->key,
+                        "not a user name; one with odd characters stands in \"...\"");
         return;
     }
     if (name.n > USER_NAME_MAX) {
-        trouble_problem(&l->t, line->at, line->key, "the name is longer than %d bytes", USER_NAME_MAX);
+        trouble_problem(&l->t, line->at, line->key, "the name is longer than %d bytes",
+                        USER_NAME_MAX);
         return;
     }
     /* a second line for the same user replaces the first as a whole */
@@ -194,8 +204,8 @@ static void load_auth_file(struct load *l)
     if (!path[0])
         return;
     if (!file_read(path, &file)) {
-        trouble_problem(&l->t, load_key_at(l, "auth_file"), TEXT("auth_file"), "cannot read \"%s\": %s", path,
-                        strerror(errno));
+        trouble_problem(&l->t, load_key_at(l, "auth_file"), TEXT("auth_file"),
+                        "cannot read \"%s\": %s", path, strerror(errno));
         return;
     }
     for (size_t i = 0; i < file.n; i++)
