@@ -43,6 +43,7 @@ struct db_ledger {
     _Atomic bool paused, disabled;
     _Atomic uint64_t waiting;       /* workers with clients that a quota of this database holds up */
     _Atomic(void *) policy;         /* struct policy of the tenant layer as last published; owned by main */
+    _Atomic uint64_t search_path_serial; /* grows when the policy's search path changes */
     struct db_stats stats[MAX_WORKERS];
 };
 

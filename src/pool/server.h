@@ -49,6 +49,7 @@ struct server {
     unsigned char backend_key[256];
     size_t backend_key_len;
     uint64_t setup_generation;
+    uint64_t search_path_serial; /* guarded: of the pinned search path it was started with */
     uint64_t rx_seen, tx_seen;   /* of conn->rx/tx already counted */
     struct sockaddr_storage addr; /* for cancels */
     socklen_t addr_len;

@@ -6,6 +6,7 @@
 #define POOL_SHARD_H
 
 #include "conf/setup.h"
+#include "base/slab.h"
 #include "pool/server.h"
 
 struct engine;
@@ -16,6 +17,8 @@ struct shard {
     struct engine *engine;
     struct list node;         /* in the engine's list of shards */
     struct list hungry;       /* linked while clients wait */
+    struct list offer;        /* linked while servers are to be offered to other workers */
+    int offers;               /* how many */
     struct list servers[SERVER_STATES];
     int n_servers[SERVER_STATES];
     struct list waiting;      /* clients, longest first (client.node) */
@@ -31,6 +34,7 @@ struct shard {
     char failure_state[6];
     usec_t asked_at;          /* last request for a server of another worker */
     int next_host;
+    bool pumping;             /* shard_pump runs */
     struct scram_keys *keys;  /* proved by the last client: for logging in to servers; NULL = none */
     char *password;           /* sent in clear by the last client; NULL = none */
 };

@@ -29,6 +29,9 @@ struct client {
     struct server *server; /* while ACTIVE */
     uint64_t id;
     struct client_login *login;
+    struct list console_node;  /* linked while it is about to go to the control thread */
+    char *console_user;
+    bool console_admin;
 
     /* who */
     const struct setup *setup; /* the one it logged in with, referenced: its user and identity live there */

@@ -6,6 +6,7 @@
 #ifndef SESSION_ENGINE_H
 #define SESSION_ENGINE_H
 
+#include "base/slab.h"
 #include "net/resolver.h"
 #include "net/worker.h"
 #include "session/client.h"
@@ -27,6 +28,7 @@ struct hub {
     struct engine *engine[MAX_WORKERS];
     struct registry registry;
     struct var_names var_names;
+    pthread_mutex_t policy_mutex;   /* around taking a reference on a database's policy; never on a query's way */
     unsigned char mock_seed[32];    /* for SCRAM exchanges of unknown users */
     _Atomic uint64_t next_stmt;     /* PGBULKHEAD_n */
     _Atomic uint64_t next_server;
@@ -64,9 +66,13 @@ struct engine {
     struct shard **shard_by_pool; /* index = pool->index */
     int n_shard_slots;
     struct list hungry;          /* shards with waiting clients */
+    struct list offers;          /* shards with servers for other workers */
+    struct event *ev_turn;       /* runs the end-of-turn work */
     struct map cancel_keys;      /* 8 bytes → client */
     struct map stmts;            /* stmt.key → stmt */
+    struct list to_console;      /* administrators that go to the control thread at the end of the turn */
     struct list dead;            /* clients to free at the end of the turn */
+    struct list dead_servers;    /* likewise */
     struct list cancels;         /* cancel connections under way */
     struct engine_stats stats;
     bool suspended;

@@ -11,6 +11,10 @@
 void client_log(const struct client *c, enum log_level lv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void server_log(const struct server *s, enum log_level lv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* ---- engine.c ---- */
+/* Asks for the end-of-turn work (burials, hand-overs) after the callbacks that run now. */
+void engine_turn(struct engine *e);
+
 /* ---- client.c ---- */
 /* A fresh socket. Closes it when memory is short. */
 void client_new(struct engine *e, int fd, bool is_unix);
@@ -36,6 +40,8 @@ void client_login_secured(struct client *c, bool ok, const char *text);
 /* The pool's welcome (or the database's policy) is there: finish the login. */
 void client_login_resume(struct client *c);
 void client_login_free(struct client *c);
+/* End of the turn: gives an administrator's connection to the control thread. */
+void client_to_console(struct client *c);
 /* Is the client still at its login? */
 static inline bool client_at_login(const struct client *c)
 {
@@ -53,6 +59,8 @@ enum step {
 size_t client_input(void *owner, char *data, size_t n);
 /* Makes sure the client has a server: true, or false when it waits now (or was closed). */
 bool client_need_server(struct client *c);
+/* Bookkeeping when a message that has an answer goes to the server. */
+void client_note_request(struct client *c);
 /* Answers a message with an error in its place in the order of replies, and fails the server's transaction with it.
  * bytes: a whole ErrorResponse. simple: the message was a Query. */
 void client_refuse(struct client *c, bool simple, const struct buf *bytes);
@@ -113,6 +121,8 @@ void server_release(struct server *s);
 /* Reset or check query done, login done, cancel done: ready for use. */
 void server_ready(struct server *s);
 void server_count_bytes(struct server *s);
+/* Frees what was closed; called at the end of a turn. */
+void servers_bury(struct engine *e);
 bool server_usable(const struct server *s);
 
 /* ---- server_login.c ---- */
@@ -135,6 +145,10 @@ void shard_pump(struct shard *sh);
 /* An idle server: to the longest waiting client here or elsewhere, else kept. */
 void shard_offer(struct shard *sh, struct server *s);
 void client_assign(struct client *c, struct server *s);
+/* Hands an idle server to another worker; false: none that may move. Not inside a server's callback. */
+bool shard_give(struct shard *sh, int worker);
+/* Hands over what shard_offer left for the end of the turn. */
+void dispatch_offers(struct engine *e);
 /* A slot of the ledger became free: wake whoever waits for one. */
 void shard_slot_freed(struct shard *sh);
 void dispatch_tick(struct engine *e);
@@ -145,6 +159,8 @@ void engine_reap(struct engine *e);
 /* ---- cancel.c ---- */
 void cancel_request(struct engine *e, const unsigned char key[8]); /* from a client, to be told to all engines */
 void cancels_close(struct engine *e);
+/* Gives up those that take longer than cancel_wait_timeout. */
+void cancels_reap(struct engine *e);
 void cancel_local(struct engine *e, const unsigned char key[8]);
 
 /* ---- mails between engines and the control thread ---- */
@@ -154,6 +170,7 @@ enum mail_kind {
 };
 struct mail_server { struct mail mail; struct pool *pool; struct conn *conn; struct server *server; };
 struct mail_pool { struct mail mail; struct pool *pool; int from; };
+struct mail_policy { struct mail mail; struct db_ledger *db; };
 struct mail_cancel { struct mail mail; unsigned char key[8]; };
 /* Posts a mail about a pool; silently does nothing when memory is short (the tick retries). */
 void engine_tell(struct engine *to, int kind, struct pool *p, int from);

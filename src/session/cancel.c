@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Cancel requests: the key names a client of some engine; its server is told over a connection of its own (with TLS where
+ * the server's connection has it), and is not used by anybody else before that connection is closed.
+ */
+#include "session/session.h"
+
+#include "base/check.h"
+#include "base/random.h"
+#include "wire/startup.h"
+
+#include <stdlib.h>
+
+struct cancel {
+    struct list node;
+    struct engine *engine;
+    struct conn *conn;
+    struct shard *shard;
+    uint64_t server_id;    /* the server that is held */
+    uint32_t pid;
+    unsigned char key[256];
+    size_t key_len;
+    bool tls, sent;
+    char host[256];
+    usec_t started;
+};
+
+static struct server *held_server(struct cancel *k)
+{
+    for (int i = 0; i < SERVER_STATES; i++)
+        LIST_FOREACH(n, &k->shard->servers[i])
+        {
+            struct server *s = LIST_ENTRY(n, struct server, node);
+            if (s->id == k->server_id)
+                return s;
+        }
+    return NULL;
+}
+
+static void finish(struct cancel *k)
+{
+    struct server *s = held_server(k);
+
+    if (k->conn)
+        conn_close(k->conn);
+    list_del(&k->node);
+    k->shard->n_cancel_active--;
+    if (s && s->cancels > 0 && --s->cancels == 0 && s->state == SERVER_BEING_CANCELED)
+        server_ready(s);
+    wipe(k->key, sizeof(k->key));
+    free(k);
+}
+
+static void send_cancel(struct cancel *k)
+{
+    struct buf b;
+
+    buf_init(&b);
+    startup_build_cancel(&b, k->pid, text_n((const char *)k->key, k->key_len));
+    if (b.failed) {
+        finish(k);
+    } else {
+        conn_write_copy(k->conn, b.p, b.n);
+        k->sent = true; /* the server closes the connection when it has acted */
+    }
+    buf_release(&b);
+}
+
+static size_t on_input(void *owner, char *data, size_t n)
+{
+    struct cancel *k = owner;
+    struct err err = { 0 };
+
+    if (k->sent || !k->tls)
+        return n;
+    if (data[0] != 'S' || n != 1 || !conn_tls_connect(k->conn, k->engine->server_tls, k->host[0] ? k->host : NULL, &err))
+        finish(k); /* never in clear where the server's own connection is encrypted */
+    return n;
+}
+
+static void on_ended(void *owner, enum conn_end why, const char *text)
+{
+    (void)why;
+    (void)text;
+    finish(owner);
+}
+
+static void on_connected(void *owner, bool ok, const char *text)
+{
+    struct cancel *k = owner;
+    (void)text;
+
+    if (!ok) {
+        finish(k);
+    } else if (k->tls) {
+        struct buf b;
+        buf_init(&b);
+        startup_build_ssl(&b);
+        conn_write_copy(k->conn, b.p, b.n);
+        buf_release(&b);
+    } else {
+        send_cancel(k);
+    }
+}
+
+static void on_secured(void *owner, bool ok, const char *text)
+{
+    (void)text;
+    if (ok)
+        send_cancel(owner);
+    else
+        finish(owner);
+}
+
+static const struct conn_handler cancel_handler = {
+    .input = on_input,
+    .ended = on_ended,
+    .connected = on_connected,
+    .secured = on_secured,
+};
+
+static void start(struct engine *e, struct server *s)
+{
+    struct cancel *k = calloc(1, sizeof(*k));
+    struct err err = { 0 };
+
+    if (!k)
+        return;
+    k->engine = e;
+    k->shard = s->shard;
+    k->server_id = s->id;
+    k->pid = s->backend_pid;
+    k->key_len = s->backend_key_len;
+    memcpy(k->key, s->backend_key, s->backend_key_len);
+    k->tls = s->conn->tls != NULL && e->server_tls;
+    memcpy(k->host, s->host, sizeof(k->host));
+    k->started = e->loop.now;
+    k->conn = conn_connect(&e->loop, (const struct sockaddr *)&s->addr, s->addr_len, &cancel_handler, k, &err);
+    if (!k->conn) {
+        log_warn(e->hub->log, "cancel request: cannot connect to the server: %s", err.msg);
+        free(k);
+        return;
+    }
+    s->cancels++;
+    k->shard->n_cancel_active++;
+    list_push_tail(&e->cancels, &k->node);
+    stat_inc(&shard_stats(s->shard, e)->cancels);
+}
+
+void cancel_local(struct engine *e, const unsigned char key[8])
+{
+    struct client *c = map_get(&e->cancel_keys, text_n((const char *)key, 8));
+
+    if (!c)
+        return;
+    if (c->server && !pending_empty(c->server->pending))
+        start(e, c->server);
+    else if (c->state == CLIENT_WAITING && !client_at_login(c))
+        client_close(c, "57014", "canceling statement due to user request");
+}
+
+void cancel_request(struct engine *e, const unsigned char key[8])
+{
+    for (int i = 0; i < e->hub->n_engines; i++) {
+        if (i == e->id)
+            continue;
+        struct mail_cancel *m = malloc(sizeof(*m));
+        if (!m)
+            continue;
+        *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL };
+        memcpy(m->key, key, 8);
+        loop_post(&e->hub->engine[i]->loop, &m->mail);
+    }
+    cancel_local(e, key);
+}
+
+void cancels_reap(struct engine *e)
+{
+    usec_t limit = e->setup->g.cancel_wait_timeout;
+
+    LIST_FOREACH_SAFE(n, next, &e->cancels)
+    {
+        struct cancel *k = LIST_ENTRY(n, struct cancel, node);
+        if (limit && e->loop.now - k->started > limit)
+            finish(k);
+    }
+}
+
+void cancels_close(struct engine *e)
+{
+    LIST_FOREACH_SAFE(n, next, &e->cancels)
+    {
+        finish(LIST_ENTRY(n, struct cancel, node));
+    }
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: ISC */
+/* Clients: birth, states, closing. */
+#include "session/session.h"
+
+#include "base/check.h"
+#include "base/random.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+const char *client_state_name(enum client_state s)
+{
+    static const char *const names[] = {
+#define CLIENT_STATE(name, show) show,
+#include "session/client_state.def"
+    };
+    return names[s];
+}
+
+/* "db/user@host:port" as PgBouncer writes it. */
+static void describe(char *out, size_t size, struct text db, struct text user, const struct conn *conn)
+{
+    char addr[128] = "?";
+    int port = 0;
+
+    if (conn)
+        sockaddr_text(&conn->peer, addr, sizeof(addr), &port);
+    bool v6 = strchr(addr, ':') != NULL;
+    snprintf(out, size, "%.*s/%.*s@%s%s%s:%d", db.n ? (int)db.n : 6, db.n ? db.p : "(nodb)",
+             user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", v6 ? "[" : "", addr, v6 ? "]" : "", port);
+}
+
+void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
+{
+    char text[2000], who[512];
+    va_list ap;
+
+    if (!log_wants(c->engine->hub->log, lv))
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    describe(who, sizeof(who), c->db_name, c->user_name, c->conn);
+    log_write(c->engine->hub->log, lv, "C-%p: %s %s", (const void *)c, who, text);
+}
+
+void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
+{
+    char text[2000];
+    va_list ap;
+    struct log *log = s->shard->engine->hub->log;
+
+    if (!log_wants(log, lv))
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    log_write(log, lv, "S-%p: %.*s/%.*s@%s:%d %s", (const void *)s, TEXT_ARG(s->shard->pool->db_name),
+              TEXT_ARG(s->shard->pool->user_name), s->host[0] ? s->host : "unix", s->port, text);
+}
+
+static void on_drained(void *owner)
+{
+    struct client *c = owner;
+    if (c->server && c->server->conn)
+        conn_resume(c->server->conn);
+}
+
+static void on_ended(void *owner, enum conn_end why, const char *text)
+{
+    struct client *c = owner;
+    if (why == CONN_EOF)
+        client_drop(c, c->server && c->server->pending && !pending_empty(c->server->pending)
+                           ? "client disconnected with query in progress"
+                           : "client unexpected eof");
+    else
+        client_drop(c, text && *text ? text : "client connection failed");
+}
+
+static void on_secured(void *owner, bool ok, const char *text)
+{
+    client_login_secured(owner, ok, text);
+}
+
+const struct conn_handler client_handler = {
+    .input = client_input,
+    .drained = on_drained,
+    .ended = on_ended,
+    .secured = on_secured,
+};
+
+static void set_sock_opts(struct engine *e, int fd)
+{
+    const struct settings *g = &e->setup->g;
+    struct sock_opts o = {
+        .keepalive = g->tcp_keepalive,
+        .keepcnt = (int)g->tcp_keepcnt,
+        .keepidle = (int)g->tcp_keepidle,
+        .keepintvl = (int)g->tcp_keepintvl,
+        .user_timeout_ms = (int)g->tcp_user_timeout,
+        .buffer = (int)g->tcp_socket_buffer,
+    };
+    sock_tune(fd, &o);
+}
+
+void client_new(struct engine *e, int fd, bool is_unix)
+{
+    struct client *c = slab_get(&e->clients);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    c->magic = CLIENT_MAGIC;
+    c->engine = e;
+    c->state = CLIENT_LOGIN;
+    c->is_unix = is_unix;
+    c->id = atomic_fetch_add(&e->registry->next_client_id, 1) + 1;
+    c->connected_at = e->loop.now;
+    c->setup = setup_ref(e->setup);
+    arena_init(&c->arena, 512);
+    map_init(&c->stmts);
+    list_init(&c->console_node);
+    list_push_tail(&e->login_clients, &c->node);
+    list_push_tail(&e->all_clients, &c->all);
+    e->n_clients++;
+    e->n_login++;
+    if (!is_unix)
+        set_sock_opts(e, fd);
+    c->conn = conn_adopt(&e->loop, fd, &client_handler, c);
+    if (!c->conn || !client_login_begin(c)) {
+        if (!c->conn)
+            close(fd);
+        client_drop(c, "out of memory");
+    }
+}
+
+static void unlink_state(struct client *c)
+{
+    struct shard *sh = c->shard;
+
+    list_del(&c->node);
+    switch (c->state) {
+    case CLIENT_LOGIN:
+        c->engine->n_login--;
+        break;
+    case CLIENT_IDLE:
+        sh->n_idle_clients--;
+        break;
+    case CLIENT_WAITING:
+        sh->n_waiting--;
+        break;
+    case CLIENT_ACTIVE:
+        sh->n_active--;
+        break;
+    default:
+        CHECK(!"a dead client has no list");
+    }
+}
+
+void client_set_state(struct client *c, enum client_state to)
+{
+    struct shard *sh = c->shard;
+
+    CHECK(c->magic == CLIENT_MAGIC);
+    unlink_state(c);
+    c->state = to;
+    switch (to) {
+    case CLIENT_LOGIN:
+        list_push_tail(&c->engine->login_clients, &c->node);
+        c->engine->n_login++;
+        break;
+    case CLIENT_IDLE:
+        list_push_tail(&sh->idle_clients, &c->node);
+        sh->n_idle_clients++;
+        break;
+    case CLIENT_WAITING:
+        list_push_tail(&sh->waiting, &c->node);
+        sh->n_waiting++;
+        break;
+    case CLIENT_ACTIVE:
+        list_push_tail(&sh->active, &c->node);
+        sh->n_active++;
+        break;
+    case CLIENT_DEAD:
+        list_push_tail(&c->engine->dead, &c->node);
+        break;
+    default:
+        CHECK(!"no such state");
+    }
+}
+
+void client_count_bytes(struct client *c)
+{
+    if (!c->shard || !c->conn)
+        return;
+    struct db_stats *st = shard_stats(c->shard, c->engine);
+    stat_add(&st->rx_client, c->conn->rx - c->rx_seen);
+    stat_add(&st->tx_client, c->conn->tx - c->tx_seen);
+    c->rx_seen = c->conn->rx;
+    c->tx_seen = c->conn->tx;
+}
+
+void client_leave_server(struct client *c)
+{
+    struct server *s = c->server;
+    if (!s)
+        return;
+    c->server = NULL;
+    s->client = NULL;
+    if (c->state == CLIENT_ACTIVE)
+        client_set_state(c, CLIENT_IDLE);
+    if (s->dying)
+        return;
+    if (s->conn)
+        conn_resume(s->conn);
+    bool clean = pending_empty(s->pending) && s->status == 'I' && s->left == 0 && c->left == 0 && !c->extended
+                 && !s->copy_in && !s->skipping && !conn_blocked(s->conn);
+    if (clean)
+        server_release(s);
+    else
+        server_close(s, NULL, "%s", s->status == 'T' || s->status == 'E' ? "client left in a transaction"
+                                                                        : "unclean server");
+}
+
+/* Everything but the socket. */
+static void let_go(struct client *c)
+{
+    struct engine *e = c->engine;
+
+    c->closing = true;
+    client_count_bytes(c);
+    if (c->state == CLIENT_WAITING)
+        shard_unwait(c);
+    client_leave_server(c);
+    client_stmts_clear(c);
+    map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, sizeof(c->cancel_key)));
+    if (c->counted)
+        quota_put(&e->registry->clients);
+    if (c->db_counted)
+        quota_put(&c->shard->pool->db->clients);
+    if (c->user_counted)
+        quota_put(&c->login_user->clients);
+    c->counted = c->db_counted = c->user_counted = false;
+    client_login_free(c);
+    client_set_state(c, CLIENT_DEAD);
+    engine_turn(e);
+}
+
+static void log_reason(struct client *c, const char *reason)
+{
+    if (c->setup->g.log_disconnections)
+        client_log(c, LOG_LV_LOG, "closing because: %s (age=%llus)", reason,
+                   (unsigned long long)((c->engine->loop.now - c->connected_at) / USEC_PER_SEC));
+}
+
+void client_drop(struct client *c, const char *reason)
+{
+    if (c->state == CLIENT_DEAD)
+        return;
+    log_reason(c, reason);
+    struct conn *conn = c->conn;
+    let_go(c);
+    c->conn = NULL;
+    if (conn)
+        conn_close(conn);
+}
+
+void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
+{
+    char text[1500];
+    va_list ap;
+
+    if (c->state == CLIENT_DEAD)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    log_reason(c, text);
+    if (c->setup->g.log_pooler_errors)
+        client_log(c, LOG_LV_WARNING, "pooler error: %s", text);
+
+    struct conn *conn = c->conn;
+    bool can_write = conn && !conn->handshaking && !conn->ended && c->left == 0 && !(c->server && c->server->left);
+    let_go(c);
+    c->conn = NULL;
+    if (!conn)
+        return;
+    if (can_write) {
+        struct buf b;
+        buf_init(&b);
+        wire_error_build(&b, 'E',
+                         &(struct wire_error){ .severity = "FATAL",
+                                               .sqlstate = sqlstate ? sqlstate : "08P01",
+                                               .message = text_of(text) });
+        if (!b.failed)
+            conn_write_copy(conn, b.p, b.n);
+        buf_release(&b);
+        conn_close_after_flush(conn, 2 * USEC_PER_SEC);
+    } else {
+        conn_close(conn);
+    }
+}
+
+void client_send(struct client *c, const struct buf *b)
+{
+    if (b->failed)
+        client_drop(c, "out of memory");
+    else if (c->conn)
+        conn_write_copy(c->conn, b->p + b->off, b->n - b->off);
+}
+
+static void bury(struct client *c)
+{
+    struct engine *e = c->engine;
+
+    list_del(&c->node);
+    list_del(&c->all);
+    list_del(&c->console_node);
+    free(c->console_user);
+    e->n_clients--;
+    atomic_fetch_sub_explicit(&e->loop.load, 1, memory_order_relaxed);
+    vars_release(&c->vars, &e->hub->var_names);
+    map_release(&c->stmts);
+    if (c->keys) {
+        wipe(c->keys, sizeof(*c->keys));
+        free(c->keys);
+    }
+    if (c->password) {
+        wipe(c->password, strlen(c->password));
+        free(c->password);
+    }
+    if (c->policy)
+        policy_unref(c->policy);
+    arena_release(&c->arena);
+    setup_unref(c->setup);
+    c->magic = 0;
+    slab_put(&e->clients, c);
+}
+
+void clients_bury(struct engine *e)
+{
+    struct list *n;
+    while ((n = list_first(&e->dead)) != NULL)
+        bury(LIST_ENTRY(n, struct client, node));
+}

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on servers by text and prepared
+ * there when they are missing.
+ */
+#include "session/session.h"
+
+#include "base/check.h"
+#include "wire/query.h"
+
+#include <stdlib.h>
+
+#define NOTE_ON_SERVER 1 /* the entry's message prepares a statement on the server: forget it there when it fails */
+
+static struct db_stats *stats(const struct client *c)
+{
+    return shard_stats(c->shard, c->engine);
+}
+
+static enum step malformed(struct client *c)
+{
+    client_close(c, NULL, "malformed message from client");
+    return STEP_GONE;
+}
+
+static enum step no_memory(struct client *c)
+{
+    client_drop(c, "out of memory");
+    return STEP_GONE;
+}
+
+static enum step done(const struct client *c)
+{
+    return c->closing ? STEP_GONE : STEP_DONE;
+}
+
+/* With max_prepared_statements=0, names of clients that no tenant rule binds are the server's. */
+static bool passes_names(const struct client *c)
+{
+    return !client_guarded(c) && c->engine->setup->g.max_prepared_statements == 0;
+}
+
+/* ---- the client's names ---- */
+
+static struct client_stmt *name_add(struct client *c, struct text name, struct stmt *st)
+{
+    struct client_stmt *cs = malloc(sizeof(*cs) + name.n + 1);
+    if (!cs)
+        return NULL;
+    cs->stmt = stmt_ref(st);
+    memcpy(cs->name, name.p, name.n);
+    cs->name[name.n] = '\0';
+    map_put(&c->stmts, text_n(cs->name, name.n), cs);
+    return cs;
+}
+
+static void name_drop(struct client *c, struct text name)
+{
+    struct client_stmt *cs = map_del(&c->stmts, name);
+    if (cs) {
+        stmt_unref(cs->stmt);
+        free(cs);
+    }
+}
+
+static void unnamed_set(struct client *c, struct stmt *st)
+{
+    if (c->unnamed)
+        stmt_unref(c->unnamed);
+    c->unnamed = st ? stmt_ref(st) : NULL;
+    c->unnamed_serial = (c->id << 24) | ((c->unnamed_serial + 1) & 0xffffff);
+}
+
+void client_stmts_clear(struct client *c)
+{
+    size_t pos = 0;
+    struct text key;
+    void *value;
+
+    while (map_next(&c->stmts, &pos, &key, &value)) {
+        struct client_stmt *cs = value;
+        stmt_unref(cs->stmt);
+        free(cs);
+    }
+    map_release(&c->stmts);
+    map_init(&c->stmts);
+    if (c->unnamed) {
+        stmt_unref(c->unnamed);
+        c->unnamed = NULL;
+    }
+}
+
+void client_undo(struct client *c, struct server *s, struct pend *p)
+{
+    if ((p->note & NOTE_ON_SERVER) && p->stmt && s)
+        server_stmts_drop(s->stmts, p->stmt->name);
+    if (!c)
+        return;
+    switch (p->undo) {
+    case UNDO_NAMED_PARSE:
+        name_drop(c, text_of(p->name));
+        break;
+    case UNDO_NAMED_CLOSE:
+        if (!map_get(&c->stmts, text_of(p->name)))
+            name_add(c, text_of(p->name), p->stmt);
+        break;
+    case UNDO_UNNAMED:
+        unnamed_set(c, p->stmt);
+        if (s)
+            s->stmts->unnamed = 0;
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- sending ---- */
+
+/* An answer of ours in its place: at once when nothing is outstanding. */
+static bool fake(struct client *c, enum pend_kind kind, char type, struct pend **entry)
+{
+    struct buf b;
+    bool ok;
+
+    buf_init(&b);
+    wire_simple_build(&b, type);
+    *entry = NULL;
+    if (c->server && !pending_empty(c->server->pending)) {
+        struct pend *p = server_expect(c->server, kind, PEND_FAKE);
+        ok = p != NULL;
+        if (p) {
+            p->bytes = malloc(b.n);
+            p->n_bytes = (uint32_t)b.n;
+            if (p->bytes)
+                memcpy(p->bytes, b.p, b.n);
+            else
+                ok = false;
+            *entry = p;
+        }
+    } else {
+        ok = !b.failed;
+        if (ok)
+            conn_write_copy(c->conn, b.p, b.n);
+    }
+    buf_release(&b);
+    return ok;
+}
+
+/* Closes the least recently used statements beyond the limit. */
+static bool trim_server(struct client *c, struct server *s)
+{
+    int64_t max = c->engine->setup->g.max_prepared_statements;
+    const char *name;
+    bool ok = true;
+
+    if (max <= 0)
+        max = 200;
+    while (ok && (name = server_stmts_excess(s->stmts, max - 1)) != NULL) {
+        struct buf b;
+        buf_init(&b);
+        wire_target_build(&b, 'C', 'S', text_of(name));
+        ok = !b.failed && server_expect(s, PEND_CLOSE, PEND_DROP) != NULL;
+        if (ok)
+            conn_write_copy(s->conn, b.p, b.n);
+        buf_release(&b);
+        server_stmts_drop(s->stmts, name);
+        stat_inc(&stats(c)->ps_evictions);
+    }
+    return ok;
+}
+
+/* Sends Parse of the statement under the server's name (or as the unnamed one). The entry is returned for undo notes. */
+static struct pend *send_parse(struct client *c, struct stmt *st, bool named, enum pend_action action)
+{
+    struct server *s = c->server;
+    struct buf b;
+
+    if (named && !trim_server(c, s))
+        return NULL;
+    buf_init(&b);
+    wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types, (uint16_t)st->n_sent_types);
+    struct pend *p = b.failed ? NULL : server_expect(s, PEND_PARSE, action);
+    if (p) {
+        conn_write_copy(s->conn, b.p, b.n);
+        stat_inc(&stats(c)->server_parses);
+        p->stmt = stmt_ref(st);
+        if (named) {
+            p->note = NOTE_ON_SERVER;
+            if (!server_stmts_add(s->stmts, st->name))
+                p = NULL;
+        } else {
+            s->stmts->unnamed = c->unnamed_serial;
+        }
+    }
+    buf_release(&b);
+    return p;
+}
+
+/* The statement is on the server, or is sent there now. */
+static bool ensure(struct client *c, struct stmt *st, bool named)
+{
+    struct server *s = c->server;
+
+    if (named ? server_stmts_has(s->stmts, st->name) : s->stmts->unnamed == c->unnamed_serial)
+        return true;
+    return send_parse(c, st, named, PEND_DROP) != NULL;
+}
+
+/* ---- verdicts ---- */
+
+/* A statement for the text, judged when the client is guarded. STEP_DONE with *out NULL: refused and answered. */
+static enum step judged(struct client *c, struct text sql, const char *types, int n_types, struct stmt **out)
+{
+    struct tenant_ask ask, *asked = NULL;
+    uint32_t *oids = NULL;
+
+    *out = NULL;
+    if (client_guarded(c)) {
+        if (!client_policy(c)) {
+            client_refuse_text(c, false, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
+            return done(c);
+        }
+        oids = malloc(sizeof(*oids) * (size_t)(n_types + 1));
+        if (!oids)
+            return no_memory(c);
+        struct rd r = rd_init(types, (size_t)n_types * 4);
+        for (int i = 0; i < n_types; i++)
+            oids[i] = rd_u32(&r);
+        client_ask(c, &ask, true, sql, oids, n_types);
+        asked = &ask;
+    }
+    struct stmt *st = stmt_get(c->engine, sql, types, n_types, asked);
+    free(oids);
+    if (!st)
+        return no_memory(c);
+    if (st->verdict && client_wait_catalog(c, st->verdict)) {
+        stmt_unref(st);
+        return STEP_WAIT;
+    }
+    *out = st;
+    return STEP_DONE;
+}
+
+static enum step refuse_verdict(struct client *c, const struct verdict *v)
+{
+    struct buf b;
+
+    client_note_verdict(c, v);
+    buf_init(&b);
+    verdict_error(v, &b);
+    client_refuse(c, false, &b);
+    buf_release(&b);
+    return done(c);
+}
+
+static bool refused_now(const struct client *c, const struct stmt *st, bool running)
+{
+    const struct verdict *v = st->verdict;
+    return v && client_enforced(c) && v->action == VERDICT_REFUSE && (running || !v->describable);
+}
+
+/* The policy changed since the statement was judged: judge again. */
+static enum step rejudge(struct client *c, struct text name, struct stmt **st)
+{
+    if (!client_guarded(c))
+        return STEP_DONE;
+    if (!client_policy(c) || (*st)->policy_generation == c->policy->generation)
+        return STEP_DONE;
+    struct stmt *old = stmt_ref(*st), *fresh = NULL;
+    struct buf types;
+    buf_init(&types);
+    for (int i = 0; i < old->n_types; i++)
+        msg_u32(&types, old->types[i]);
+    enum step step = types.failed ? no_memory(c) : judged(c, old->sql, types.p, old->n_types, &fresh);
+    buf_release(&types);
+    if (step == STEP_DONE && fresh) {
+        if (name.n) {
+            struct client_stmt *cs = map_get(&c->stmts, name);
+            stmt_unref(cs->stmt);
+            cs->stmt = stmt_ref(fresh);
+        } else {
+            unnamed_set(c, fresh);
+        }
+        *st = fresh;
+        stmt_unref(fresh); /* the name holds it */
+    }
+    stmt_unref(old);
+    return step;
+}
+
+/* ---- Parse ---- */
+
+static enum step forward_whole(struct client *c, enum pend_kind kind, const char *m, size_t n)
+{
+    if (!client_need_server(c))
+        return c->closing ? STEP_GONE : STEP_WAIT;
+    if (!server_expect(c->server, kind, PEND_FORWARD))
+        return STEP_GONE;
+    client_note_request(c);
+    conn_write(c->server->conn, m, n);
+    return STEP_DONE;
+}
+
+static enum step parse_named(struct client *c, struct text name, struct stmt *st)
+{
+    struct server *s = c->server;
+    struct pend *p = NULL;
+
+    if (server_stmts_has(s->stmts, st->name)) {
+        stat_inc(&stats(c)->ps_hits);
+        if (!fake(c, PEND_PARSE, '1', &p))
+            return no_memory(c);
+    } else {
+        p = send_parse(c, st, true, PEND_FORWARD);
+        if (!p)
+            return c->closing ? STEP_GONE : no_memory(c);
+    }
+    struct client_stmt *cs = name_add(c, name, st);
+    if (!cs)
+        return no_memory(c);
+    if (p) { /* not answered yet: may have to be taken back */
+        p->undo = UNDO_NAMED_PARSE;
+        p->name = strdup(cs->name);
+        if (!p->name)
+            return no_memory(c);
+    }
+    return STEP_DONE;
+}
+
+static enum step parse_unnamed(struct client *c, struct stmt *st)
+{
+    struct stmt *before = c->unnamed ? stmt_ref(c->unnamed) : NULL;
+
+    unnamed_set(c, st);
+    struct pend *p = send_parse(c, st, false, PEND_FORWARD);
+    if (!p) {
+        if (before)
+            stmt_unref(before);
+        return c->closing ? STEP_GONE : no_memory(c);
+    }
+    p->undo = UNDO_UNNAMED;
+    stmt_unref(p->stmt);
+    p->stmt = NULL;
+    if (before)
+        stmt_unref(before); /* a failed Parse leaves no unnamed statement at all */
+    return STEP_DONE;
+}
+
+enum step client_parse(struct client *c, const char *m, size_t n)
+{
+    struct wire_parse w;
+    struct stmt *st;
+
+    if (!wire_parse_read(m + 5, n - 5, &w))
+        return malformed(c);
+    if (passes_names(c))
+        return forward_whole(c, PEND_PARSE, m, n);
+    if (w.name.n && map_get(&c->stmts, w.name)) {
+        stat_inc(&stats(c)->client_parses);
+        client_refuse_text(c, false, "42P05", "prepared statement \"%.*s\" already exists", TEXT_ARG(w.name));
+        return done(c);
+    }
+    enum step step = judged(c, w.sql, w.types, w.n_types, &st);
+    if (step != STEP_DONE || !st)
+        return step;
+    if (refused_now(c, st, false)) {
+        step = refuse_verdict(c, st->verdict);
+        stmt_unref(st);
+        return step;
+    }
+    if (!client_need_server(c)) {
+        stmt_unref(st);
+        return c->closing ? STEP_GONE : STEP_WAIT;
+    }
+    stat_inc(&stats(c)->client_parses);
+    client_note_request(c);
+    step = w.name.n ? parse_named(c, w.name, st) : parse_unnamed(c, st);
+    stmt_unref(st);
+    return step;
+}
+
+/* ---- Bind ---- */
+
+/* The client's statement of that name. NULL: answered (26000), or not ours (then *pass). */
+static struct stmt *find(struct client *c, struct text name, bool *pass)
+{
+    *pass = false;
+    if (name.n == 0) {
+        if (c->unnamed)
+            return c->unnamed;
+        client_refuse_text(c, false, "26000", "unnamed prepared statement does not exist");
+        return NULL;
+    }
+    struct client_stmt *cs = map_get(&c->stmts, name);
+    if (cs)
+        return cs->stmt;
+    if (!client_guarded(c) && !text_starts(name, TEXT("PGBULKHEAD_"))) {
+        *pass = true; /* made by SQL-level PREPARE, or the server says 26000 itself */
+        return NULL;
+    }
+    client_refuse_text(c, false, "26000", "prepared statement \"%.*s\" does not exist", TEXT_ARG(name));
+    return NULL;
+}
+
+/* Bind with another statement name in front of the bytes that came. */
+static bool send_bind(struct client *c, const struct wire_bind *w, struct stmt *st, const struct wire_added *added,
+                      int n_added, const char *m, size_t n)
+{
+    struct buf b;
+    bool ok = true;
+
+    buf_init(&b);
+    if (n_added > 0) {
+        ok = wire_bind_build(&b, w, w->stmt.n ? text_of(st->name) : TEXT(""), added, n_added) && !b.failed;
+        if (ok)
+            conn_write_copy(c->server->conn, b.p, b.n);
+    } else if (w->stmt.n) {
+        const char *rest = w->stmt.p + w->stmt.n + 1;
+        size_t n_rest = n - (size_t)(rest - m);
+        struct text name = text_of(st->name);
+        buf_char(&b, 'B');
+        msg_u32(&b, (uint32_t)(4 + w->portal.n + 1 + name.n + 1 + n_rest));
+        msg_cstr(&b, w->portal);
+        msg_cstr(&b, name);
+        ok = !b.failed;
+        if (ok) {
+            conn_write_copy(c->server->conn, b.p, b.n);
+            conn_write(c->server->conn, rest, n_rest);
+        }
+    } else {
+        conn_write(c->server->conn, m, n);
+    }
+    buf_release(&b);
+    return ok;
+}
+
+enum step client_bind(struct client *c, const char *m, size_t n)
+{
+    struct wire_bind w;
+    struct wire_added added[VERDICT_MAX_ADDED];
+    int n_added = 0;
+    bool pass;
+
+    if (!wire_bind_read(m + 5, n - 5, &w))
+        return malformed(c);
+    if (passes_names(c))
+        return forward_whole(c, PEND_BIND, m, n);
+    struct stmt *st = find(c, w.stmt, &pass);
+    if (pass)
+        return forward_whole(c, PEND_BIND, m, n);
+    if (!st)
+        return done(c);
+    enum step step = rejudge(c, w.stmt, &st);
+    if (step != STEP_DONE || c->closing)
+        return step;
+    if (refused_now(c, st, true))
+        return refuse_verdict(c, st->verdict);
+    if (st->verdict && client_enforced(c)) {
+        struct tenant_refusal r;
+        if (!verdict_bind(st->verdict, &c->identity, &w, st->types, st->n_types, added, &r)) {
+            struct buf b;
+            client_note_refusal(c, r.reason, r.detail);
+            buf_init(&b);
+            refusal_error(&r, &b);
+            client_refuse(c, false, &b);
+            buf_release(&b);
+            return done(c);
+        }
+        n_added = st->verdict->action == VERDICT_REWRITE ? st->verdict->n_added : 0;
+    }
+    if (!client_need_server(c))
+        return c->closing ? STEP_GONE : STEP_WAIT;
+    if (st->verdict)
+        client_note_verdict(c, st->verdict);
+    client_note_request(c);
+    if (!ensure(c, st, w.stmt.n > 0) || !server_expect(c->server, PEND_BIND, PEND_FORWARD)
+        || !send_bind(c, &w, st, added, n_added, m, n))
+        return c->closing ? STEP_GONE : no_memory(c);
+    if (st->verdict && st->verdict->leaves_state)
+        c->server->dirty = true;
+    stat_inc(&stats(c)->binds);
+    return STEP_DONE;
+}
+
+/* ---- Describe, Close, Execute ---- */
+
+enum step client_describe(struct client *c, const char *m, size_t n)
+{
+    struct wire_target w;
+    struct buf b;
+    bool pass;
+
+    if (!wire_target_read(m + 5, n - 5, &w))
+        return malformed(c);
+    if (w.what == 'P')
+        return forward_whole(c, PEND_DESCRIBE_P, m, n);
+    if (passes_names(c))
+        return forward_whole(c, PEND_DESCRIBE_S, m, n);
+    struct stmt *st = find(c, w.name, &pass);
+    if (pass)
+        return forward_whole(c, PEND_DESCRIBE_S, m, n);
+    if (!st)
+        return done(c);
+    enum step step = rejudge(c, w.name, &st);
+    if (step != STEP_DONE || c->closing)
+        return step;
+    if (refused_now(c, st, false))
+        return refuse_verdict(c, st->verdict);
+    if (!client_need_server(c))
+        return c->closing ? STEP_GONE : STEP_WAIT;
+    client_note_request(c);
+    if (!ensure(c, st, w.name.n > 0))
+        return c->closing ? STEP_GONE : no_memory(c);
+    struct pend *p = server_expect(c->server, PEND_DESCRIBE_S, PEND_FORWARD);
+    if (!p)
+        return STEP_GONE;
+    if (st->n_sent_types && st->verdict && client_enforced(c) && st->verdict->action == VERDICT_REWRITE)
+        p->trim = (uint8_t)st->verdict->n_added;
+    buf_init(&b);
+    wire_target_build(&b, 'D', 'S', w.name.n ? text_of(st->name) : TEXT(""));
+    bool ok = !b.failed;
+    if (ok)
+        conn_write_copy(c->server->conn, b.p, b.n);
+    buf_release(&b);
+    return ok ? STEP_DONE : no_memory(c);
+}
+
+enum step client_close_target(struct client *c, const char *m, size_t n)
+{
+    struct wire_target w;
+    struct pend *p = NULL;
+
+    if (!wire_target_read(m + 5, n - 5, &w))
+        return malformed(c);
+    if (w.what == 'P' || passes_names(c))
+        return forward_whole(c, PEND_CLOSE, m, n);
+    struct client_stmt *cs = w.name.n ? map_get(&c->stmts, w.name) : NULL;
+    if (w.name.n && !cs && !client_guarded(c) && c->server && !text_starts(w.name, TEXT("PGBULKHEAD_")))
+        return forward_whole(c, PEND_CLOSE, m, n);
+    if (!fake(c, PEND_CLOSE, '3', &p))
+        return no_memory(c);
+    if (w.name.n == 0) {
+        if (p) {
+            p->undo = UNDO_UNNAMED;
+            p->stmt = c->unnamed;
+            c->unnamed = NULL;
+        } else if (c->unnamed) {
+            stmt_unref(c->unnamed);
+            c->unnamed = NULL;
+        }
+        return STEP_DONE;
+    }
+    if (!cs)
+        return STEP_DONE;
+    if (p) {
+        p->undo = UNDO_NAMED_CLOSE;
+        p->stmt = stmt_ref(cs->stmt);
+        p->name = strdup(cs->name);
+        if (!p->name)
+            return no_memory(c);
+    }
+    name_drop(c, w.name);
+    return STEP_DONE;
+}
+
+enum step client_execute(struct client *c, const char *m, size_t n)
+{
+    struct wire_execute w;
+
+    if (!wire_execute_read(m + 5, n - 5, &w))
+        return malformed(c);
+    return forward_whole(c, PEND_EXECUTE, m, n);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
+#include "session/session.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+#define CATALOG_AGAIN (2 * USEC_PER_SEC) /* a client waits for a fresh catalog at most this often */
+
+bool client_policy(struct client *c)
+{
+    struct db_ledger *db = c->shard->pool->db;
+    const struct policy *now = atomic_load_explicit(&db->policy, memory_order_acquire);
+
+    if (now == c->policy && now)
+        return true;
+    struct policy *p = hub_policy_get(c->engine->hub, db);
+    if (!p)
+        return c->policy != NULL;
+    if (c->policy)
+        policy_unref(c->policy);
+    c->policy = p;
+    return true;
+}
+
+void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct text sql, const uint32_t *types, int n_types)
+{
+    *ask = (struct tenant_ask){ .policy = c->policy,
+                                .identity = &c->identity,
+                                .mode = c->tenant_mode,
+                                .extended = extended,
+                                .sql = sql,
+                                .types = types,
+                                .n_types = n_types };
+}
+
+void client_note_refusal(struct client *c, enum refusal r, struct text detail)
+{
+    struct db_stats *st = shard_stats(c->shard, c->engine);
+
+    stat_inc(&st->tenant_denied);
+    if ((size_t)r < sizeof(st->denials) / sizeof(st->denials[0]))
+        stat_inc(&st->denials[r]);
+    client_log(c, LOG_LV_WARNING, "tenant %.*s: refused: %s: %.*s",
+               c->identity.n_claims ? (int)c->identity.claims[0].value.n : 1,
+               c->identity.n_claims ? c->identity.claims[0].value.p : "-", refusal_name(r), TEXT_ARG(detail));
+}
+
+void client_note_verdict(struct client *c, const struct verdict *v)
+{
+    struct db_stats *st = shard_stats(c->shard, c->engine);
+
+    if (!client_enforced(c)) {
+        stat_inc(&st->tenant_audited);
+        if (v->action == VERDICT_REFUSE)
+            client_log(c, LOG_LV_LOG, "tenant audit: would be refused: %s: %.*s", refusal_name(v->reason),
+                       TEXT_ARG(v->detail));
+        return;
+    }
+    switch (v->action) {
+    case VERDICT_PASS:
+        stat_inc(&st->tenant_passed);
+        break;
+    case VERDICT_REWRITE:
+        stat_inc(&st->tenant_rewritten);
+        break;
+    case VERDICT_REFUSE:
+        client_note_refusal(c, v->reason, v->detail);
+        break;
+    }
+}
+
+bool client_wait_catalog(struct client *c, const struct verdict *v)
+{
+    usec_t now = c->engine->loop.now;
+
+    if (!v->wants_catalog || v->action != VERDICT_REFUSE || !client_enforced(c))
+        return false;
+    if (c->catalog_asked && now - c->catalog_asked < CATALOG_AGAIN)
+        return false;
+    c->catalog_asked = now;
+    c->catalog_wait = true;
+    c->engine->hub->calls->want_catalog(c->engine->hub->calls_arg, c->shard->pool->db_name);
+    return true;
+}
+
+/* Sends the text as a Query of the client. */
+static enum step send_query(struct client *c, const char *m, size_t n, const struct verdict *v)
+{
+    struct server *s = c->server;
+    struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
+
+    if (!p)
+        return STEP_GONE;
+    s->stmts->unnamed = 0;
+    p->undo = UNDO_UNNAMED;
+    p->stmt = c->unnamed;
+    c->unnamed = NULL;
+    client_note_request(c);
+    if (v->leaves_state && client_enforced(c))
+        s->dirty = true;
+    if (v->action != VERDICT_REWRITE || !client_enforced(c)) {
+        conn_write(s->conn, m, n);
+        return STEP_DONE;
+    }
+    struct buf b;
+    buf_init(&b);
+    size_t mark = msg_begin(&b, 'Q');
+    bool ok = verdict_text(v, &c->identity, &b);
+    buf_char(&b, '\0');
+    msg_end(&b, mark);
+    ok = ok && !b.failed;
+    if (ok)
+        conn_write_copy(s->conn, b.p, b.n);
+    buf_release(&b);
+    if (!ok) {
+        client_drop(c, "out of memory");
+        return STEP_GONE;
+    }
+    return STEP_DONE;
+}
+
+enum step client_query_guarded(struct client *c, const char *m, size_t n)
+{
+    struct tenant_ask ask;
+    struct text sql;
+    enum step step = STEP_DONE;
+
+    if (!wire_query_read(m + 5, n - 5, &sql)) {
+        client_close(c, NULL, "malformed message from client");
+        return STEP_GONE;
+    }
+    if (!client_policy(c)) {
+        client_refuse_text(c, true, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
+        return c->closing ? STEP_GONE : STEP_DONE;
+    }
+    client_ask(c, &ask, false, sql, NULL, 0);
+    struct verdict *v = tenant_judge(c->engine->tenant, &ask);
+    if (!v) {
+        client_drop(c, "out of memory");
+        return STEP_GONE;
+    }
+    if (client_wait_catalog(c, v)) {
+        step = STEP_WAIT;
+    } else if (v->action == VERDICT_REFUSE && client_enforced(c)) {
+        struct buf b;
+        client_note_verdict(c, v);
+        buf_init(&b);
+        verdict_error(v, &b);
+        client_refuse(c, true, &b);
+        buf_release(&b);
+    } else if (!client_need_server(c)) {
+        step = STEP_WAIT;
+    } else {
+        client_note_verdict(c, v);
+        step = send_query(c, m, n, v);
+    }
+    verdict_unref(c->engine->tenant, v);
+    return c->closing ? STEP_GONE : step;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who gets which server: own idle one, a slot of the ledger for a new one, an idle one of another worker, or a place in
+ * the queue. The waiting bit is raised before others' idle counts are read, and idle counts are raised before the waiting
+ * bits are read, so that no wake-up is lost.
+ */
+#include "session/session.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+/* ---- shards ---- */
+
+static bool grow_slots(struct engine *e, int index)
+{
+    if (index < e->n_shard_slots)
+        return true;
+    int n = e->n_shard_slots ? e->n_shard_slots : 16;
+    while (n <= index)
+        n *= 2;
+    struct shard **p = realloc(e->shard_by_pool, sizeof(*p) * (size_t)n);
+    if (!p)
+        return false;
+    for (int i = e->n_shard_slots; i < n; i++)
+        p[i] = NULL;
+    e->shard_by_pool = p;
+    e->n_shard_slots = n;
+    return true;
+}
+
+void shard_refresh(struct engine *e, struct shard *sh)
+{
+    struct pool *p = sh->pool;
+
+    arena_clear(&sh->db_arena);
+    sh->db = setup_database(e->setup, p->db_name, &sh->db_arena);
+    if (!sh->db)
+        return;
+    setup_limits(e->setup, sh->db, setup_user(e->setup, p->user_name), &sh->limits);
+    atomic_store(&p->size, sh->limits.pool_size);
+    atomic_store(&p->reserve, sh->limits.reserve_pool_size);
+    atomic_store(&p->min_size, sh->limits.min_pool_size);
+    atomic_store(&p->pool_mode, sh->limits.pool_mode);
+    atomic_store(&p->db->servers.max, sh->limits.max_db_connections);
+    atomic_store(&p->db->clients.max, sh->limits.max_db_client_connections);
+    atomic_store(&p->user->servers.max, sh->limits.max_user_connections);
+}
+
+struct shard *engine_shard(struct engine *e, struct pool *p)
+{
+    if (!grow_slots(e, p->index))
+        return NULL;
+    struct shard *sh = e->shard_by_pool[p->index];
+    if (sh)
+        return sh;
+    sh = calloc(1, sizeof(*sh));
+    if (!sh)
+        return NULL;
+    sh->pool = p;
+    sh->engine = e;
+    list_init(&sh->hungry);
+    list_init(&sh->offer);
+    list_init(&sh->waiting);
+    list_init(&sh->active);
+    list_init(&sh->idle_clients);
+    for (int i = 0; i < SERVER_STATES; i++)
+        list_init(&sh->servers[i]);
+    arena_init(&sh->db_arena, 1024);
+    shard_refresh(e, sh);
+    list_push_tail(&e->shards, &sh->node);
+    e->shard_by_pool[p->index] = sh;
+    return sh;
+}
+
+/* ---- mails ---- */
+
+void engine_tell(struct engine *to, int kind, struct pool *p, int from)
+{
+    struct mail_pool *m = malloc(sizeof(*m));
+    if (!m)
+        return;
+    *m = (struct mail_pool){ .mail.kind = kind, .pool = p, .from = from };
+    loop_post(&to->loop, &m->mail);
+}
+
+/* Hands an idle server to another worker. */
+static void give_away(struct server *s, int worker)
+{
+    struct engine *e = s->shard->engine;
+    struct mail_server *m = malloc(sizeof(*m));
+    if (!m)
+        return;
+    server_count_bytes(s);
+    server_set_state(s, SERVER_HANDOVER);
+    list_del(&s->node);
+    s->shard->n_servers[SERVER_HANDOVER]--;
+    struct server *copy = malloc(sizeof(*copy));
+    if (!copy) {
+        list_push_tail(&s->shard->servers[SERVER_HANDOVER], &s->node);
+        s->shard->n_servers[SERVER_HANDOVER]++;
+        server_set_state(s, SERVER_IDLE);
+        free(m);
+        return;
+    }
+    CHECK(pending_empty(s->pending) && !s->client && s->cancels == 0 && s->left == 0);
+    conn_detach(s->conn);
+    *copy = *s;
+    s->magic = 0;
+    slab_put(&e->servers, s);
+    *m = (struct mail_server){ .mail.kind = MAIL_SERVER, .pool = copy->shard->pool, .conn = copy->conn, .server = copy };
+    loop_post(&e->hub->engine[worker]->loop, &m->mail);
+}
+
+void engine_take_server(struct engine *e, struct mail_server *m)
+{
+    struct server *copy = m->server;
+    struct shard *sh = engine_shard(e, m->pool);
+    struct server *s = sh ? slab_get(&e->servers) : NULL;
+
+    if (!s || !conn_attach(copy->conn, &e->loop, &server_handler, s)) {
+        conn_close(copy->conn);
+        pending_release(copy->pending);
+        free(copy->pending);
+        server_stmts_free(copy->stmts);
+        vars_release(copy->vars, &e->hub->var_names);
+        free(copy->vars);
+        pool_slot_put(m->pool);
+        if (s)
+            slab_put(&e->servers, s);
+        free(copy);
+        return;
+    }
+    *s = *copy;
+    free(copy);
+    s->shard = sh;
+    list_init(&s->node);
+    list_push_tail(&sh->servers[SERVER_HANDOVER], &s->node);
+    sh->n_servers[SERVER_HANDOVER]++;
+    server_set_state(s, SERVER_IDLE);
+    shard_offer(sh, s);
+}
+
+/* ---- waiting ---- */
+
+static void note_waiting(struct shard *sh)
+{
+    struct list *first = list_first(&sh->waiting);
+    usec_t at = first ? LIST_ENTRY(first, struct client, node)->wait_at : 0;
+
+    shard_note_waiting(sh, sh->engine->id, at);
+    if (first && !list_linked(&sh->hungry))
+        list_push_tail(&sh->engine->hungry, &sh->hungry);
+    else if (!first && list_linked(&sh->hungry))
+        list_del(&sh->hungry);
+}
+
+void shard_wait(struct client *c)
+{
+    c->wait_at = c->engine->loop.now;
+    c->notified_wait = false;
+    client_set_state(c, CLIENT_WAITING);
+    note_waiting(c->shard);
+    shard_pump(c->shard);
+}
+
+void shard_unwait(struct client *c)
+{
+    struct shard *sh = c->shard;
+    client_set_state(c, client_at_login(c) ? CLIENT_LOGIN : CLIENT_IDLE);
+    note_waiting(sh);
+}
+
+static bool paused(const struct shard *sh)
+{
+    return atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed)
+           || atomic_load_explicit(&sh->engine->registry->paused, memory_order_relaxed);
+}
+
+/* Makes the server's parameters those of the client, in the same write as the client's first message. */
+static bool sync_vars(struct client *c, struct server *s)
+{
+    struct buf sql;
+    uint32_t mask;
+    bool ok = true;
+
+    buf_init(&sql);
+    if (vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask) > 0) {
+        ok = !sql.failed && server_own_query(s, buf_text(&sql));
+        s->own_vars = mask;
+    }
+    buf_release(&sql);
+    return ok;
+}
+
+void client_assign(struct client *c, struct server *s)
+{
+    struct engine *e = c->engine;
+    struct db_stats *st = shard_stats(c->shard, e);
+
+    CHECK(pending_empty(s->pending) && !s->client && !c->server && s->left == 0);
+    if (c->state == CLIENT_WAITING) {
+        usec_t waited = e->loop.now > c->wait_at ? e->loop.now - c->wait_at : 0;
+        stat_add(&st->wait_us, waited);
+        stat_observe(&st->wait, waited);
+    } else {
+        stat_observe(&st->wait, 0);
+    }
+    stat_inc(&st->assignments);
+    client_set_state(c, CLIENT_ACTIVE);
+    note_waiting(c->shard);
+    server_set_state(s, SERVER_ACTIVE);
+    c->server = s;
+    s->client = c;
+    s->assigned_at = s->request_at = e->loop.now;
+    if (client_at_login(c)) {
+        client_login_resume(c); /* it wanted to know the server's parameters, and lets it go again */
+        return;
+    }
+    if (!sync_vars(c, s)) {
+        server_close(s, "53200", "out of memory");
+        return;
+    }
+    conn_reshow(c->conn);
+}
+
+/* An idle server fit for use now; NULL when there is none (one may have been sent to be checked). */
+static struct server *take_idle(struct shard *sh)
+{
+    const struct settings *g = &sh->engine->setup->g;
+    struct list *n;
+
+    while ((n = g->server_round_robin ? list_last(&sh->servers[SERVER_IDLE]) : list_first(&sh->servers[SERVER_IDLE])) != NULL) {
+        struct server *s = LIST_ENTRY(n, struct server, node);
+        if (s->close_needed) {
+            server_close(s, NULL, "obsolete connection");
+            continue;
+        }
+        usec_t idle = sh->engine->loop.now - s->released_at;
+        if (g->server_check_delay && idle > g->server_check_delay && *g->server_check_query) {
+            struct text q = text_is(text_of(g->server_check_query), "<empty>") ? TEXT("") : text_of(g->server_check_query);
+            server_set_state(s, SERVER_TESTED);
+            s->request_at = sh->engine->loop.now;
+            if (!server_own_query(s, q))
+                server_close(s, NULL, "out of memory");
+            continue;
+        }
+        return s;
+    }
+    return NULL;
+}
+
+/* The longest waiting client of the shard. */
+static struct client *first_waiting(struct shard *sh)
+{
+    struct list *n = list_first(&sh->waiting);
+    return n ? LIST_ENTRY(n, struct client, node) : NULL;
+}
+
+/* Closes the longest idle server of another pool that counts against the same full limit. */
+static bool evict(struct shard *sh, enum slot full)
+{
+    struct server *oldest = NULL;
+
+    LIST_FOREACH(n, &sh->engine->shards)
+    {
+        struct shard *o = LIST_ENTRY(n, struct shard, node);
+        if (o == sh || (full == SLOT_DB_FULL ? o->pool->db != sh->pool->db : o->pool->user != sh->pool->user))
+            continue;
+        struct list *l = list_last(&o->servers[SERVER_IDLE]);
+        struct server *s = l ? LIST_ENTRY(l, struct server, node) : NULL;
+        if (s && (!oldest || s->released_at < oldest->released_at))
+            oldest = s;
+    }
+    if (!oldest)
+        return false;
+    server_close(oldest, NULL, "evicted");
+    return true;
+}
+
+/* Clients of a pool whose last server login failed and that has no server at all are told so at once. */
+static bool fail_fast(struct shard *sh)
+{
+    if (!sh->failed_at || shard_servers(sh) > 0 || atomic_load(&sh->pool->servers) > 0)
+        return false;
+    if (sh->engine->loop.now - sh->failed_at >= sh->engine->setup->g.server_login_retry)
+        return false;
+    struct client *c;
+    while ((c = first_waiting(sh)) != NULL)
+        client_close(c, sh->failure_state, "%s", sh->failure.msg);
+    return true;
+}
+
+/* Opens one more server if the limits allow; false when they do not. */
+static bool open_one(struct shard *sh)
+{
+    struct client *c = first_waiting(sh);
+    usec_t waited = sh->engine->loop.now - c->wait_at;
+    bool reserve_ok = sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
+    bool reserved = false;
+    enum slot full = pool_slot_take(sh->pool, reserve_ok, &reserved);
+
+    if (full != SLOT_OK && full != SLOT_POOL_FULL) {
+        if (evict(sh, full))
+            full = pool_slot_take(sh->pool, reserve_ok, &reserved);
+        else if (sh->engine->hub->n_engines > 1)
+            for (int i = 0; i < sh->engine->hub->n_engines; i++)
+                if (i != sh->engine->id && sh->asked_at != sh->engine->loop.now)
+                    engine_tell(sh->engine->hub->engine[i], MAIL_EVICT, sh->pool, sh->engine->id);
+    }
+    if (full != SLOT_OK)
+        return false;
+    if (reserved)
+        client_log(c, LOG_LV_LOG, "taking connection from reserve_pool");
+    server_launch(sh, reserved);
+    return true;
+}
+
+static void ask_others(struct shard *sh)
+{
+    struct engine *e = sh->engine;
+    int w = pool_idle_elsewhere(sh->pool, e->id, e->hub->n_engines);
+    if (w >= 0 && sh->asked_at != e->loop.now) {
+        sh->asked_at = e->loop.now;
+        engine_tell(e->hub->engine[w], MAIL_WANT, sh->pool, e->id);
+    }
+}
+
+/* Gives the waiting clients what there is; ends when the next one must go on waiting. */
+static void pump(struct shard *sh)
+{
+    struct client *c;
+
+    if (!sh->db) {
+        while ((c = first_waiting(sh)) != NULL)
+            client_close(c, "3D000", "database removed");
+        return;
+    }
+    while ((c = first_waiting(sh)) != NULL) {
+        if (paused(sh))
+            return;
+        struct server *s = take_idle(sh);
+        if (s) {
+            client_assign(c, s);
+            continue;
+        }
+        if (fail_fast(sh))
+            return;
+        if (sh->n_servers[SERVER_LOGIN] + sh->n_servers[SERVER_TESTED] >= sh->n_waiting)
+            return;
+        if (sh->failed_at && sh->n_servers[SERVER_LOGIN] > 0)
+            return; /* one attempt at a time while logins fail */
+        if (sh->failed_at && sh->engine->loop.now - sh->failed_at < sh->engine->setup->g.server_login_retry)
+            return;
+        if (!open_one(sh)) {
+            ask_others(sh);
+            return;
+        }
+    }
+}
+
+void shard_pump(struct shard *sh)
+{
+    if (sh->pumping)
+        return; /* what is freed meanwhile is seen by the loop that runs */
+    sh->pumping = true;
+    pump(sh);
+    sh->pumping = false;
+}
+
+void shard_offer(struct shard *sh, struct server *s)
+{
+    struct pool *p = sh->pool;
+    uint64_t others = atomic_load(&p->waiting) & ~(UINT64_C(1) << sh->engine->id);
+
+    CHECK(s->state == SERVER_IDLE);
+    if (others && !s->close_needed) {
+        int w = pool_oldest_waiter(p);
+        if (w >= 0 && w != sh->engine->id) { /* at the end of the turn: we may be inside the server's own callback */
+            sh->offers++;
+            if (!list_linked(&sh->offer))
+                list_push_tail(&sh->engine->offers, &sh->offer);
+            engine_turn(sh->engine);
+            return;
+        }
+    }
+    if (sh->n_waiting > 0)
+        shard_pump(sh);
+}
+
+/* May the server change its thread? */
+static bool movable(const struct server *s)
+{
+    return !s->close_needed && s->cancels == 0 && buf_len(&s->conn->in) == 0 && !conn_blocked(s->conn)
+           && pending_empty(s->pending);
+}
+
+bool shard_give(struct shard *sh, int worker)
+{
+    LIST_FOREACH(n, &sh->servers[SERVER_IDLE])
+    {
+        struct server *s = LIST_ENTRY(n, struct server, node);
+        if (movable(s)) {
+            give_away(s, worker);
+            return true;
+        }
+    }
+    return false;
+}
+
+void dispatch_offers(struct engine *e)
+{
+    struct list *n;
+    while ((n = list_pop(&e->offers)) != NULL) {
+        struct shard *sh = LIST_ENTRY(n, struct shard, offer);
+        for (int k = sh->offers; k > 0; k--) {
+            int w = pool_oldest_waiter(sh->pool);
+            if (w < 0 || w == e->id || !shard_give(sh, w))
+                break;
+        }
+        sh->offers = 0;
+        if (sh->n_waiting > 0)
+            shard_pump(sh);
+    }
+}
+
+void shard_slot_freed(struct shard *sh)
+{
+    struct pool *p = sh->pool;
+    int w = pool_oldest_waiter(p);
+
+    if (w == sh->engine->id)
+        shard_pump(sh);
+    else if (w >= 0)
+        engine_tell(sh->engine->hub->engine[w], MAIL_SLOT, p, sh->engine->id);
+}
+
+void dispatch_tick(struct engine *e)
+{
+    LIST_FOREACH_SAFE(n, next, &e->hungry)
+    {
+        shard_pump(LIST_ENTRY(n, struct shard, hungry));
+    }
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: ISC */
+/* Engines: birth, mails, ticks, end of turn, death. */
+#include "session/session.h"
+
+#include "base/check.h"
+#include "base/random.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#define ENGINE_MAGIC 0xe46123u
+#define TICK_MS 100
+#define REAP_EVERY (300 * USEC_PER_MSEC)
+
+/* ---- end of turn ---- */
+
+static void end_of_turn(struct engine *e)
+{
+    struct list *n;
+
+    dispatch_offers(e);
+    while ((n = list_pop(&e->to_console)) != NULL)
+        client_to_console(LIST_ENTRY(n, struct client, console_node));
+    servers_bury(e);
+    clients_bury(e);
+    loop_flush(&e->loop);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    end_of_turn(arg);
+}
+
+void engine_turn(struct engine *e)
+{
+    event_active(e->ev_turn, EV_TIMEOUT, 0);
+}
+
+/* ---- mails ---- */
+
+struct mail_accept {
+    struct mail mail;
+    int fd;
+    bool is_unix;
+};
+
+struct call {
+    _Atomic int left;
+    void (*fn)(struct engine *e, void *arg);
+    void (*done)(void *arg);
+    void *arg;
+    struct hub *hub;
+    struct mail done_mail;
+};
+
+struct mail_call {
+    struct mail mail;
+    struct call *call;
+};
+
+static struct shard *known_shard(struct engine *e, const struct pool *p)
+{
+    return p->index < e->n_shard_slots ? e->shard_by_pool[p->index] : NULL;
+}
+
+static void run_call(struct engine *e, struct call *call)
+{
+    call->fn(e, call->arg);
+    if (atomic_fetch_sub(&call->left, 1) == 1)
+        loop_post(call->hub->control, &call->done_mail);
+}
+
+static void want_server(struct engine *e, struct mail_pool *m)
+{
+    struct shard *sh = known_shard(e, m->pool);
+    if (sh && sh->n_waiting == 0)
+        shard_give(sh, m->from);
+}
+
+/* Another worker needs a slot of a database's or user's limit: close an idle server of ours that counts against it. */
+static void evict_for(struct engine *e, struct mail_pool *m)
+{
+    LIST_FOREACH(n, &e->shards)
+    {
+        struct shard *sh = LIST_ENTRY(n, struct shard, node);
+        if (sh->pool == m->pool || (sh->pool->db != m->pool->db && sh->pool->user != m->pool->user))
+            continue;
+        struct list *l = list_last(&sh->servers[SERVER_IDLE]);
+        if (l) {
+            server_close(LIST_ENTRY(l, struct server, node), NULL, "evicted");
+            engine_tell(e->hub->engine[m->from], MAIL_SLOT, m->pool, e->id);
+            return;
+        }
+    }
+}
+
+static void wake_for_policy(struct engine *e, struct db_ledger *db)
+{
+    LIST_FOREACH_SAFE(n, next, &e->all_clients)
+    {
+        struct client *c = LIST_ENTRY(n, struct client, all);
+        if (!c->catalog_wait || !c->shard || c->shard->pool->db != db)
+            continue;
+        c->catalog_wait = false;
+        if (client_at_login(c) && !atomic_load(&db->policy)) {
+            client_close(c, "57P03", "the catalog of database \"%s\" could not be read", c->db_name.p);
+        } else if (client_at_login(c)) {
+            client_login_resume(c);
+        } else {
+            conn_resume(c->conn);
+            conn_reshow(c->conn);
+        }
+    }
+    /* servers of tenants whose pinned search path may be another now */
+    LIST_FOREACH(n, &e->shards)
+    {
+        struct shard *sh = LIST_ENTRY(n, struct shard, node);
+        if (sh->pool->db == db && sh->pool->guarded)
+            for (int i = 0; i < SERVER_STATES; i++)
+                LIST_FOREACH(k, &sh->servers[i])
+                {
+                    struct server *s = LIST_ENTRY(k, struct server, node);
+                    if (s->search_path_serial != atomic_load(&db->search_path_serial))
+                        s->close_needed = true;
+                }
+    }
+}
+
+static void on_mail(void *owner, struct mail *m)
+{
+    struct engine *e = owner;
+
+    switch (m->kind) {
+    case MAIL_ACCEPT:
+        client_new(e, ((struct mail_accept *)m)->fd, ((struct mail_accept *)m)->is_unix);
+        break;
+    case MAIL_CALL:
+        run_call(e, ((struct mail_call *)m)->call);
+        break;
+    case MAIL_SERVER:
+        engine_take_server(e, (struct mail_server *)m);
+        break;
+    case MAIL_WANT:
+        want_server(e, (struct mail_pool *)m);
+        break;
+    case MAIL_SLOT: {
+        struct shard *sh = known_shard(e, ((struct mail_pool *)m)->pool);
+        if (sh)
+            shard_pump(sh);
+        break;
+    }
+    case MAIL_EVICT:
+        evict_for(e, (struct mail_pool *)m);
+        break;
+    case MAIL_CANCEL:
+        cancel_local(e, ((struct mail_cancel *)m)->key);
+        break;
+    case MAIL_POLICY:
+        wake_for_policy(e, ((struct mail_policy *)m)->db);
+        break;
+    default:
+        CHECK(!"no such mail");
+    }
+    free(m);
+}
+
+/* ---- ticks ---- */
+
+/* Copies the tenant engine's counters where others may read them. */
+static void publish_tenant_stats(struct engine *e)
+{
+    const struct tenant_stats *t = tenant_engine_stats(e->tenant);
+    struct engine_stats *st = &e->stats;
+
+#define PUBLISH(to, from) atomic_store_explicit(&st->to, t->from, memory_order_relaxed)
+    PUBLISH(cache_hits, hits);
+    PUBLISH(cache_misses, misses);
+    PUBLISH(cache_evictions, evictions);
+    PUBLISH(cache_entries, entries);
+    PUBLISH(cache_bytes, bytes);
+    PUBLISH(parse_sum_us, parse_us_sum);
+    PUBLISH(parse_count, parse_count);
+    for (int i = 0; i < 9; i++)
+        PUBLISH(parse_bucket[i], parse_bucket[i]);
+#undef PUBLISH
+}
+
+static void on_tick(void *owner)
+{
+    struct engine *e = owner;
+
+    dispatch_tick(e);
+    if (e->loop.now - e->last_reap >= REAP_EVERY) {
+        e->last_reap = e->loop.now;
+        engine_reap(e);
+        publish_tenant_stats(e);
+    }
+}
+
+/* On the engine's thread, before the loop is released. */
+static void on_end(void *owner)
+{
+    struct engine *e = owner;
+
+    LIST_FOREACH_SAFE(n, next, &e->all_clients)
+    {
+        client_close(LIST_ENTRY(n, struct client, all), "57P01", "server shutting down");
+    }
+    LIST_FOREACH_SAFE(n, next, &e->shards)
+    {
+        struct shard *sh = LIST_ENTRY(n, struct shard, node);
+        for (int i = 0; i < SERVER_STATES; i++)
+            LIST_FOREACH_SAFE(k, knext, &sh->servers[i])
+            {
+                server_close(LIST_ENTRY(k, struct server, node), NULL, "server shutting down");
+            }
+    }
+    cancels_close(e);
+    end_of_turn(e);
+}
+
+static const struct loop_handler engine_loop = {
+    .mail = on_mail,
+    .tick = on_tick,
+    .end = on_end,
+};
+
+/* ---- birth and death ---- */
+
+static void init_lists(struct engine *e)
+{
+    list_init(&e->all_clients);
+    list_init(&e->login_clients);
+    list_init(&e->shards);
+    list_init(&e->hungry);
+    list_init(&e->offers);
+    list_init(&e->to_console);
+    list_init(&e->dead);
+    list_init(&e->dead_servers);
+    list_init(&e->cancels);
+    map_init(&e->cancel_keys);
+    map_init(&e->stmts);
+    slab_init(&e->clients, "client", sizeof(struct client));
+    slab_init(&e->servers, "server", sizeof(struct server));
+}
+
+struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct tls_ctx *client_tls,
+                          struct tls_ctx *server_tls, struct err *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+
+    if (!e) {
+        err_set(err, "out of memory");
+        return NULL;
+    }
+    e->magic = ENGINE_MAGIC;
+    e->id = id;
+    e->hub = h;
+    e->registry = &h->registry;
+    e->setup = setup_ref(s);
+    e->client_tls = client_tls ? tls_ctx_ref(client_tls) : NULL;
+    e->server_tls = server_tls ? tls_ctx_ref(server_tls) : NULL;
+    init_lists(e);
+    if (!loop_init(&e->loop, id, h->log, &engine_loop, e, TICK_MS)) {
+        err_set(err, "cannot set up worker %d: no descriptors or memory", id);
+        free(e);
+        return NULL;
+    }
+    e->loop.loopcnt = (int)s->g.sbuf_loopcnt;
+    struct resolver_opts ro = { .max_ttl = s->g.dns_max_ttl,
+                                .nxdomain_ttl = s->g.dns_nxdomain_ttl,
+                                .resolv_conf = *s->g.resolv_conf ? s->g.resolv_conf : NULL };
+    e->resolver = resolver_new(&e->loop, &ro);
+    struct tenant_engine_opts to = { .cache_bytes = (size_t)s->g.tenant_cache_size,
+                                     .max_statement = (size_t)s->g.tenant_max_statement };
+    e->tenant = tenant_engine_new(&to);
+    e->ev_turn = event_new(e->loop.base, -1, 0, on_turn, e);
+    if (!e->resolver || !e->tenant || !e->ev_turn) {
+        err_set(err, "cannot set up worker %d: out of memory", id);
+        engine_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+bool engine_start(struct engine *e)
+{
+    return loop_start(&e->loop, "worker");
+}
+
+void engine_stop(struct engine *e)
+{
+    loop_stop(&e->loop);
+    loop_join(&e->loop);
+}
+
+static void free_shard(struct shard *sh)
+{
+    arena_release(&sh->db_arena);
+    if (sh->keys) {
+        wipe(sh->keys, sizeof(*sh->keys));
+        free(sh->keys);
+    }
+    if (sh->password) {
+        wipe(sh->password, strlen(sh->password));
+        free(sh->password);
+    }
+    free(sh);
+}
+
+void engine_free(struct engine *e)
+{
+    struct list *n;
+
+    while ((n = list_pop(&e->shards)) != NULL)
+        free_shard(LIST_ENTRY(n, struct shard, node));
+    free(e->shard_by_pool);
+    if (e->ev_turn)
+        event_free(e->ev_turn);
+    if (e->resolver)
+        resolver_free(e->resolver);
+    loop_release(&e->loop);
+    if (e->tenant)
+        tenant_engine_free(e->tenant);
+    map_release(&e->cancel_keys);
+    map_release(&e->stmts);
+    slab_release(&e->clients);
+    slab_release(&e->servers);
+    tls_ctx_unref(e->client_tls);
+    tls_ctx_unref(e->server_tls);
+    setup_unref(e->setup);
+    free(e);
+}
+
+/* ---- what the control thread asks for ---- */
+
+void hub_accept(struct hub *h, int fd, bool is_unix)
+{
+    struct engine *best = h->engine[0];
+    struct mail_accept *m = malloc(sizeof(*m));
+
+    if (!m) {
+        evutil_closesocket(fd);
+        return;
+    }
+    for (int i = 1; i < h->n_engines; i++)
+        if (atomic_load_explicit(&h->engine[i]->loop.load, memory_order_relaxed)
+            < atomic_load_explicit(&best->loop.load, memory_order_relaxed))
+            best = h->engine[i];
+    atomic_fetch_add_explicit(&best->loop.load, 1, memory_order_relaxed);
+    *m = (struct mail_accept){ .mail.kind = MAIL_ACCEPT, .fd = fd, .is_unix = is_unix };
+    loop_post(&best->loop, &m->mail);
+}
+
+void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg, void (*done)(void *arg))
+{
+    struct call *call = calloc(1, sizeof(*call));
+
+    CHECK(call);
+    call->fn = fn;
+    call->done = done;
+    call->arg = arg;
+    call->hub = h;
+    call->done_mail.kind = MAIL_CALL_DONE;
+    atomic_store(&call->left, h->n_engines);
+    for (int i = 0; i < h->n_engines; i++) {
+        struct mail_call *m = calloc(1, sizeof(*m));
+        CHECK(m);
+        m->mail.kind = MAIL_CALL;
+        m->call = call;
+        loop_post(&h->engine[i]->loop, &m->mail);
+    }
+}
+
+bool hub_control_mail(struct hub *h, struct mail *m)
+{
+    (void)h;
+    if (m->kind != MAIL_CALL_DONE)
+        return false;
+    struct call *call = (struct call *)((char *)m - offsetof(struct call, done_mail));
+    if (call->done)
+        call->done(call->arg);
+    free(call);
+    return true;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/* The queue of replies a server owes. */
+#include "session/pending.h"
+
+#include "base/check.h"
+#include "session/stmt.h"
+
+#include <stdlib.h>
+
+static bool grow(struct pending *p)
+{
+    uint32_t cap = p->cap ? p->cap * 2 : 8;
+    struct pend *ring = malloc(sizeof(*ring) * cap);
+    if (!ring)
+        return false;
+    for (uint32_t i = 0; i < p->n; i++)
+        ring[i] = *pending_at(p, i);
+    free(p->ring);
+    p->ring = ring;
+    p->cap = cap;
+    p->head = 0;
+    return true;
+}
+
+struct pend *pending_push(struct pending *p, enum pend_kind kind, enum pend_action action)
+{
+    if (p->n == p->cap && !grow(p))
+        return NULL;
+    struct pend *e = &p->ring[(p->head + p->n++) & (p->cap - 1)];
+    *e = (struct pend){ .kind = (uint8_t)kind, .action = (uint8_t)action };
+    return e;
+}
+
+static void clear(struct pend *e)
+{
+    if (e->stmt)
+        stmt_unref(e->stmt);
+    free(e->name);
+    free(e->bytes);
+}
+
+void pending_pop(struct pending *p)
+{
+    CHECK(p->n > 0);
+    clear(pending_at(p, 0));
+    p->head = (p->head + 1) & (p->cap - 1);
+    p->n--;
+    if (p->n == 0 && p->cap > 64) {
+        free(p->ring);
+        *p = (struct pending){ 0 };
+    }
+}
+
+void pending_unpush(struct pending *p)
+{
+    CHECK(p->n > 0);
+    clear(pending_last(p));
+    p->n--;
+}
+
+void pending_release(struct pending *p)
+{
+    while (p->n)
+        pending_pop(p);
+    free(p->ring);
+    *p = (struct pending){ 0 };
+}

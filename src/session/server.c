@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/* Servers: opening, closing, going back to the pool. */
+#include "session/session.h"
+
+#include "base/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void on_drained(void *owner)
+{
+    struct server *s = owner;
+    if (s->client && s->client->conn)
+        conn_resume(s->client->conn);
+}
+
+static void on_ended(void *owner, enum conn_end why, const char *text)
+{
+    struct server *s = owner;
+    if (s->login)
+        server_login_failed(s, "08006", "server conn crashed?");
+    else
+        server_close(s, "08006", why == CONN_EOF ? "server conn crashed?" : "server connection failed: %s",
+                     text ? text : "");
+}
+
+static void on_connected(void *owner, bool ok, const char *text)
+{
+    server_login_connected(owner, ok, text);
+}
+
+static void on_secured(void *owner, bool ok, const char *text)
+{
+    server_login_secured(owner, ok, text);
+}
+
+const struct conn_handler server_handler = {
+    .input = server_input,
+    .drained = on_drained,
+    .ended = on_ended,
+    .connected = on_connected,
+    .secured = on_secured,
+};
+
+void server_launch(struct shard *sh, bool reserved)
+{
+    struct engine *e = sh->engine;
+    struct server *s = shard_server_new(sh, &e->servers);
+
+    if (!s) {
+        pool_slot_put(sh->pool);
+        return;
+    }
+    s->reserved = reserved;
+    s->id = atomic_fetch_add(&e->hub->next_server, 1) + 1;
+    s->connected_at = s->request_at = e->loop.now;
+    s->setup_generation = e->setup->generation;
+    s->pending = calloc(1, sizeof(*s->pending));
+    s->vars = calloc(1, sizeof(*s->vars));
+    s->stmts = server_stmts_new();
+    if (!s->pending || !s->vars || !s->stmts || !server_login_begin(s))
+        server_login_failed(s, "53200", "out of memory");
+}
+
+void server_count_bytes(struct server *s)
+{
+    if (!s->conn)
+        return;
+    struct db_stats *st = shard_stats(s->shard, s->shard->engine);
+    stat_add(&st->rx_server, s->conn->rx - s->rx_seen);
+    stat_add(&st->tx_server, s->conn->tx - s->tx_seen);
+    s->rx_seen = s->conn->rx;
+    s->tx_seen = s->conn->tx;
+}
+
+static void free_server(struct server *s)
+{
+    struct engine *e = s->shard->engine;
+
+    server_login_free(s);
+    if (s->pending) {
+        pending_release(s->pending);
+        free(s->pending);
+    }
+    server_stmts_free(s->stmts);
+    if (s->vars) {
+        vars_release(s->vars, &e->hub->var_names);
+        free(s->vars);
+    }
+    list_del(&s->node);
+    s->shard->n_servers[SERVER_DEAD]--;
+    s->magic = 0;
+    slab_put(&e->servers, s);
+}
+
+/* Politely: Terminate, if nothing else is half sent. */
+static void say_goodbye(struct server *s)
+{
+    static const char terminate[5] = { 'X', 0, 0, 0, 4 };
+    if (!s->login && s->conn && !s->conn->ended && s->left == 0 && pending_empty(s->pending) && !conn_blocked(s->conn))
+        conn_write_copy(s->conn, terminate, sizeof(terminate));
+}
+
+void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
+{
+    char text[1500];
+    va_list ap;
+
+    if (s->dying)
+        return;
+    s->dying = true;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+
+    struct shard *sh = s->shard;
+    struct engine *e = sh->engine;
+    if (e->setup->g.log_disconnections)
+        server_log(s, LOG_LV_LOG, "closing because: %s (age=%llus)", text,
+                   (unsigned long long)((e->loop.now - s->connected_at) / USEC_PER_SEC));
+    server_count_bytes(s);
+    struct client *c = s->client;
+    if (c) {
+        bool told = s->fatal;
+        c->server = NULL;
+        s->client = NULL;
+        client_set_state(c, CLIENT_IDLE);
+        if (told || s->left) /* its own last words were passed on, or half a message was */
+            client_drop(c, text);
+        else
+            client_close(c, sqlstate, "%s", text);
+    }
+    say_goodbye(s);
+    struct conn *conn = s->conn;
+    server_set_state(s, SERVER_DEAD);
+    list_del(&s->node);
+    list_push_tail(&e->dead_servers, &s->node);
+    engine_turn(e);
+    s->conn = NULL;
+    if (conn)
+        conn_close(conn);
+    pool_slot_put(sh->pool);
+    /* the struct is freed at the end of the turn: callers up the stack may still look at it */
+    shard_slot_freed(sh);
+}
+
+/* Called at the end of a turn. */
+void servers_bury(struct engine *e)
+{
+    struct list *n;
+    while ((n = list_first(&e->dead_servers)) != NULL)
+        free_server(LIST_ENTRY(n, struct server, node));
+}
+
+bool server_usable(const struct server *s)
+{
+    return !s->dying && s->conn && !s->close_needed;
+}
+
+/* Must it be replaced now that it is free? */
+static const char *worn_out(const struct server *s)
+{
+    const struct shard *sh = s->shard;
+    const struct engine *e = sh->engine;
+
+    if (s->close_needed || !sh->db)
+        return "obsolete connection";
+    if (atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed)
+        || atomic_load_explicit(&e->registry->paused, memory_order_relaxed))
+        return "paused";
+    if (atomic_load_explicit(&e->registry->shutting_down, memory_order_relaxed))
+        return "server shutting down";
+    if (sh->limits.server_lifetime && e->loop.now - s->connected_at > sh->limits.server_lifetime)
+        return "server lifetime over";
+    int64_t size = atomic_load_explicit(&sh->pool->size, memory_order_relaxed);
+    if (s->reserved && size > 0 && atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > size && !sh->n_waiting)
+        return "reserve connection not needed any more";
+    return NULL;
+}
+
+void server_ready(struct server *s)
+{
+    const char *why = worn_out(s);
+
+    if (why) {
+        server_close(s, NULL, "%s", why);
+        return;
+    }
+    if (s->cancels > 0) {
+        if (s->state != SERVER_BEING_CANCELED)
+            server_set_state(s, SERVER_BEING_CANCELED);
+        return;
+    }
+    s->released_at = s->shard->engine->loop.now;
+    server_set_state(s, SERVER_IDLE);
+    shard_offer(s->shard, s);
+}
+
+/* The query that cleans a session up; empty = none. */
+static struct text reset_query(const struct server *s)
+{
+    const struct settings *g = &s->shard->engine->setup->g;
+
+    if (s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always)
+        return text_of(g->server_reset_query);
+    if (s->dirty)
+        return TEXT("RESET ALL");
+    return TEXT("");
+}
+
+void server_release(struct server *s)
+{
+    struct client *c = s->client;
+
+    CHECK(pending_empty(s->pending) && s->status == 'I' && s->left == 0);
+    server_count_bytes(s);
+    if (c) {
+        client_count_bytes(c);
+        c->server = NULL;
+        s->client = NULL;
+        if (c->state == CLIENT_ACTIVE)
+            client_set_state(c, CLIENT_IDLE);
+        c->idle_at = s->shard->engine->loop.now;
+    }
+    struct text reset = reset_query(s);
+    if (reset.n && !worn_out(s)) {
+        s->dirty = false;
+        server_set_state(s, SERVER_TESTED);
+        s->request_at = s->shard->engine->loop.now;
+        if (!server_own_query(s, reset))
+            server_close(s, NULL, "out of memory");
+        return;
+    }
+    server_ready(s);
+}

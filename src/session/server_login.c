@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: ISC */
+/* Logging in to a server: address, connection, TLS, startup, authentication, its parameters. */
+#include "session/session.h"
+
+#include "base/check.h"
+#include "base/random.h"
+#include "wire/startup.h"
+
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+enum phase { PHASE_RESOLVE, PHASE_CONNECT, PHASE_SSL_ANSWER, PHASE_TLS, PHASE_AUTH, PHASE_PARAMS, PHASE_CONNECT_QUERY };
+
+#define MAX_ADDRS 16
+
+struct server_login {
+    enum phase phase;
+    struct resolver_query *query;
+    struct resolver_addr addrs[MAX_ADDRS];
+    int n_addrs, next_addr;
+    struct login_answer *answer;
+    struct buf welcome;  /* ParameterStatus messages */
+    char error[600];     /* of the last address */
+    char host[256];
+};
+
+void server_login_free(struct server *s)
+{
+    struct server_login *l = s->login;
+    if (!l)
+        return;
+    s->login = NULL;
+    if (l->query)
+        resolver_cancel(l->query);
+    login_answer_free(l->answer);
+    buf_release(&l->welcome);
+    free(l);
+}
+
+static void forget_secrets(struct shard *sh)
+{
+    if (sh->keys) {
+        wipe(sh->keys, sizeof(*sh->keys));
+        free(sh->keys);
+        sh->keys = NULL;
+    }
+}
+
+void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...)
+{
+    struct shard *sh = s->shard;
+    char text[1000];
+    va_list ap;
+
+    if (s->dying)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    sh->failed_at = sh->engine->loop.now;
+    snprintf(sh->failure.msg, sizeof(sh->failure.msg), "%s", text);
+    snprintf(sh->failure_state, sizeof(sh->failure_state), "%s", sqlstate ? sqlstate : "08006");
+    stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
+    server_close(s, sqlstate, "%s", text);
+}
+
+static bool next_address(struct server *s);
+
+static void on_resolved(void *arg, const struct resolver_addr *a, int n, const char *text)
+{
+    struct server *s = arg;
+    struct server_login *l = s->login;
+
+    l->query = NULL;
+    if (n == 0) {
+        server_login_failed(s, "08006", "server DNS lookup failed: %s: %s", l->host, text ? text : "no address");
+        return;
+    }
+    l->n_addrs = n < MAX_ADDRS ? n : MAX_ADDRS;
+    memcpy(l->addrs, a, sizeof(*a) * (size_t)l->n_addrs);
+    for (int i = 0; i < l->n_addrs; i++) {
+        struct sockaddr *sa = (struct sockaddr *)&l->addrs[i].ss;
+        if (sa->sa_family == AF_INET)
+            ((struct sockaddr_in *)sa)->sin_port = htons((uint16_t)s->port);
+        else if (sa->sa_family == AF_INET6)
+            ((struct sockaddr_in6 *)sa)->sin6_port = htons((uint16_t)s->port);
+    }
+    if (!next_address(s))
+        server_login_failed(s, "08006", "connect failed: %s", l->error);
+}
+
+/* Address of a Unix socket in a directory ("@dir" is abstract). */
+static bool unix_address(struct server_login *l, const char *dir, int port)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&l->addrs[0].ss;
+    *un = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    int n = snprintf(un->sun_path, sizeof(un->sun_path), "%s/.s.PGSQL.%d", dir, port);
+    if (n < 0 || (size_t)n >= sizeof(un->sun_path))
+        return false;
+    l->addrs[0].len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
+    if (dir[0] == '@') {
+        un->sun_path[0] = '\0';
+        l->addrs[0].len--;
+    }
+    l->n_addrs = 1;
+    return true;
+}
+
+static const char *choose_host(struct shard *sh)
+{
+    const struct database_conf *db = sh->db;
+    if (db->n_hosts == 0)
+        return "";
+    int i = sh->next_host % db->n_hosts;
+    if (db->load_balance || sh->failed_at)
+        sh->next_host = (i + 1) % db->n_hosts;
+    return db->hosts[i];
+}
+
+bool server_login_begin(struct server *s)
+{
+    struct shard *sh = s->shard;
+    struct server_login *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return false;
+    s->login = l;
+    const char *host = choose_host(sh);
+    s->port = sh->db->port;
+    snprintf(l->host, sizeof(l->host), "%s", host);
+    snprintf(s->host, sizeof(s->host), "%s", host);
+    l->phase = PHASE_RESOLVE;
+    if (host[0] == '\0' || host[0] == '/' || host[0] == '@') {
+        const char *dir = host[0] ? host : sh->engine->setup->g.unix_socket_dir;
+        if (!unix_address(l, dir, s->port))
+            server_login_failed(s, "08006", "connect failed: Unix socket path is too long");
+        else if (!next_address(s))
+            server_login_failed(s, "08006", "connect failed: %s", l->error);
+        return true;
+    }
+    struct resolver_query *q = resolver_ask(sh->engine->resolver, host, on_resolved, s);
+    if (s->login && q)
+        s->login->query = q;
+    return true;
+}
+
+/* Starts connecting to the next address; false when there is none left. */
+static bool next_address(struct server *s)
+{
+    struct server_login *l = s->login;
+    struct engine *e = s->shard->engine;
+    struct err err = { 0 };
+
+    while (l->next_addr < l->n_addrs) {
+        struct resolver_addr *a = &l->addrs[l->next_addr++];
+        l->phase = PHASE_CONNECT;
+        s->conn = conn_connect(&e->loop, (struct sockaddr *)&a->ss, a->len, &server_handler, s, &err);
+        if (s->conn) {
+            s->addr = a->ss;
+            s->addr_len = a->len;
+            return true;
+        }
+        snprintf(l->error, sizeof(l->error), "%.*s", (int)sizeof(l->error) - 1, err.msg);
+    }
+    return false;
+}
+
+/* ---- startup ---- */
+
+struct params {
+    struct startup_param p[32];
+    int n;
+};
+
+static void add(struct params *ps, const char *name, struct text value)
+{
+    CHECK(ps->n < 32);
+    ps->p[ps->n++] = (struct startup_param){ text_of(name), value };
+}
+
+/* The search path that tenants' statements are judged under, as a setting. */
+static void pinned_path(const struct policy *p, struct buf *out)
+{
+    const struct catalog *cat = p->catalog;
+    for (int i = 0; i < cat->n_search_path; i++) {
+        if (i)
+            buf_text_append(out, TEXT(", "));
+        wire_quote_ident(out, cat->search_path[i]);
+    }
+    if (cat->n_search_path == 0)
+        buf_text_append(out, TEXT("\"\""));
+}
+
+static void send_startup(struct server *s)
+{
+    struct shard *sh = s->shard;
+    const struct database_conf *db = sh->db;
+    struct params ps = { .n = 0 };
+    struct buf out, path;
+    struct policy *policy = NULL;
+
+    buf_init(&out);
+    buf_init(&path);
+    add(&ps, "user", sh->pool->user_name);
+    add(&ps, "database", text_of(db->dbname));
+    if (db->client_encoding)
+        add(&ps, "client_encoding", text_of(db->client_encoding));
+    if (db->datestyle)
+        add(&ps, "datestyle", text_of(db->datestyle));
+    if (db->timezone)
+        add(&ps, "timezone", text_of(db->timezone));
+    if (db->application_name)
+        add(&ps, "application_name", text_of(db->application_name));
+    if (sh->pool->guarded) {
+        policy = hub_policy_get(sh->engine->hub, sh->pool->db);
+        if (!policy) {
+            server_login_failed(s, "57P03", "the catalog of database \"%.*s\" is not known yet", TEXT_ARG(db->name));
+            return;
+        }
+        pinned_path(policy, &path);
+        add(&ps, "search_path", buf_text(&path));
+        add(&ps, "standard_conforming_strings", TEXT("on"));
+        s->search_path_serial = atomic_load(&sh->pool->db->search_path_serial);
+        policy_unref(policy);
+    }
+    startup_build(&out, ps.p, ps.n);
+    if (!out.failed)
+        conn_write_copy(s->conn, out.p, out.n);
+    bool failed = out.failed;
+    buf_release(&out);
+    buf_release(&path);
+    if (failed) {
+        server_login_failed(s, "53200", "out of memory");
+        return;
+    }
+    s->login->phase = PHASE_AUTH;
+}
+
+static bool begin_answer(struct server *s)
+{
+    struct shard *sh = s->shard;
+    const struct database_conf *db = sh->db;
+    const struct user_conf *u = setup_user(sh->engine->setup, sh->pool->user_name);
+    struct text secret = TEXT("");
+    const struct scram_keys *keys = NULL;
+
+    if (db->user && db->password)
+        secret = text_of(db->password);
+    else if (sh->password && !(u && u->secret.n && !md5_is_secret(u->secret) && !scram_is_secret(u->secret)))
+        secret = text_of(sh->password);
+    else if (u && !scram_is_secret(u->secret))
+        secret = u->secret;
+    if (sh->keys && sh->keys->valid && (!secret.n || md5_is_secret(secret)))
+        keys = sh->keys;
+    s->login->answer = login_answer_new(sh->pool->user_name, secret, keys);
+    return s->login->answer != NULL;
+}
+
+void server_login_connected(struct server *s, bool ok, const char *text)
+{
+    struct server_login *l = s->login;
+    struct engine *e = s->shard->engine;
+
+    if (!ok) {
+        snprintf(l->error, sizeof(l->error), "%s", text);
+        conn_close(s->conn);
+        s->conn = NULL;
+        if (!next_address(s))
+            server_login_failed(s, "08006", "connect failed: %s", l->error);
+        return;
+    }
+    char local[128];
+    int port;
+    sockaddr_text(&s->conn->local, local, sizeof(local), &port);
+    server_log(s, LOG_LV_LOG, "new connection to server (from %s:%d)", local, port);
+    bool is_unix = s->addr.ss_family == AF_UNIX;
+    struct sock_opts o = { .keepalive = e->setup->g.tcp_keepalive,
+                           .keepcnt = (int)e->setup->g.tcp_keepcnt,
+                           .keepidle = (int)e->setup->g.tcp_keepidle,
+                           .keepintvl = (int)e->setup->g.tcp_keepintvl,
+                           .user_timeout_ms = (int)e->setup->g.tcp_user_timeout,
+                           .buffer = (int)e->setup->g.tcp_socket_buffer };
+    if (!is_unix)
+        sock_tune(s->conn->fd, &o);
+    if (!begin_answer(s)) {
+        server_login_failed(s, "53200", "out of memory");
+        return;
+    }
+    if (e->server_tls && !is_unix) {
+        struct buf b;
+        buf_init(&b);
+        startup_build_ssl(&b);
+        conn_write_copy(s->conn, b.p, b.n);
+        buf_release(&b);
+        l->phase = PHASE_SSL_ANSWER;
+    } else {
+        send_startup(s);
+    }
+}
+
+static bool tls_required(const struct engine *e)
+{
+    return e->setup->g.server_tls_sslmode >= TLS_REQUIRE;
+}
+
+/* The one byte that answers SSLRequest. */
+static size_t ssl_answer(struct server *s, const char *data, size_t n)
+{
+    struct engine *e = s->shard->engine;
+    struct err err = { 0 };
+
+    if (data[0] == 'N') {
+        if (tls_required(e))
+            server_login_failed(s, "08006", "server refused SSL");
+        else if (n > 1)
+            server_login_failed(s, "08P01", "unexpected bytes after the answer to SSLRequest");
+        else
+            send_startup(s);
+        return s->dying ? n : 1;
+    }
+    if (data[0] != 'S' || n > 1) { /* bytes before the handshake could have come from anybody */
+        server_login_failed(s, "08P01", data[0] == 'S' ? "unexpected bytes before the TLS handshake"
+                                                       : "server sent no valid answer to SSLRequest");
+        return n;
+    }
+    s->login->phase = PHASE_TLS;
+    const char *host = s->login->host[0] == '/' ? NULL : s->login->host;
+    if (!conn_tls_connect(s->conn, e->server_tls, host, &err)) {
+        server_login_failed(s, "08006", "TLS handshake failed: %s", err.msg);
+        return n;
+    }
+    return 1;
+}
+
+void server_login_secured(struct server *s, bool ok, const char *text)
+{
+    struct engine *e = s->shard->engine;
+
+    if (!ok) {
+        stat_inc(&e->stats.tls_errors[1]);
+        server_login_failed(s, "08006", "TLS handshake failed: %s", text ? text : "");
+        return;
+    }
+    stat_inc(&e->stats.tls_handshakes[1][strcmp(tls_version(s->conn->tls), "TLSv1.3") == 0]);
+    send_startup(s);
+}
+
+/* ---- messages of the login ---- */
+
+static void on_auth(struct server *s, const char *body, size_t n)
+{
+    struct buf out;
+    struct err err = { 0 };
+
+    buf_init(&out);
+    enum auth_step step = login_answer_step(s->login->answer, body, n, &out, &err);
+    if (out.n && !out.failed)
+        conn_write_copy(s->conn, out.p, out.n);
+    buf_wipe(&out);
+    if (step == AUTH_REFUSED) {
+        forget_secrets(s->shard);
+        server_login_failed(s, err.sqlstate[0] ? err.sqlstate : "08006", "server login failed: %s", err.msg);
+    } else if (step == AUTH_OK) {
+        s->login->phase = PHASE_PARAMS;
+    }
+}
+
+static void on_error(struct server *s, const char *body, size_t n)
+{
+    struct wire_error_fields f;
+    char state[6] = "08006";
+
+    wire_error_read(body, n, &f);
+    if (f.sqlstate.n == 5)
+        memcpy(state, f.sqlstate.p, 5);
+    server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity), TEXT_ARG(f.message));
+    if (strcmp(state, "28P01") == 0 || strcmp(state, "28000") == 0)
+        forget_secrets(s->shard);
+    server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21, f.message.n ? f.message.p : "server refused login.");
+}
+
+static void on_status(struct server *s, const char *m, size_t n)
+{
+    struct text name, value;
+    struct server_login *l = s->login;
+
+    if (!wire_status_read(m + 5, n - 5, &name, &value)) {
+        server_login_failed(s, "08P01", "malformed ParameterStatus from server");
+        return;
+    }
+    int i = var_index(&s->shard->engine->hub->var_names, name);
+    if (i >= 0 && !vars_set(s->vars, i, value)) {
+        server_login_failed(s, "53200", "out of memory");
+        return;
+    }
+    buf_append(&l->welcome, m, n);
+}
+
+static void on_keydata(struct server *s, const char *body, size_t n)
+{
+    struct rd r = rd_init(body, n);
+    s->backend_pid = rd_u32(&r);
+    size_t len = rd_left(&r);
+    if (r.bad || len < 4 || len > sizeof(s->backend_key)) {
+        server_login_failed(s, "08P01", "malformed BackendKeyData from server");
+        return;
+    }
+    memcpy(s->backend_key, r.p, len);
+    s->backend_key_len = len;
+}
+
+/* What later clients of the pool are welcomed with. */
+static void publish_welcome(struct server *s)
+{
+    struct server_login *l = s->login;
+    size_t len = buf_len(&l->welcome);
+    struct welcome *w = calloc(1, sizeof(*w) + len);
+
+    if (!w)
+        return;
+    w->refs = 1;
+    w->len = len;
+    if (len)
+        memcpy(w->bytes, buf_data(&l->welcome), len);
+    if (!vars_copy(&w->vars, s->vars, &s->shard->engine->hub->var_names)) {
+        vars_release(&w->vars, &s->shard->engine->hub->var_names);
+        free(w);
+        return;
+    }
+    pool_welcome_put(s->shard->pool, w);
+}
+
+static void login_done(struct server *s)
+{
+    struct shard *sh = s->shard;
+    const char *query = sh->db ? sh->db->connect_query : NULL;
+
+    publish_welcome(s);
+    sh->failed_at = 0;
+    stat_inc(&shard_stats(sh, sh->engine)->server_logins);
+    if (s->conn->tls)
+        server_log(s, LOG_LV_DEBUG, "tls=%s", tls_describe(s->conn->tls));
+    server_login_free(s);
+    s->status = 'I';
+    if (query && *query) {
+        server_set_state(s, SERVER_TESTED);
+        if (!server_own_query(s, text_of(query)))
+            server_close(s, NULL, "out of memory");
+        return;
+    }
+    server_ready(s);
+}
+
+/* One whole message. */
+static void on_message(struct server *s, const char *m, size_t n)
+{
+    switch (m[0]) {
+    case 'R':
+        on_auth(s, m + 5, n - 5);
+        break;
+    case 'E':
+        on_error(s, m + 5, n - 5);
+        break;
+    case 'S':
+        on_status(s, m, n);
+        break;
+    case 'K':
+        on_keydata(s, m + 5, n - 5);
+        break;
+    case 'N':
+    case 'v':
+        break;
+    case 'Z':
+        if (s->login->phase != PHASE_PARAMS || n != 6)
+            server_login_failed(s, "08P01", "server is ready without having authenticated us");
+        else
+            login_done(s);
+        break;
+    default:
+        server_login_failed(s, "08P01", "unexpected message %d from server during login", m[0]);
+    }
+}
+
+size_t server_login_input(struct server *s, char *data, size_t n)
+{
+    size_t pos = 0;
+
+    if (s->login->phase == PHASE_SSL_ANSWER)
+        return ssl_answer(s, data, n);
+    while (s->login && !s->dying) {
+        struct frame f;
+        enum frame_status st = frame_peek(data + pos, n - pos, 1 << 20, &f);
+        if (st == FRAME_BAD) {
+            server_login_failed(s, "08P01", "malformed message from server during login");
+            break;
+        }
+        if (st == FRAME_MORE || f.len > n - pos)
+            return pos;
+        on_message(s, data + pos, f.len);
+        pos += f.len;
+    }
+    return s->dying ? n : pos;
+}

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What servers send: each reply is held against the head of the queue of expected ones, and forwarded, dropped or
+ * replaced. Forwarded messages go out in runs, one write per read. Anything unexpected closes the server.
+ */
+#include "session/session.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SMALL (64u << 20) /* longest reply other than a row that we hold whole */
+
+/* A stretch of the input that goes to the client as it is. */
+struct run {
+    struct server *s;
+    char *from, *to;
+    char next; /* type of what stands behind the message being handled, 0 = nothing yet */
+};
+
+static void run_flush(struct run *r)
+{
+    if (r->to > r->from && r->s->client && r->s->client->conn)
+        conn_write(r->s->client->conn, r->from, (size_t)(r->to - r->from));
+    r->from = r->to;
+}
+
+/* Takes n bytes at the end of the run: forward keeps them, otherwise they are left out. */
+static void run_take(struct run *r, size_t n, bool forward)
+{
+    if (forward && r->s->client) {
+        r->to += n;
+        return;
+    }
+    run_flush(r);
+    r->from = r->to = r->to + n;
+}
+
+struct pend *server_expect(struct server *s, enum pend_kind kind, enum pend_action action)
+{
+    struct pend *p = pending_push(s->pending, kind, action);
+    if (!p)
+        server_close(s, "53200", "out of memory");
+    return p;
+}
+
+bool server_own_query(struct server *s, struct text sql)
+{
+    struct buf b;
+
+    buf_init(&b);
+    wire_query_build(&b, sql);
+    bool ok = !b.failed && pending_push(s->pending, PEND_QUERY, PEND_OWN) != NULL;
+    if (ok) {
+        conn_write_copy(s->conn, b.p, b.n);
+        s->stmts->unnamed = 0;
+        s->own_failed = false;
+    }
+    buf_release(&b);
+    return ok;
+}
+
+void server_run_fakes(struct server *s)
+{
+    struct pend *p;
+
+    while ((p = pending_head(s->pending)) != NULL) {
+        if (p->action == PEND_FAKE) {
+            if (s->client && s->client->conn)
+                conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
+        } else if (p->kind != PEND_COPY_END) {
+            return;
+        }
+        pending_pop(s->pending);
+    }
+}
+
+/* Pops the head, whose answer is complete, and sends what of ours follows it. */
+static void answered(struct server *s, struct run *r)
+{
+    pending_pop(s->pending);
+    struct pend *p = pending_head(s->pending);
+    if (p && (p->action == PEND_FAKE || p->kind == PEND_COPY_END)) {
+        run_flush(r);
+        server_run_fakes(s);
+    }
+}
+
+/* ---- errors ---- */
+
+static void count_error(struct server *s, struct text state)
+{
+    struct db_stats *st = shard_stats(s->shard, s->shard->engine);
+    static const struct { char cls[3]; size_t off; } classes[] = {
+        { "42", offsetof(struct db_stats, err_syntax) },     { "22", offsetof(struct db_stats, err_data) },
+        { "23", offsetof(struct db_stats, err_integrity) },  { "40", offsetof(struct db_stats, err_rollback) },
+        { "53", offsetof(struct db_stats, err_resources) },  { "57", offsetof(struct db_stats, err_operator) },
+    };
+    for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
+        if (state.n == 5 && memcmp(state.p, classes[i].cls, 2) == 0) {
+            stat_inc((stat_t *)((char *)st + classes[i].off));
+            return;
+        }
+    stat_inc(&st->err_other);
+}
+
+/* The server skips what was sent behind the failed message up to the next Sync: so do its answers, and what those
+ * messages had done here is taken back, last one first. */
+static void skip_to_sync(struct server *s, struct run *r)
+{
+    struct pending *q = s->pending;
+    uint32_t n = 0;
+
+    while (n < q->n && pending_at(q, n)->kind != PEND_SYNC)
+        n++;
+    bool found = n < q->n;
+    for (uint32_t i = n; i-- > 0;) {
+        client_undo(s->client, s, pending_at(q, i));
+    }
+    for (uint32_t i = 0; i < n; i++)
+        pending_pop(q);
+    if (!found)
+        s->skipping = true;
+    s->copy_in = false;
+    if (s->client)
+        s->client->in_copy = false;
+    (void)r;
+}
+
+static bool is_extended(const struct pend *p)
+{
+    return p->kind != PEND_QUERY && p->kind != PEND_FUNCTION && p->kind != PEND_SYNC;
+}
+
+/* ErrorResponse. false: the server was closed. */
+static bool on_error(struct server *s, struct run *r, const char *m, uint32_t len)
+{
+    struct pend *p = pending_head(s->pending);
+    struct wire_error_fields f;
+
+    wire_error_read(m + 5, len - 5, &f);
+    bool fatal = text_is(f.severity, "FATAL") || text_is(f.severity, "PANIC");
+    count_error(s, f.sqlstate);
+    if (!p && !fatal) {
+        server_close(s, "08P01", "unexpected error from server: %.*s", TEXT_ARG(f.message));
+        return false;
+    }
+    if (fatal) {
+        server_log(s, LOG_LV_WARNING, "server says: %.*s %.*s", TEXT_ARG(f.severity), TEXT_ARG(f.message));
+        if (!s->client || (p && p->action == PEND_OWN)) {
+            server_close(s, NULL, "%.*s", TEXT_ARG(f.message));
+            return false;
+        }
+        s->fatal = true;
+        run_take(r, len, true);
+        return true;
+    }
+    switch (p->action) {
+    case PEND_OWN:
+        s->own_failed = true;
+        server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
+        run_take(r, len, false);
+        break;
+    case PEND_REFUSE:
+        run_take(r, len, false);
+        if (s->client && s->client->conn)
+            conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
+        break;
+    default:
+        run_take(r, len, true);
+    }
+    if (is_extended(p))
+        skip_to_sync(s, r);
+    return true;
+}
+
+/* ---- ReadyForQuery ---- */
+
+static void count_query(struct server *s, struct client *c)
+{
+    struct engine *e = s->shard->engine;
+    struct db_stats *st = shard_stats(s->shard, e);
+    usec_t now = e->loop.now;
+
+    if (c->query_at) {
+        usec_t took = now > c->query_at ? now - c->query_at : 0;
+        stat_inc(&st->queries);
+        stat_add(&st->query_us, took);
+        stat_observe(&st->query, took);
+        if (e->setup->g.slow_query_threshold && took > e->setup->g.slow_query_threshold)
+            stat_inc(&st->slow_queries);
+    }
+    c->query_at = pending_empty(s->pending) ? 0 : now;
+    if (s->status == 'I' && c->xact_at) {
+        usec_t took = now > c->xact_at ? now - c->xact_at : 0;
+        stat_inc(&st->xacts);
+        stat_add(&st->xact_us, took);
+        stat_observe(&st->xact, took);
+        c->xact_at = pending_empty(s->pending) ? 0 : now;
+    }
+}
+
+/* Our own batch is done: the client's parameters are now what the server says they are. */
+static bool own_done(struct server *s)
+{
+    struct client *c = s->client;
+    uint32_t mask = s->own_vars;
+
+    s->own_vars = 0;
+    if (s->own_failed) {
+        s->own_failed = false;
+        server_close(s, "08P01", c ? "invalid server parameter" : "test query failed");
+        return false;
+    }
+    for (int i = 0; c && mask; i++, mask >>= 1)
+        if ((mask & 1) && s->vars->value[i] && !vars_set(&c->vars, i, text_of(s->vars->value[i]))) {
+            server_close(s, "53200", "out of memory");
+            return false;
+        }
+    return true;
+}
+
+/* false: the server is not this client's any more, or gone. */
+static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t len)
+{
+    struct pend *p = pending_head(s->pending);
+    struct client *c = s->client;
+
+    if (len != 6 || !p || is_extended(p) || p->action == PEND_FAKE) {
+        server_close(s, "08P01", "unexpected ReadyForQuery from server");
+        return false;
+    }
+    s->status = m[5];
+    bool own = p->action == PEND_OWN;
+    run_take(r, len, !own && p->action != PEND_DROP);
+    s->skipping = false;
+    s->copy_in = false;
+    if (c)
+        c->in_copy = false;
+    answered(s, r);
+    if (own && !own_done(s))
+        return false;
+    if (!own && c)
+        count_query(s, c);
+    if (!pending_empty(s->pending))
+        return true;
+    if (s->status != 'I') {
+        if (c && c->pool_mode == POOL_STATEMENT) {
+            run_flush(r);
+            server_close(s, "08P01", "transaction blocks not allowed in statement pooling mode");
+            return false;
+        }
+        if (!c) {
+            server_close(s, NULL, "our own query left a transaction open");
+            return false;
+        }
+        return true;
+    }
+    if (!c) {
+        run_flush(r);
+        server_ready(s);
+        return false;
+    }
+    if (own || c->pool_mode == POOL_SESSION || c->left || c->extended)
+        return true;
+    run_flush(r);
+    if (r->next && !strchr("NASE", r->next)) { /* nobody asked for that: it must not reach the next client */
+        server_close(s, "08P01", "unexpected message '%c' behind ReadyForQuery from server", r->next);
+        return false;
+    }
+    server_release(s);
+    return false;
+}
+
+/* ---- the other messages ---- */
+
+static bool forwards(const struct server *s, const struct pend *p)
+{
+    return s->client && (!p || (p->action != PEND_OWN && p->action != PEND_DROP));
+}
+
+/* Which reply completes which expectation? */
+static bool completes(const struct pend *p, char type)
+{
+    switch (p->kind) {
+    case PEND_PARSE:
+        return type == '1';
+    case PEND_BIND:
+        return type == '2';
+    case PEND_CLOSE:
+        return type == '3';
+    case PEND_DESCRIBE_P:
+    case PEND_DESCRIBE_S:
+        return type == 'T' || type == 'n';
+    case PEND_EXECUTE:
+        return type == 'C' || type == 'I' || type == 's';
+    default:
+        return false;
+    }
+}
+
+/* Is the type possible at all while that reply is awaited? */
+static bool plausible(const struct pend *p, char type)
+{
+    switch (p->kind) {
+    case PEND_QUERY:
+        return strchr("TDCIGHWdc", type) != NULL;
+    case PEND_FUNCTION:
+        return type == 'V';
+    case PEND_EXECUTE:
+        return strchr("DCIsGHWdc", type) != NULL;
+    case PEND_DESCRIBE_S:
+        return strchr("tTn", type) != NULL;
+    default:
+        return completes(p, type);
+    }
+}
+
+static void on_tag(struct server *s, const char *body, size_t n, bool own)
+{
+    struct text tag = text_n(body, n ? n - 1 : 0);
+
+    if (text_is(tag, "DISCARD ALL") || text_is(tag, "DEALLOCATE ALL")) {
+        server_stmts_clear(s->stmts);
+        if (s->client && !own)
+            client_stmts_clear(s->client);
+    }
+}
+
+/* The server wants CopyData. Syncs that were sent behind the Execute and before the end of the data are swallowed by it
+ * (PostgreSQL manual, "COPY Operations"), so no answer to them is expected. */
+static void on_copy_in(struct server *s, struct pend *p)
+{
+    struct pending *q = s->pending;
+
+    s->copy_in = true;
+    if (s->client)
+        s->client->in_copy = true;
+    if (p->kind != PEND_EXECUTE)
+        return;
+    uint32_t out = 1, i = 1;
+    for (; i < q->n && pending_at(q, i)->kind != PEND_COPY_END; i++)
+        if (pending_at(q, i)->kind != PEND_SYNC)
+            *pending_at(q, out++) = *pending_at(q, i);
+    bool sync_to_come = true;
+    for (; i < q->n; i++) {
+        sync_to_come = sync_to_come && pending_at(q, i)->kind != PEND_SYNC;
+        *pending_at(q, out++) = *pending_at(q, i);
+    }
+    if (s->client && sync_to_come)
+        s->client->extended = true; /* the batch goes on */
+    q->n = out;
+}
+
+static bool on_status(struct server *s, struct run *r, const char *m, uint32_t len)
+{
+    struct pend *p = pending_head(s->pending);
+    struct text name, value;
+
+    if (!wire_status_read(m + 5, len - 5, &name, &value)) {
+        server_close(s, "08P01", "malformed ParameterStatus from server");
+        return false;
+    }
+    int i = var_index(&s->shard->engine->hub->var_names, name);
+    bool own = p && p->action == PEND_OWN;
+    if (i >= 0) {
+        bool ok = vars_set(s->vars, i, value);
+        if (ok && s->client && !own)
+            ok = vars_set(&s->client->vars, i, value);
+        if (!ok) {
+            server_close(s, "53200", "out of memory");
+            return false;
+        }
+    }
+    /* what our own SET changed is what the client has already been told, unless the server spells it differently */
+    run_take(r, len, s->client != NULL && !own);
+    return true;
+}
+
+/* 't' with parameters that the client does not know of. */
+static bool on_paramdesc(struct server *s, struct run *r, struct pend *p, const char *m, uint32_t len)
+{
+    struct buf b;
+
+    buf_init(&b);
+    bool ok = wire_paramdesc_trim(&b, m + 5, len - 5, p->trim) && !b.failed;
+    if (ok) {
+        run_take(r, len, false);
+        if (s->client && s->client->conn)
+            conn_write_copy(s->client->conn, b.p, b.n);
+    }
+    buf_release(&b);
+    if (!ok)
+        server_close(s, "08P01", "malformed ParameterDescription from server");
+    return ok;
+}
+
+/* A reply that the head of the queue explains. */
+static bool on_reply(struct server *s, struct run *r, const char *m, const struct frame *f)
+{
+    struct pend *p = pending_head(s->pending);
+
+    if (!p || p->action == PEND_FAKE || !plausible(p, f->type) || p->action == PEND_REFUSE) {
+        server_close(s, "08P01", "unexpected message '%c' from server", f->type);
+        return false;
+    }
+    if (f->type == 'C')
+        on_tag(s, m + 5, f->len - 5, p->action == PEND_OWN);
+    if (f->type == 'G' || f->type == 'W')
+        on_copy_in(s, p);
+    if (f->type == 't' && p->trim)
+        return on_paramdesc(s, r, p, m, f->len);
+    run_take(r, f->len, forwards(s, p));
+    if (f->type == 'C' && p->kind == PEND_EXECUTE && s->copy_in) {
+        s->copy_in = false;
+        if (s->client)
+            s->client->in_copy = false;
+    }
+    if (completes(p, f->type))
+        answered(s, r);
+    return true;
+}
+
+/* One whole message. false: stop looking at this server's input (closed, or released with nothing left to read). */
+static bool on_message(struct server *s, struct run *r, const char *m, const struct frame *f)
+{
+    switch (f->type) {
+    case 'E':
+        return on_error(s, r, m, f->len);
+    case 'Z':
+        return on_ready(s, r, m, f->len);
+    case 'S':
+        return on_status(s, r, m, f->len);
+    case 'N':
+    case 'A': {
+        struct pend *p = pending_head(s->pending);
+        run_take(r, f->len, s->client && !(p && p->action == PEND_OWN && f->type == 'N'));
+        return true;
+    }
+    default:
+        return on_reply(s, r, m, f);
+    }
+}
+
+/* Rows and copied data may be passed on before they are whole. */
+static bool streams(const struct server *s, char type)
+{
+    const struct pend *p = pending_head(s->pending);
+    return (type == 'D' || type == 'd' || type == 'V') && p && p->action != PEND_FAKE && p->action != PEND_REFUSE
+           && plausible(p, type);
+}
+
+size_t server_input(void *owner, char *data, size_t n)
+{
+    struct server *s = owner;
+
+    if (s->login)
+        return server_login_input(s, data, n);
+    if (s->client && s->client->conn && conn_blocked(s->client->conn)) {
+        conn_pause(s->conn); /* resumed by the client's drained callback */
+        return 0;
+    }
+    struct run r = { s, data, data, '\0' };
+    char *end = data + n;
+
+    while (r.to < end) {
+        size_t left = (size_t)(end - r.to);
+        if (s->left) {
+            size_t take = s->left < left ? s->left : left;
+            run_take(&r, take, !s->left_drop);
+            s->left -= (uint32_t)take;
+            continue;
+        }
+        struct frame f;
+        enum frame_status st = frame_peek(r.to, left, UINT32_MAX, &f);
+        if (st == FRAME_MORE)
+            break;
+        bool stream = st == FRAME_OK && streams(s, f.type);
+        if (st == FRAME_BAD || (!stream && f.len > MAX_SMALL)) {
+            server_close(s, "08P01", "malformed message from server");
+            return n;
+        }
+        if (stream) {
+            size_t take = f.len < left ? f.len : left;
+            s->left_drop = !forwards(s, pending_head(s->pending));
+            s->left = f.len - (uint32_t)take;
+            run_take(&r, take, !s->left_drop);
+            continue;
+        }
+        if (f.len > left)
+            break;
+        r.next = f.len < left ? r.to[f.len] : '\0';
+        if (!on_message(s, &r, r.to, &f)) {
+            if (s->dying)
+                return n;
+            /* released: what follows belongs to nobody and must be explained by the next look */
+            size_t used = (size_t)(r.to - data);
+            if (used < n)
+                conn_reshow(s->conn);
+            return used;
+        }
+    }
+    run_flush(&r);
+    return (size_t)(r.to - data);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/* Statements shared by text within a worker, and the lists of what servers have prepared. */
+#include "session/stmt.h"
+
+#include "base/check.h"
+#include "session/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- a worker's statements ---- */
+
+/* What makes two statements the same: verdict (they decide what is sent), types, text. */
+static bool build_key(struct buf *b, struct text sql, const char *types, int n_types, const struct verdict *v)
+{
+    buf_append(b, &v, sizeof(v));
+    buf_append(b, &n_types, sizeof(n_types));
+    buf_append(b, types, (size_t)n_types * 4);
+    buf_text_append(b, sql);
+    return !b->failed;
+}
+
+static uint32_t get32(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
+}
+
+static void stmt_free(struct stmt *s)
+{
+    if (s->verdict)
+        verdict_unref(s->engine->tenant, s->verdict);
+    free((void *)(uintptr_t)s->key.p);
+    free((void *)(uintptr_t)s->sql.p);
+    if (s->sent.p != s->sql.p)
+        free((void *)(uintptr_t)s->sent.p);
+    free(s->types);
+    free(s->sent_types);
+    free(s);
+}
+
+static char *copy_z(struct text t)
+{
+    char *p = malloc(t.n + 1);
+    if (p) {
+        if (t.n)
+            memcpy(p, t.p, t.n);
+        p[t.n] = '\0';
+    }
+    return p;
+}
+
+/* The text and types to send to servers: the client's, or the rewritten ones with our parameters behind its own. */
+static bool fill_sent(struct stmt *s, const struct identity *id)
+{
+    const struct verdict *v = s->verdict;
+
+    s->sent = s->sql;
+    int n = s->n_types;
+    if (v && v->action == VERDICT_REWRITE && id) {
+        struct buf out;
+        buf_init(&out);
+        bool ok = verdict_text(v, id, &out);
+        buf_char(&out, '\0');
+        if (!ok || out.failed) {
+            buf_release(&out);
+            return false;
+        }
+        s->sent = text_n(out.p, out.n - 1);
+        if (v->n_added > 0)
+            n = v->n_params + v->n_added;
+    }
+    s->n_sent_types = n;
+    s->sent_types = calloc((size_t)n + 1, sizeof(uint32_t));
+    if (!s->sent_types)
+        return false;
+    if (s->n_types)
+        memcpy(s->sent_types, s->types, sizeof(uint32_t) * (size_t)(s->n_types < n ? s->n_types : n));
+    for (int i = 0; v && v->action == VERDICT_REWRITE && id && i < v->n_added; i++)
+        s->sent_types[v->n_params + i] = v->added[i].type;
+    return true;
+}
+
+static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql, const char *types, int n_types)
+{
+    struct stmt *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->engine = e;
+    s->refs = 1;
+    s->sql = text_n(copy_z(sql), sql.n);
+    s->types = calloc((size_t)n_types + 1, sizeof(uint32_t));
+    s->n_types = n_types;
+    s->key = text_n(copy_z(buf_text(key)), buf_len(key));
+    if (!s->sql.p || !s->types || !s->key.p) {
+        stmt_free(s);
+        return NULL;
+    }
+    for (int i = 0; i < n_types; i++)
+        s->types[i] = get32(types + 4 * i);
+    uint64_t serial = atomic_fetch_add(&e->hub->next_stmt, 1) + 1;
+    snprintf(s->name, sizeof(s->name), "PGBULKHEAD_%llu", (unsigned long long)serial);
+    return s;
+}
+
+struct stmt *stmt_get(struct engine *e, struct text sql, const char *types, int n_types, const struct tenant_ask *ask)
+{
+    struct verdict *v = NULL;
+    struct buf key;
+
+    if (ask) {
+        v = tenant_judge(e->tenant, ask);
+        if (!v)
+            return NULL;
+    }
+    buf_init(&key);
+    struct stmt *s = NULL;
+    if (build_key(&key, sql, types, n_types, v)) {
+        s = map_get(&e->stmts, buf_text(&key));
+        if (s) {
+            s->refs++;
+        } else if ((s = stmt_make(e, &key, sql, types, n_types)) != NULL) {
+            s->verdict = v;
+            if (v)
+                verdict_ref(v);
+            s->policy_generation = ask ? ask->policy->generation : 0;
+            if (fill_sent(s, ask && ask->mode != TENANT_AUDIT ? ask->identity : NULL)) {
+                map_put(&e->stmts, s->key, s);
+            } else {
+                stmt_free(s);
+                s = NULL;
+            }
+        }
+    }
+    buf_release(&key);
+    if (v)
+        verdict_unref(e->tenant, v);
+    return s;
+}
+
+struct stmt *stmt_ref(struct stmt *s)
+{
+    s->refs++;
+    return s;
+}
+
+void stmt_unref(struct stmt *s)
+{
+    if (--s->refs > 0)
+        return;
+    CHECK(map_del(&s->engine->stmts, s->key) == s);
+    stmt_free(s);
+}
+
+/* ---- what a server has prepared ---- */
+
+struct server_stmts *server_stmts_new(void)
+{
+    struct server_stmts *s = calloc(1, sizeof(*s));
+    if (s) {
+        map_init(&s->by_name);
+        list_init(&s->lru);
+    }
+    return s;
+}
+
+void server_stmts_clear(struct server_stmts *s)
+{
+    struct list *n;
+    while ((n = list_pop(&s->lru)) != NULL) {
+        struct server_stmt *st = LIST_ENTRY(n, struct server_stmt, node);
+        map_del(&s->by_name, text_of(st->name));
+        free(st);
+    }
+    s->unnamed = 0;
+}
+
+void server_stmts_free(struct server_stmts *s)
+{
+    if (!s)
+        return;
+    server_stmts_clear(s);
+    map_release(&s->by_name);
+    free(s);
+}
+
+bool server_stmts_has(struct server_stmts *s, const char *name)
+{
+    struct server_stmt *st = map_get(&s->by_name, text_of(name));
+    if (!st)
+        return false;
+    list_del(&st->node);
+    list_push_tail(&s->lru, &st->node);
+    return true;
+}
+
+bool server_stmts_add(struct server_stmts *s, const char *name)
+{
+    struct server_stmt *st = calloc(1, sizeof(*st));
+    if (!st)
+        return false;
+    snprintf(st->name, sizeof(st->name), "%s", name);
+    list_push_tail(&s->lru, &st->node);
+    map_put(&s->by_name, text_of(st->name), st);
+    return true;
+}
+
+void server_stmts_drop(struct server_stmts *s, const char *name)
+{
+    struct server_stmt *st = map_del(&s->by_name, text_of(name));
+    if (st) {
+        list_del(&st->node);
+        free(st);
+    }
+}
+
+const char *server_stmts_excess(const struct server_stmts *s, int64_t max)
+{
+    if ((int64_t)map_count(&s->by_name) <= max)
+        return NULL;
+    return LIST_ENTRY(list_first(&s->lru), struct server_stmt, node)->name;
+}

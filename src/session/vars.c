@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: ISC */
+/* Tracked parameters: names, values, and the SETs that make a server match a client. */
+#include "session/vars.h"
+
+#include "base/check.h"
+#include "wire/fields.h"
+
+#include <stdlib.h>
+
+static const char *const standard[VARS_STANDARD] = { "client_encoding", "DateStyle", "TimeZone",
+                                                     "standard_conforming_strings", "application_name" };
+
+static char *copy(struct text t)
+{
+    char *p = malloc(t.n + 1);
+    if (p) {
+        if (t.n)
+            memcpy(p, t.p, t.n);
+        p[t.n] = '\0';
+    }
+    return p;
+}
+
+void var_names_init(struct var_names *v, const struct setup *s)
+{
+    v->n = 0;
+    for (int i = 0; i < VARS_STANDARD; i++)
+        v->name[v->n++] = copy(text_of(standard[i]));
+    for (int i = 0; i < s->n_track_extra && v->n < VARS_MAX; i++)
+        if (s->track_extra[i].n && var_index(v, s->track_extra[i]) < 0)
+            v->name[v->n++] = copy(s->track_extra[i]);
+    for (int i = 0; i < v->n; i++)
+        CHECK(v->name[i]);
+}
+
+void var_names_release(struct var_names *v)
+{
+    for (int i = 0; i < v->n; i++)
+        free(v->name[i]);
+    v->n = 0;
+}
+
+int var_index(const struct var_names *v, struct text name)
+{
+    for (int i = 0; i < v->n; i++)
+        if (text_is_i(name, v->name[i]))
+            return i;
+    return -1;
+}
+
+bool vars_set(struct vars *v, int i, struct text value)
+{
+    if (v->value[i] && text_is(value, v->value[i]))
+        return true;
+    char *p = copy(value);
+    if (!p)
+        return false;
+    free(v->value[i]);
+    v->value[i] = p;
+    return true;
+}
+
+bool vars_copy(struct vars *to, const struct vars *from, const struct var_names *n)
+{
+    for (int i = 0; i < n->n; i++)
+        if (from->value[i] && !vars_set(to, i, text_of(from->value[i])))
+            return false;
+    return true;
+}
+
+void vars_release(struct vars *v, const struct var_names *n)
+{
+    for (int i = 0; i < n->n; i++) {
+        free(v->value[i]);
+        v->value[i] = NULL;
+    }
+}
+
+int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n, struct buf *out, uint32_t *mask)
+{
+    int count = 0;
+
+    *mask = 0;
+    for (int i = 0; i < n->n; i++) {
+        const char *w = want->value[i], *h = have->value[i];
+        if (!w || !h || strcmp(w, h) == 0)
+            continue;
+        buf_printf(out, "SET %s=", n->name[i]);
+        wire_quote_literal(out, text_of(w));
+        buf_char(out, ';');
+        *mask |= UINT32_C(1) << i;
+        count++;
+    }
+    return count;
+}
