@@ -36,18 +36,26 @@ struct conn_handler {
     void (*secured)(void *owner, bool ok, const char *text);
 };
 
+struct transport;
+
 struct conn {
-    struct loop *loop;
+    struct loop *loop; /* NULL while detached */
     int fd;
+    int write_errno; /* why writing failed; 0 = it did not. Told by ended() at the end of the turn */
     struct tls *tls; /* NULL: plain */
+    const struct transport *io;
     const struct conn_handler *handler;
     void *owner;
     struct buf in;  /* input not consumed yet */
-    struct buf out; /* output the socket did not take */
+    struct buf out; /* output the socket did not take (TLS: records) */
     struct outq *queue; /* slices of this turn, borrowed */
-    struct list dirty, dead;
+    struct list dirty;  /* in loop.dirty */
+    struct list turn;   /* in loop.turn or loop.again */
+    struct list dead;   /* in loop.dead or loop.linger */
     struct event *rd, *wr;
+    usec_t linger_until; /* lingering: when to give up */
     bool paused, connecting, handshaking, closed, ended, in_input;
+    bool rd_armed, wr_armed, connect_now, reshow, lingering, last_words;
     uint64_t rx, tx; /* bytes, without TLS overhead */
     struct sockaddr_storage peer, local; /* filled by adopt and connect; ss_family 0 = unknown */
 };
@@ -55,11 +63,14 @@ struct conn {
 /* Takes over a connected nonblocking socket (fd is closed by conn_close, also on failure). Reading starts at once.
  * NULL: out of memory. */
 struct conn *conn_adopt(struct loop *l, int fd, const struct conn_handler *h, void *owner) MUST_CHECK;
-/* Starts connecting; `connected` tells. from: source address or NULL. NULL: e (no descriptor, no memory, bad address). */
+/* Starts connecting; `connected` tells, never before this returns. NULL: e (no descriptor, no memory, bad address, refused
+ * at once). */
 struct conn *conn_connect(struct loop *l, const struct sockaddr *to, socklen_t len, const struct conn_handler *h,
                           void *owner, struct err *e) MUST_CHECK;
 
-/* Starts a TLS handshake as server or client; `secured` tells. For a server, `early` bytes already read are refused by
+/* Starts a TLS handshake as server or client; `secured` tells ("TLS handshake failed: why"; why is a constant of OpenSSL's,
+ * a verification result or a system error). What was queued before goes out in clear first. host (client): for SNI and
+ * verify-full, a name or a numeric address; may be NULL unless verify-full. false: e, the conn is as before. For a server, `early` bytes already read are refused by
  * the caller before (nothing may be in c->in: CHECK). ctx is referenced. */
 bool conn_tls_accept(struct conn *c, struct tls_ctx *ctx, struct err *e);
 bool conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *host, struct err *e);
@@ -89,18 +100,22 @@ void conn_resume(struct conn *c);
 /* Asks that kept input be shown again at the end of this turn. */
 void conn_reshow(struct conn *c);
 
-/* Moves an idle connection between loops: detach on the old thread (no kept input, no output, not handshaking: CHECK),
- * attach on the new one. */
+/* Moves a connection between loops: detach on the old thread (not connecting or handshaking: CHECK), attach on the new one.
+ * Queued output is written or taken along, kept input too; but detached inside its own input handler, the bytes shown there
+ * are the caller's to save, and after detach nothing of the conn may be touched once another thread knows it.
+ * attach: false = no memory (the conn stays detached; conn_close frees it). A pause ends. */
 void conn_detach(struct conn *c);
 bool conn_attach(struct conn *c, struct loop *l, const struct conn_handler *h, void *owner) MUST_CHECK;
-/* Other handler and owner, same loop. */
+/* Other handler and owner, same loop. Inside the input handler: what it leaves is shown to the new one when more comes, or
+ * on conn_reshow. */
 void conn_handover(struct conn *c, const struct conn_handler *h, void *owner);
 
 /* Writes what is queued once more, as far as the socket takes it, sends TLS close_notify, closes the socket, drops buffers
  * and frees the conn at the end of the turn. No callback follows. */
 void conn_close(struct conn *c);
 /* As conn_close, but keeps writing the kept output for at most `us` microseconds before the socket is closed (error
- * messages to clients that read slowly). */
+ * messages to clients that read slowly), then shuts the sending side and throws input away until the peer closes too, so
+ * that the message is not lost to a reset. The conn may not be used any more. */
 void conn_close_after_flush(struct conn *c, usec_t us);
 
 /* Is the socket still open with nothing to read? (a look with MSG_PEEK, for idle servers) */

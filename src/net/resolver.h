@@ -13,15 +13,18 @@ struct resolver_opts {
     usec_t max_ttl, nxdomain_ttl;
     const char *resolv_conf; /* NULL = the system's */
 };
+/* NULL: out of memory. */
 struct resolver *resolver_new(struct loop *l, const struct resolver_opts *o);
+/* Before loop_release, not from a done callback. Running queries are dropped, done is not called. */
 void resolver_free(struct resolver *r);
 
 struct resolver_addr {
     struct sockaddr_storage ss; /* port not set */
     socklen_t len;
 };
-/* host: name or numeric address (numeric ones answer at once, before the call returns). done is called once: n addresses
- * (valid during the call), or n=0 with a text. Returns a handle to cancel, NULL when done was called already. */
+/* host: name or numeric address (numeric ones, cached answers and names of /etc/hosts answer at once, before the call
+ * returns). done is called once: n addresses (valid during the call; IPv4 first), or n=0 with a text. Returns a handle to
+ * cancel, good until done is called; NULL when done was called already. */
 struct resolver_query;
 struct resolver_query *resolver_ask(struct resolver *r, const char *host,
                                     void (*done)(void *arg, const struct resolver_addr *a, int n, const char *text),

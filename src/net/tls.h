@@ -24,7 +24,8 @@ struct tls_ctx; /* refcounted, thread-safe */
 struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e) MUST_CHECK;
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx *c); /* NULL is fine */
-/* Checks a protocols text; false with e. */
+/* Checks a protocols text; false with e. Words, separated by comma or colon: tlsv1.0 tlsv1.1 tlsv1.2 tlsv1.3, "tlsv1" (all),
+ * "secure", "default" and "all" (1.2 and 1.3), "legacy" (all four); "!word" takes away. Old versions only when named. */
 bool tls_protocols_check(const char *protocols, struct err *e);
 /* End of validity of the certificate, seconds since 1970; 0 = none. */
 int64_t tls_ctx_cert_expiry(const struct tls_ctx *c);
