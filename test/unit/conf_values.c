@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+/* Every key of every section with a value of its own, and the defaults. */
+#include "conf.h"
+#include "conf/keys.h"
+
+struct sample {
+    const char *key, *value, *shown; /* shown NULL: as written */
+};
+
+/* clang-format off */
+static const struct sample globals[] = {
+    { "listen_addr", "127.0.0.1,::1", NULL }, { "listen_port", "6543", NULL }, { "listen_backlog", "64", NULL },
+    { "unix_socket_dir", "/run/x", NULL }, { "unix_socket_mode", "0700", NULL }, { "unix_socket_group", "adm", NULL },
+    { "user", "postgres", NULL }, { "pidfile", "/run/x.pid", NULL }, { "logfile", "/var/log/x y.log", NULL },
+    { "syslog", "on", "1" }, { "syslog_ident", "bulk", NULL }, { "syslog_facility", "local3", NULL },
+    { "log_connections", "0", NULL }, { "log_disconnections", "no", "0" }, { "log_pooler_errors", "false", "0" },
+    { "log_stats", "0", NULL }, { "stats_period", "30", NULL }, { "verbose", "2", NULL },
+    { "conffile", "other.ini", NULL }, { "job_name", "j", NULL }, { "service_name", "s", NULL },
+    { "so_reuseport", "1", NULL }, { "peer_id", "7", NULL }, { "resolv_conf", "/etc/r", NULL },
+    { "dns_max_ttl", "10", NULL }, { "dns_nxdomain_ttl", "11", NULL }, { "dns_zone_check_period", "12", NULL },
+    { "tcp_defer_accept", "0", NULL }, { "tcp_keepalive", "0", NULL }, { "tcp_keepcnt", "3", NULL },
+    { "tcp_keepidle", "4", NULL }, { "tcp_keepintvl", "5", NULL }, { "tcp_socket_buffer", "64kB", "65536" },
+    { "tcp_user_timeout", "6000", NULL }, { "pkt_buf", "8192", NULL }, { "sbuf_loopcnt", "6", NULL },
+    { "max_packet_size", "1000000", NULL }, { "worker_threads", "3", NULL },
+    { "pool_mode", "Transaction", "transaction" }, { "max_client_conn", "5000", NULL },
+    { "default_pool_size", "50", NULL }, { "min_pool_size", "5", NULL }, { "reserve_pool_size", "6", NULL },
+    { "reserve_pool_timeout", "2.5", NULL }, { "max_db_connections", "70", NULL },
+    { "max_user_connections", "71", NULL }, { "max_db_client_connections", "72", NULL },
+    { "max_user_client_connections", "73", NULL }, { "server_round_robin", "1", NULL },
+    { "max_prepared_statements", "99", NULL }, { "track_extra_parameters", "IntervalStyle, search_path", NULL },
+    { "ignore_startup_parameters", "extra_float_digits,options", NULL }, { "application_name_add_host", "1", NULL },
+    { "disable_pqexec", "1", NULL }, { "login_notify_message", "hello; there", NULL },
+    { "query_wait_notify", "0.25", NULL }, { "autodb_idle_timeout", "100", NULL }, { "pool_idle_timeout", "9", NULL },
+    { "server_reset_query", "DISCARD TEMP", NULL }, { "server_reset_query_always", "1", NULL },
+    { "server_check_delay", "1", NULL }, { "server_check_query", "select 1", NULL }, { "server_fast_close", "1", NULL },
+    { "server_lifetime", "1h", "3600" }, { "server_idle_timeout", "10 min", "600" },
+    { "server_connect_timeout", "14", NULL }, { "server_login_retry", "13", NULL },
+    { "client_login_timeout", "59", NULL }, { "query_timeout", "1500ms", "1.5" }, { "query_wait_timeout", "119", NULL },
+    { "cancel_wait_timeout", "9", NULL }, { "client_idle_timeout", "8", NULL },
+    { "idle_transaction_timeout", "7", NULL }, { "transaction_timeout", "6", NULL }, { "suspend_timeout", "5", NULL },
+    { "probe_interval", "0.000001", NULL },
+    { "auth_type", "scram-sha-256", NULL }, { "auth_file", "users.txt", NULL }, { "auth_hba_file", "hba", NULL },
+    { "auth_ident_file", "ident", NULL }, { "auth_user", "looker", NULL }, { "auth_query", "select $1, null", NULL },
+    { "auth_dbname", "app", NULL }, { "auth_ldap_options", "x=y", NULL }, { "scram_iterations", "5000", NULL },
+    { "admin_users", "root, boss", NULL }, { "stats_users", "stats", NULL },
+    { "client_tls_sslmode", "verify-full", NULL }, { "client_tls_key_file", "users.txt", NULL },
+    { "client_tls_cert_file", "users.txt", NULL }, { "client_tls_ca_file", "users.txt", NULL },
+    { "client_tls_protocols", "tlsv1.3", NULL }, { "client_tls_ciphers", "HIGH", NULL },
+    { "client_tls13_ciphers", "TLS_AES_256_GCM_SHA384", NULL }, { "client_tls_ecdhcurve", "prime256v1", NULL },
+    { "client_tls_dheparams", "none", NULL }, { "server_tls_sslmode", "verify-ca", NULL },
+    { "server_tls_key_file", "users.txt", NULL }, { "server_tls_cert_file", "users.txt", NULL },
+    { "server_tls_ca_file", "users.txt", NULL }, { "server_tls_protocols", "all:!tlsv1.0", NULL },
+    { "server_tls_ciphers", "HIGH", NULL }, { "server_tls13_ciphers", "TLS_AES_128_GCM_SHA256", NULL },
+    { "tenant_mode", "audit", NULL }, { "tenant_columns", "tenant_id,TenantId", NULL },
+    { "tenant_guc", "app.tenant_id", NULL }, { "tenant_identity", "user", NULL },
+    { "tenant_max_statement", "2MB", "2097152" }, { "tenant_cache_size", "0", NULL },
+    { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
+    { "slow_query_threshold", "1", NULL },
+};
+
+static const struct sample databases[] = {
+    { "dbname", "real", NULL }, { "host", "'db1, db2'", "db1, db2" }, { "port", "5433", NULL },
+    { "user", "u", NULL }, { "password", "'it''s'", "***" }, { "auth_user", "a", NULL }, { "auth_dbname", "b", NULL },
+    { "auth_query", "'select $1, null'", "select $1, null" }, { "pool_size", "21", NULL },
+    { "min_pool_size", "2", NULL }, { "reserve_pool_size", "3", NULL }, { "connect_query", "'set x to ''y'''",
+    "set x to 'y'" }, { "pool_mode", "statement", NULL }, { "load_balance_hosts", "disable", NULL },
+    { "max_db_connections", "4", NULL }, { "max_db_client_connections", "5", NULL }, { "server_lifetime", "6", NULL },
+    { "query_wait_timeout", "7", NULL }, { "client_encoding", "UTF8", NULL }, { "datestyle", "ISO", NULL },
+    { "timezone", "UTC", NULL }, { "application_name", "app", NULL }, { "tenant_mode", "rewrite", NULL },
+    { "tenant_guc", "x.y", NULL }, { "catalog_user", "cat", NULL }, { "catalog_password", "pw", "***" },
+    { "storage_capacity", "2TB", "2199023255552" },
+};
+
+static const struct sample users[] = {
+    { "pool_mode", "session", NULL }, { "pool_size", "9", NULL }, { "reserve_pool_size", "8", NULL },
+    { "max_user_connections", "7", NULL }, { "max_user_client_connections", "6", NULL }, { "query_timeout", "5", NULL },
+    { "idle_transaction_timeout", "4", NULL }, { "transaction_timeout", "3", NULL },
+    { "client_idle_timeout", "2", NULL }, { "query_wait_timeout", "1", NULL }, { "tenant_mode", "reject", NULL },
+};
+/* clang-format on */
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct sample *find(const struct sample *list, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].key, key) == 0)
+            return &list[i];
+    return NULL;
+}
+
+static void check_shown(struct key_table keys, const struct sample *list, size_t n,
+                        const void *base, const char *section)
+{
+    struct buf shown;
+
+    buf_init(&shown);
+    for (int i = 0; i < keys.n; i++) {
+        const struct key *k = &keys.keys[i];
+        const struct sample *x = find(list, n, k->info.name);
+        if (text_is(text_of(k->info.name), "reserve_pool"))
+            continue; /* the older name of a key that is there */
+        if (!ok(x != NULL, "[%s] has a sample for %s", section, k->info.name))
+            continue;
+        buf_clear(&shown);
+        key_show(k, base, &shown);
+        is_text(buf_text(&shown), x->shown ? x->shown : x->value, "[%s] %s", section, k->info.name);
+    }
+    buf_release(&shown);
+}
+
+static void add_all(struct buf *b, const struct sample *list, size_t n, const char *join,
+                    const char *end)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_printf(b, "%s%s%s%s", list[i].key, join, list[i].value, end);
+}
+
+static void every_key(void)
+{
+    struct buf body, problems;
+    struct setup *s;
+
+    buf_init(&body);
+    buf_text_append(&body, TEXT("; all of them\n  [pgbouncer]\n"));
+    add_all(&body, globals, COUNT(globals), "\t=  ", "  \r\n");
+    buf_text_append(&body, TEXT("[databases]\n\"odd \"\"name\" = "));
+    add_all(&body, databases, COUNT(databases), " = ", " ");
+    buf_text_append(&body, TEXT("\n[users]\nbob = "));
+    add_all(&body, users, COUNT(users), "=", " ");
+    buf_text_append(&body, TEXT("\n[peers]\n3 = host=p3 port=1 pool_size=2\n"));
+    buf_char(&body, '\0');
+    conf_write("users.txt", TEXT("\"bob\" \"pw\"\n"));
+    s = conf_load(body.p, &problems);
+    is_text(problems.p, "", "no problem");
+    if (ok(s != NULL, "loads")) {
+        check_shown(key_table_settings(), globals, COUNT(globals), &s->g, "pgbouncer");
+        is_int(s->n_databases, 1, "one database");
+        is_text(s->databases[0]->name, "odd \"name", "a quoted name");
+        is_text(text_of(s->databases[0]->password), "it's", "doubled quote");
+        is_text(text_of(s->databases[0]->catalog_password), "pw", "catalog_password");
+        is_int(s->databases[0]->n_hosts, 2, "two hosts");
+        is_text(text_of(s->databases[0]->hosts[1]), "db2", "the second, trimmed");
+        check_shown(key_table_databases(), databases, COUNT(databases), s->databases[0],
+                    "databases");
+        check_shown(key_table_users(), users, COUNT(users), setup_user(s, TEXT("bob")), "users");
+        is_text(setup_user(s, TEXT("bob"))->secret, "pw", "and the secret of auth_file");
+        is_int(s->n_peers, 1, "a peer");
+        is_int(s->peers[0].pool_size, 2, "its pool");
+        is_int(s->n_track_extra, 2, "list of tracked parameters");
+        is_text(s->track_extra[1], "search_path", "trimmed");
+        is_int(s->n_ignore_startup, 2, "list of ignored parameters");
+        is_int(s->n_tenant_columns, 2, "list of columns");
+        ok(setup_user(s, TEXT("boss"))->is_admin && !setup_user(s, TEXT("boss"))->in_auth_file,
+           "an admin who is not in auth_file");
+        ok(setup_user(s, TEXT("stats"))->is_stats, "a stats user");
+        is_int(s->n_users, 4, "all users");
+    }
+    setup_unref(s);
+    buf_release(&problems);
+    buf_release(&body);
+}
+
+static void defaults(void)
+{
+    struct buf problems, shown;
+    struct setup *s = conf_load("[pgbulkhead]\nauth_type=any\n[databases]\nd=\n", &problems);
+
+    buf_init(&shown);
+    is_text(problems.p, "", "short file: no problem");
+    for (int i = 0; s && i < keys_count(); i++) {
+        const struct key_info *k = keys_at(i);
+        if (strcmp(k->name, "auth_type") == 0)
+            continue;
+        buf_clear(&shown);
+        keys_value(s, i, &shown);
+        is_text(buf_text(&shown), k->default_text, "default of %s", k->name);
+        ok(k->help[0] != '\0', "help of %s", k->name);
+    }
+    if (ok(s && s->n_databases == 1, "a database")) {
+        const struct database_conf *d = s->databases[0];
+        is_text(text_of(d->dbname), "d", "named on the server as here");
+        is_text(text_of(d->hosts[0]), "/tmp", "in the socket directory");
+        is_int(d->port, 5432, "port");
+        ok(!d->user && !d->password && !d->connect_query && !d->timezone, "texts unset");
+        is_int(d->load_balance, 1, "round robin");
+        is_text(s->warnings, "", "no warning");
+    }
+    setup_unref(s);
+    buf_release(&shown);
+    buf_release(&problems);
+}
+
+static void values(void)
+{
+    usec_t t;
+    int64_t n;
+    struct err e = { 0 };
+
+    ok(key_parse_time(TEXT("0.5us"), &t) && t == 0, "half a microsecond is nothing");
+    ok(key_parse_time(TEXT("2147483647"), &t) && t == 2147483647000000, "68 years");
+    ok(!key_parse_time(TEXT("2147483648"), &t), "no longer than that");
+    ok(!key_parse_time(TEXT("99999999999999999999"), &t), "overflow");
+    ok(key_parse_time(TEXT("1.5d"), &t) && t == 129600000000, "a day and a half");
+    ok(!key_parse_time(TEXT("."), &t) && !key_parse_time(TEXT("1 week"), &t), "no time");
+    ok(key_parse_time(TEXT("1.23456789"), &t) && t == 1234567, "finer than a microsecond is cut");
+    ok(key_parse_bytes(TEXT("8 MB"), &n) && n == 8388608, "megabytes");
+    ok(!key_parse_bytes(TEXT("9999999999TB"), &n), "too many");
+    ok(keys_check("query_timeout", TEXT("5"), &e), "SET of a good value");
+    ok(!keys_check("query_timeot", TEXT("5"), &e), "SET of an unknown key");
+    is_text(text_of(e.msg), "unknown key \"query_timeot\", did you mean \"query_timeout\"", "its text");
+    ok(!keys_check("listen_port", TEXT("5"), &e), "SET of a boot key");
+    is_text(text_of(e.msg), "listen_port cannot be changed while running", "its text");
+    ok(!keys_check("pool_mode", TEXT("x"), &e), "SET of a bad value");
+    ok(key_text_is_clean(TEXT("Zo\xC3\xAB \xE6\xA0\xAA")), "UTF-8");
+    ok(!key_text_is_clean(TEXT("\xC0\xAF")) && !key_text_is_clean(TEXT("\xED\xA0\x80")) &&
+           !key_text_is_clean(TEXT("\xF4\x90\x80\x80")) && !key_text_is_clean(TEXT("\xE6\xA0")) &&
+           !key_text_is_clean(TEXT("a\nb")),
+       "not UTF-8");
+}
+
+int main(void)
+{
+    static const char *const files[] = { "t.ini", "users.txt" };
+    char dir[64];
+
+    conf_enter(dir);
+    every_key();
+    defaults();
+    values();
+    conf_leave(dir, files, 2);
+    return tap_done();
+}
