@@ -51,16 +51,14 @@ static const struct {
 
 const char *tls_error_text(char *buf, size_t size)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = ERR_GET_LIB(code) == ERR_LIB_SYS ? NULL : ERR_reason_error_string(code);
-    buf[0] = '\0';
-    if (code && ERR_SYSTEM_ERROR(code)) {
-        const char *text = strerror_r(ERR_GET_REASON(code), buf, size);
-        ERR_clear_error();
-        return text;
-    }
+    unsigned long code = ERR_peek_error();
+    const char *text = NULL;
+    if (code && ERR_SYSTEM_ERROR(code))
+        text = strerror_r(ERR_GET_REASON(code), buf, size);
+    else if (code)
+        text = ERR_reason_error_string(code);
     ERR_clear_error();
-    return reason ? reason : "unknown error";
+    return text ? text : "unknown error";
 }
 
 static const char *given(const char *s)

@@ -19,7 +19,7 @@ struct tls_ctx {
 
 /* The method for struct tls_ctx.bio (transport_tls.c); NULL: no memory. */
 BIO_METHOD *tls_bio_method(void);
-/* Reason of the newest entry of OpenSSL's queue, and empties the queue. */
+/* Reason of the oldest entry of OpenSSL's queue, where the cause stands, and empties the queue. */
 const char *tls_error_text(char *buf, size_t size);
 
 #endif
