@@ -63,14 +63,14 @@ void pool_slot_put(struct pool *p)
 
 int pool_oldest_waiter(const struct pool *p)
 {
-    uint64_t bits = atomic_load(&((struct pool *)p)->waiting);
+    uint64_t bits = atomic_load(&p->waiting);
     int best = -1;
     usec_t best_at = 0;
 
     while (bits) {
         int w = __builtin_ctzll(bits);
         bits &= bits - 1;
-        usec_t at = atomic_load_explicit(&((struct pool *)p)->worker[w].oldest, memory_order_relaxed);
+        usec_t at = atomic_load_explicit(&p->worker[w].oldest, memory_order_relaxed);
         if (at && (best < 0 || at < best_at)) {
             best = w;
             best_at = at;
@@ -83,7 +83,7 @@ int pool_idle_elsewhere(const struct pool *p, int self, int n_workers)
 {
     for (int i = 1; i < n_workers; i++) {
         int w = (self + i) % n_workers;
-        if (atomic_load(&((struct pool *)p)->worker[w].idle) > 0)
+        if (atomic_load(&p->worker[w].idle) > 0)
             return w;
     }
     return -1;
