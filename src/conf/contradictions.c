@@ -146,7 +146,7 @@ static void check_pool(struct load *l, const struct database_conf *db, struct pl
     if (own && size && min > size)
         trouble_problem(&l->t, at, TEXT("min_pool_size"),
                         "%" PRId64 " is more than pool_size, %" PRId64, min, size);
-    if (!db->hosts[0][0])
+    if (db->n_hosts && !db->hosts[0][0])
         trouble_problem(&l->t, at, TEXT("host"), "neither host= nor unix_socket_dir is set");
 }
 

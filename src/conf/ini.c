@@ -36,7 +36,7 @@ const char *ini_section_name(enum ini_section s)
 
 void ini_init(struct ini *ini)
 {
-    *ini = (struct ini){ .may_include = true };
+    *ini = (struct ini){ .may_read = true };
     arena_init(&ini->arena, 0);
 }
 
@@ -162,7 +162,7 @@ static void take_include(struct ini *ini, struct text line, struct place at, str
     const struct text word = TEXT("%include");
     struct text path = text_trim(text_n(line.p + word.n, line.n - word.n));
 
-    if (!ini->may_include || !path.n)
+    if (!ini->may_read || !path.n)
         trouble_problem(t, at, text_n(NULL, 0), "%%include needs a file name");
     else if (ini->depth >= MAX_DEPTH)
         trouble_problem(t, at, text_n(NULL, 0), "%%include is nested more than %d deep", MAX_DEPTH);

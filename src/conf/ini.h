@@ -38,7 +38,7 @@ struct ini {
     int n, cap;
     struct file_text *files; /* what the slices point into */
     int n_files;
-    bool may_include; /* %include allowed (not in fuzzing) */
+    bool may_read; /* false: no other file is read (fuzzing) */
     /* while parsing */
     enum ini_section section;
     bool in_unknown;

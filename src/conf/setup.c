@@ -263,9 +263,11 @@ static void setup_free(struct setup *s)
     free(s);
 }
 
-struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
-                         int n_over, struct buf *problems)
+/* body: the file's text, NULL = read it. */
+static struct setup *load_from(const char *path, const struct text *body, uint64_t generation,
+                               const struct setup_override *over, int n_over, struct buf *problems)
 {
+    const struct text none = { NULL, 0 };
     struct setup *s = calloc(1, sizeof(*s));
     struct load l = { .s = s };
 
@@ -280,11 +282,14 @@ struct setup *setup_load(const char *path, uint64_t generation, const struct set
     l.mem = (struct key_memory){ &s->arena, &s->secrets };
     l.t.main_file = path;
     ini_init(&l.ini);
+    l.ini.may_read = !body;
     if (snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path))
-        trouble_problem(&l.t, (struct place){ NULL, 0 }, text_n(NULL, 0), "the path is too long");
+        trouble_problem(&l.t, (struct place){ NULL, 0 }, none, "the path is too long");
+    else if (body)
+        ini_parse(&l.ini, *body, path, &l.t);
     else
         ini_load(&l.ini, path, &l.t);
-    if (l.ini.n_files) /* else the file itself could not be read */
+    if (body || l.ini.n_files) /* else the file itself could not be read */
         load_everything(&l, over, n_over);
     s->warnings = arena_text(l.a, buf_text(&l.t.warnings));
     if (l.t.n_problems) {
@@ -296,6 +301,17 @@ struct setup *setup_load(const char *path, uint64_t generation, const struct set
     buf_release(&l.t.warnings);
     ini_release(&l.ini);
     return s;
+}
+
+struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
+                         int n_over, struct buf *problems)
+{
+    return load_from(path, NULL, generation, over, n_over, problems);
+}
+
+struct setup *setup_parse(const char *name, struct text body, struct buf *problems)
+{
+    return load_from(name, &body, 1, NULL, 0, problems);
 }
 
 /* The counter is the one member that changes behind a const pointer. */

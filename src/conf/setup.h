@@ -173,6 +173,9 @@ struct setup_override {
  * "file:line: key: what is wrong[, did you mean \"x\"]", in problems (caller releases). */
 struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
                          int n_over, struct buf *problems) MUST_CHECK;
+/* The same for a text in memory, without %include and without reading auth_file; name stands in
+ * messages. */
+struct setup *setup_parse(const char *name, struct text body, struct buf *problems) MUST_CHECK;
 struct setup *setup_ref(const struct setup *s);
 void setup_unref(const struct setup *s); /* wipes secrets when it was the last; NULL is fine */
 

@@ -201,7 +201,7 @@ static void load_auth_file(struct load *l)
     struct file_text file;
     int lines = 1;
 
-    if (!path[0])
+    if (!path[0] || !l->ini.may_read)
         return;
     if (!file_read(path, &file)) {
         trouble_problem(&l->t, load_key_at(l, "auth_file"), TEXT("auth_file"),

@@ -19,11 +19,12 @@ static void files_and_order(void)
     struct setup *s;
 
     conf_write("more.ini", TEXT("\xEF\xBB\xBFquery_timeout = 3\n[databases]\nx = port=1\n"));
-    s = load("  # comment\n\n[pgbouncer]\n;x\nauth_type=any\nquery_timeout=1\n   %include more.ini\n"
-             "y = port=2\n x=port=7 pool_size=5\n[users]\nu=pool_size=1 pool_mode=session\n"
-             "[pgbulkhead]\nquery_wait_timeout=9\n[users]\nu = max_user_connections=4\n"
-             "[databases]\n* = host=all\n",
-             &problems);
+    s = load(
+        "  # comment\n\n[pgbouncer]\n;x\nauth_type=any\nquery_timeout=1\n   %include more.ini\n"
+        "y = port=2\n x=port=7 pool_size=5\n[users]\nu=pool_size=1 pool_mode=session\n"
+        "[pgbulkhead]\nquery_wait_timeout=9\n[users]\nu = max_user_connections=4\n"
+        "[databases]\n* = host=all\n",
+        &problems);
     is_int((int64_t)s->g.query_timeout, 3000000, "the included file comes later");
     is_int((int64_t)s->g.query_wait_timeout, 9000000, "both names of the section");
     is_int(s->n_databases, 2, "the section goes on behind an include");

@@ -208,7 +208,8 @@ static void values(void)
     ok(!key_parse_bytes(TEXT("9999999999TB"), &n), "too many");
     ok(keys_check("query_timeout", TEXT("5"), &e), "SET of a good value");
     ok(!keys_check("query_timeot", TEXT("5"), &e), "SET of an unknown key");
-    is_text(text_of(e.msg), "unknown key \"query_timeot\", did you mean \"query_timeout\"", "its text");
+    is_text(text_of(e.msg), "unknown key \"query_timeot\", did you mean \"query_timeout\"",
+            "its text");
     ok(!keys_check("listen_port", TEXT("5"), &e), "SET of a boot key");
     is_text(text_of(e.msg), "listen_port cannot be changed while running", "its text");
     ok(!keys_check("pool_mode", TEXT("x"), &e), "SET of a bad value");
