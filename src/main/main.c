@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* The program. */
-#include <stdio.h>
+/* The program: everything else is in the library. */
+#include "main/control.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts(PACKAGE_STRING);
-    return 0;
+    struct options o;
+
+    options_read(&o, argc, argv);
+    if (o.action == OPTIONS_EXIT)
+        return o.exit_code;
+    return control_main(&o);
 }

@@ -35,6 +35,7 @@ struct server {
     bool close_needed;     /* replace when released (RECONNECT, new configuration, lifetime) */
     bool reserved;         /* took a slot beyond pool_size */
     bool dirty;            /* a tenant changed a setting: reset before reuse */
+    bool checked;          /* the check query was answered since it was used last */
     bool dying;            /* server_close was called */
     bool skipping;         /* it failed an extended message and ignores everything up to Sync */
     bool copy_in;          /* the oldest expected reply is a COPY FROM that is running */

@@ -213,6 +213,7 @@ void client_assign(struct client *c, struct server *s)
     c->server = s;
     s->client = c;
     s->assigned_at = s->request_at = e->loop.now;
+    s->checked = false;
     if (client_at_login(c)) {
         client_login_resume(c); /* it wanted to know the server's parameters, and lets it go again */
         return;
@@ -237,9 +238,10 @@ static struct server *take_idle(struct shard *sh)
             continue;
         }
         usec_t idle = sh->engine->loop.now - s->released_at;
-        if (g->server_check_delay && idle > g->server_check_delay && *g->server_check_query) {
+        if (idle > g->server_check_delay && *g->server_check_query && !s->checked) {
             struct text q = text_is(text_of(g->server_check_query), "<empty>") ? TEXT("") : text_of(g->server_check_query);
             server_set_state(s, SERVER_TESTED);
+            s->checked = true; /* until it is used */
             s->request_at = sh->engine->loop.now;
             if (!server_own_query(s, q))
                 server_close(s, NULL, "out of memory");

@@ -113,7 +113,7 @@ static void reap_idle(struct shard *sh)
         struct server *s = LIST_ENTRY(n, struct server, node);
         if (s->close_needed)
             server_close(s, NULL, "obsolete connection");
-        else if (over(now, s->connected_at, sh->limits.server_lifetime))
+        else if (now > s->connected_at && now - s->connected_at > sh->limits.server_lifetime && s->assigned_at)
             server_close(s, NULL, "server lifetime over");
         else if (over(now, s->released_at, g->server_idle_timeout)
                  && atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > min)

@@ -169,9 +169,7 @@ static const char *worn_out(const struct server *s)
     if (atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed)
         || atomic_load_explicit(&e->registry->paused, memory_order_relaxed))
         return "paused";
-    if (atomic_load_explicit(&e->registry->shutting_down, memory_order_relaxed))
-        return "server shutting down";
-    if (sh->limits.server_lifetime && e->loop.now - s->connected_at > sh->limits.server_lifetime)
+    if (s->assigned_at && e->loop.now - s->connected_at > sh->limits.server_lifetime)
         return "server lifetime over";
     int64_t size = atomic_load_explicit(&sh->pool->size, memory_order_relaxed);
     if (s->reserved && size > 0 && atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > size && !sh->n_waiting)

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/* A queue of jobs and the thread that works it off. */
+#include "main/catalogd.h"
+
+#include "base/check.h"
+#include "main/catalog.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct job {
+    struct list node;
+    bool probe;
+    const struct setup *setup; /* referenced */
+    char *db_name;             /* catalog jobs; entry in the setup, or made from "*" */
+    const struct database_conf *db;
+    struct arena arena;
+};
+
+struct catalogd {
+    struct loop *control;
+    struct log *log;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    struct list jobs;
+    bool stop;
+    uint64_t generation; /* of policies */
+};
+
+static const char *const sslmodes[] = { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" };
+
+static const char *text_or_null(const char *s)
+{
+    return s && *s ? s : NULL;
+}
+
+/* How to log in to the database for our own questions. password is copied into `a` only by reference. */
+static void source_of(const struct setup *s, const struct database_conf *db, struct catalog_source *src)
+{
+    const struct settings *g = &s->g;
+
+    *src = (struct catalog_source){ .port = db->port, .dbname = db->dbname };
+    src->host = db->n_hosts ? db->hosts[0] : g->unix_socket_dir;
+    if (!*src->host)
+        src->host = g->unix_socket_dir;
+    src->user = db->catalog_user ? db->catalog_user : db->user;
+    src->password = db->catalog_user ? db->catalog_password : db->password;
+    if (src->user && !src->password) {
+        const struct user_conf *u = setup_user(s, text_of(src->user));
+        if (u && u->secret.n)
+            src->password = u->secret.p;
+    }
+    src->sslmode = sslmodes[g->server_tls_sslmode];
+    src->sslrootcert = text_or_null(g->server_tls_ca_file);
+    src->sslcert = text_or_null(g->server_tls_cert_file);
+    src->sslkey = text_or_null(g->server_tls_key_file);
+    src->connect_timeout_s = 5;
+}
+
+static void run_catalog(struct catalogd *d, struct job *j)
+{
+    struct mail_catalog *m = calloc(1, sizeof(*m));
+    struct catalog_source src;
+    struct err err = { 0 };
+
+    CHECK(m);
+    m->mail.kind = MAIL_CATALOG;
+    m->db_name = strdup(j->db_name);
+    buf_init(&m->problems);
+    source_of(j->setup, j->db, &src);
+    struct catalog *cat = catalog_load(&src, &err);
+    if (cat) {
+        pthread_mutex_lock(&d->mutex);
+        uint64_t generation = ++d->generation;
+        pthread_mutex_unlock(&d->mutex);
+        m->policy = policy_new(j->setup, j->db, cat, generation, &m->problems, &err);
+    }
+    if (!m->policy)
+        snprintf(m->text, sizeof(m->text), "%s", err.msg[0] ? err.msg : "unknown reason");
+    loop_post(d->control, &m->mail);
+}
+
+static void probe_one(struct catalogd *d, const struct setup *s, const struct database_conf *db, const char *name)
+{
+    struct mail_probe *m = calloc(1, sizeof(*m));
+    struct catalog_source src;
+    struct err err = { 0 };
+
+    CHECK(m);
+    m->mail.kind = MAIL_PROBE;
+    m->backend = strdup(name);
+    source_of(s, db, &src);
+    m->ok = probe_backend(&src, &m->result, &err);
+    if (!m->ok)
+        snprintf(m->text, sizeof(m->text), "%.*s", (int)sizeof(m->text) - 1, err.msg);
+    loop_post(d->control, &m->mail);
+}
+
+/* Each server once, by the first database entry that has a user to log in with. */
+static void run_probe(struct catalogd *d, struct job *j)
+{
+    struct map seen;
+    struct arena names;
+
+    map_init(&seen);
+    arena_init(&names, 0);
+    for (int i = 0; i < j->setup->n_databases; i++) {
+        const struct database_conf *db = j->setup->databases[i];
+        if (!db->catalog_user && !db->user)
+            continue;
+        struct text name = arena_printf(&names, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
+        if (map_get(&seen, name))
+            continue;
+        map_put(&seen, name, d);
+        probe_one(d, j->setup, db, name.p);
+    }
+    arena_release(&names);
+    map_release(&seen);
+}
+
+static void job_free(struct job *j)
+{
+    setup_unref(j->setup);
+    free(j->db_name);
+    arena_release(&j->arena);
+    free(j);
+}
+
+static void *work(void *arg)
+{
+    struct catalogd *d = arg;
+
+    pthread_mutex_lock(&d->mutex);
+    for (;;) {
+        struct list *n;
+        while (!d->stop && list_empty(&d->jobs))
+            pthread_cond_wait(&d->cond, &d->mutex);
+        if (d->stop)
+            break;
+        n = list_pop(&d->jobs);
+        struct job *j = LIST_ENTRY(n, struct job, node);
+        pthread_mutex_unlock(&d->mutex);
+        if (j->probe)
+            run_probe(d, j);
+        else
+            run_catalog(d, j);
+        job_free(j);
+        pthread_mutex_lock(&d->mutex);
+    }
+    pthread_mutex_unlock(&d->mutex);
+    return NULL;
+}
+
+struct catalogd *catalogd_start(struct loop *control, struct log *log)
+{
+    struct catalogd *d = calloc(1, sizeof(*d));
+    sigset_t all, old;
+
+    if (!d)
+        return NULL;
+    d->control = control;
+    d->log = log;
+    list_init(&d->jobs);
+    pthread_mutex_init(&d->mutex, NULL);
+    pthread_cond_init(&d->cond, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&d->thread, NULL, work, d);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0) {
+        free(d);
+        return NULL;
+    }
+    return d;
+}
+
+void catalogd_stop(struct catalogd *d)
+{
+    struct list *n;
+
+    pthread_mutex_lock(&d->mutex);
+    d->stop = true;
+    pthread_cond_signal(&d->cond);
+    pthread_mutex_unlock(&d->mutex);
+    pthread_join(d->thread, NULL);
+    while ((n = list_pop(&d->jobs)) != NULL)
+        job_free(LIST_ENTRY(n, struct job, node));
+    pthread_mutex_destroy(&d->mutex);
+    pthread_cond_destroy(&d->cond);
+    free(d);
+}
+
+/* Puts the job in unless one of its kind waits already (a newer setup replaces the older one's). */
+static void enqueue(struct catalogd *d, struct job *j)
+{
+    pthread_mutex_lock(&d->mutex);
+    LIST_FOREACH_SAFE(n, next, &d->jobs)
+    {
+        struct job *o = LIST_ENTRY(n, struct job, node);
+        if (o->probe == j->probe && (j->probe || strcmp(o->db_name, j->db_name) == 0)) {
+            list_del(n);
+            job_free(o);
+        }
+    }
+    list_push_tail(&d->jobs, &j->node);
+    pthread_cond_signal(&d->cond);
+    pthread_mutex_unlock(&d->mutex);
+}
+
+static struct job *job_new(const struct setup *s, bool probe)
+{
+    struct job *j = calloc(1, sizeof(*j));
+    if (!j)
+        return NULL;
+    j->probe = probe;
+    j->setup = setup_ref(s);
+    arena_init(&j->arena, 1024);
+    return j;
+}
+
+void catalogd_load(struct catalogd *d, const struct setup *s, const struct database_conf *db)
+{
+    struct job *j = job_new(s, false);
+
+    if (!j)
+        return;
+    j->db_name = strndup(db->name.p, db->name.n);
+    j->db = j->db_name ? setup_database(s, text_of(j->db_name), &j->arena) : NULL;
+    if (j->db)
+        enqueue(d, j);
+    else
+        job_free(j);
+}
+
+void catalogd_probe(struct catalogd *d, const struct setup *s)
+{
+    struct job *j = job_new(s, true);
+    if (j)
+        enqueue(d, j);
+}
+
+void catalogd_mail_free(struct mail *m)
+{
+    if (m->kind == MAIL_CATALOG) {
+        struct mail_catalog *c = (struct mail_catalog *)m;
+        free(c->db_name);
+        buf_release(&c->problems);
+    } else if (m->kind == MAIL_PROBE) {
+        free(((struct mail_probe *)m)->backend);
+    }
+    free(m);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/* What the control thread needs of console and metrics. */
+#ifndef MAIN_CONSOLE_GLUE_H
+#define MAIN_CONSOLE_GLUE_H
+
+#include "main/catalogd.h"
+#include "main/control.h"
+
+#define MAIL_CONSOLE 203
+
+/* An administrator's connection, detached from its worker. */
+struct mail_console {
+    struct mail mail;
+    struct conn *conn;
+    bool admin;
+    char user[128];
+    size_t n_early;
+    char early[];
+};
+
+void services_adopt(struct control *c, struct mail_console *m);
+void services_probe(struct control *c, struct mail_probe *m);
+/* Closes free servers, or lets clients go on, after registry.paused was set. */
+void services_pause(struct control *c, bool pause);
+
+#endif

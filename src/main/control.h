@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The control thread: configuration, listeners, engines, signals, console, metrics, and the thread that asks databases for
+ * their catalogs. Started and stopped step by step; each step has a name.
+ */
+#ifndef MAIN_CONTROL_H
+#define MAIN_CONTROL_H
+
+#include "main/options.h"
+#include "net/listener.h"
+#include "session/engine.h"
+
+struct catalogd;
+struct console;
+struct metrics;
+
+enum shutdown_mode { RUNNING, SHUTDOWN_WHEN_SERVERS_LEFT, SHUTDOWN_WHEN_CLIENTS_LEFT };
+
+struct control {
+    const struct options *options;
+    struct log log;
+    struct loop loop;
+    struct setup *setup;          /* in force */
+    uint64_t generation;          /* of the newest setup */
+    struct setup_override *over;  /* SETs since the start; keys and values are malloc'ed */
+    int n_over;
+    struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
+    struct listeners *listeners;
+    struct hub hub;
+    struct catalogd *catalogd;
+    struct console *console;
+    struct metrics *metrics;
+    struct event *signals[8];
+    int n_signals;
+    enum shutdown_mode shutdown;
+    usec_t last_second;
+    usec_t last_probe, last_stats_line;
+    bool reload_ok;               /* the last RELOAD worked */
+    usec_t reload_at;             /* wall clock of the last one that did */
+    const char *pidfile;          /* written by us; NULL = none */
+    int exit_code;
+};
+
+/* Runs the pooler until it is told to stop; returns the process's exit code. */
+int control_main(const struct options *o);
+
+/* ---- for the files of this folder ---- */
+/* Loads the configuration again and gives it to everybody. false: e; the old one stays. */
+bool control_reload(struct control *c, struct err *e);
+/* SET key = value. */
+bool control_set(struct control *c, const char *key, struct text value, struct err *e);
+/* TLS contexts of a setup; false: e. NULL contexts where TLS is disabled. */
+bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server, struct err *e);
+void control_shutdown(struct control *c, enum shutdown_mode mode);
+void control_shutdown_now(struct control *c);
+/* PAUSE and RESUME of everything (signals). */
+void control_pause(struct control *c, bool pause);
+/* Starts and ends console and metrics. */
+bool services_start(struct control *c, struct err *e);
+void services_stop(struct control *c);
+void services_second(struct control *c);
+extern const struct hub_calls control_hub_calls;
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/* The command line. */
+#ifndef MAIN_OPTIONS_H
+#define MAIN_OPTIONS_H
+
+#include <stdbool.h>
+
+enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_EXIT };
+
+struct options {
+    enum options_action action;
+    int exit_code;      /* for OPTIONS_EXIT */
+    const char *file;   /* configuration */
+    const char *user;   /* -u, NULL = none */
+    bool daemon, quiet;
+    int verbose;
+};
+
+/* Reads argv; --version, --help and mistakes print and give OPTIONS_EXIT. */
+void options_read(struct options *o, int argc, char **argv);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/* A new configuration: RELOAD, SIGHUP, SET. */
+#include "base/check.h"
+#include "main/catalogd.h"
+#include "main/control.h"
+#include "main/system.h"
+
+#include <stdlib.h>
+
+static struct tls_ctx *make_tls(const struct setup *s, bool server_side, struct err *e)
+{
+    const struct settings *g = &s->g;
+    struct tls_opts o = server_side
+                            ? (struct tls_opts){ .server_side = true,
+                                                 .mode = (enum tls_mode)g->client_tls_sslmode,
+                                                 .key_file = g->client_tls_key_file,
+                                                 .cert_file = g->client_tls_cert_file,
+                                                 .ca_file = g->client_tls_ca_file,
+                                                 .protocols = g->client_tls_protocols,
+                                                 .ciphers = g->client_tls_ciphers,
+                                                 .ciphers13 = g->client_tls13_ciphers,
+                                                 .ecdhcurve = g->client_tls_ecdhcurve,
+                                                 .dheparams = g->client_tls_dheparams }
+                            : (struct tls_opts){ .mode = (enum tls_mode)g->server_tls_sslmode,
+                                                 .key_file = g->server_tls_key_file,
+                                                 .cert_file = g->server_tls_cert_file,
+                                                 .ca_file = g->server_tls_ca_file,
+                                                 .protocols = g->server_tls_protocols,
+                                                 .ciphers = g->server_tls_ciphers,
+                                                 .ciphers13 = g->server_tls13_ciphers };
+    return tls_ctx_new(&o, e);
+}
+
+bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server, struct err *e)
+{
+    *client = *server = NULL;
+    if (s->g.client_tls_sslmode != TLS_DISABLE && !(*client = make_tls(s, true, e)))
+        return false;
+    if (s->g.server_tls_sslmode != TLS_DISABLE && s->g.server_tls_sslmode != TLS_ALLOW
+        && !(*server = make_tls(s, false, e))) {
+        tls_ctx_unref(*client);
+        *client = NULL;
+        return false;
+    }
+    return true;
+}
+
+static bool differ(const char *a, const char *b)
+{
+    return strcmp(a, b) != 0;
+}
+
+/* Are servers opened under the old settings still as secure as the new ones ask? */
+static bool server_tls_changed(const struct settings *a, const struct settings *b)
+{
+    return a->server_tls_sslmode != b->server_tls_sslmode || differ(a->server_tls_ca_file, b->server_tls_ca_file)
+           || differ(a->server_tls_key_file, b->server_tls_key_file) || differ(a->server_tls_cert_file, b->server_tls_cert_file)
+           || differ(a->server_tls_protocols, b->server_tls_protocols) || differ(a->server_tls_ciphers, b->server_tls_ciphers)
+           || differ(a->server_tls13_ciphers, b->server_tls13_ciphers);
+}
+
+static bool guarded_anywhere(const struct setup *s, const struct database_conf *db)
+{
+    return setup_tenant_mode(s, db, NULL) != TENANT_OFF;
+}
+
+/* The rules may have changed: read the catalogs again and judge by the new ones. */
+static void reload_catalogs(struct control *c)
+{
+    struct registry *r = &c->hub.registry;
+
+    for (int i = 0; i < c->setup->n_databases; i++) {
+        const struct database_conf *db = c->setup->databases[i];
+        struct db_ledger *l = registry_find_db(r, db->name);
+        if (guarded_anywhere(c->setup, db) || (l && atomic_load(&l->policy)))
+            catalogd_load(c->catalogd, c->setup, db);
+    }
+}
+
+static void apply(struct control *c, struct setup *s, struct tls_ctx *client, struct tls_ctx *server)
+{
+    bool changed = server_tls_changed(&c->setup->g, &s->g);
+
+    hub_setup(&c->hub, s, client, server, changed, NULL, NULL);
+    setup_unref(c->setup);
+    tls_ctx_unref(c->client_tls);
+    tls_ctx_unref(c->server_tls);
+    c->setup = s;
+    c->client_tls = client;
+    c->server_tls = server;
+    atomic_store(&c->log.verbose, c->options->verbose > s->g.verbose ? c->options->verbose : (int)s->g.verbose);
+    log_syslog(&c->log, s->g.syslog, s->g.syslog_ident, system_facility((int)s->g.syslog_facility));
+    reload_catalogs(c);
+}
+
+static bool load(struct control *c, struct err *e)
+{
+    struct buf problems;
+    struct tls_ctx *client, *server;
+
+    buf_init(&problems);
+    struct setup *s = setup_load(c->options->file, ++c->generation, c->over, c->n_over, &problems);
+    if (!s) {
+        struct text rest = buf_text(&problems), line;
+        err_set_state(e, "F0000", "%.*s", TEXT_ARG(rest));
+        while (text_split(&rest, '\n', &line))
+            if (line.n)
+                log_error(&c->log, "%.*s", TEXT_ARG(line));
+        buf_release(&problems);
+        return false;
+    }
+    buf_release(&problems);
+    if (!control_tls(s, &client, &server, e)) {
+        log_error(&c->log, "%s", e->msg);
+        setup_unref(s);
+        return false;
+    }
+    apply(c, s, client, server);
+    return true;
+}
+
+bool control_reload(struct control *c, struct err *e)
+{
+    bool ok = load(c, e);
+
+    c->reload_ok = ok;
+    if (ok)
+        c->reload_at = clock_wall_us();
+    if (*c->setup->g.logfile && !log_open(&c->log, c->setup->g.logfile))
+        log_error(&c->log, "cannot open log file %s", c->setup->g.logfile);
+    return ok;
+}
+
+static char *copy(struct text t)
+{
+    char *p = strndup(t.p ? t.p : "", t.n);
+    CHECK(p);
+    return p;
+}
+
+bool control_set(struct control *c, const char *key, struct text value, struct err *e)
+{
+    int i = 0;
+
+    if (!keys_check(key, value, e))
+        return false;
+    while (i < c->n_over && !text_is(c->over[i].key, key))
+        i++;
+    if (i == c->n_over) {
+        struct setup_override *p = realloc(c->over, sizeof(*p) * (size_t)(c->n_over + 1));
+        CHECK(p);
+        c->over = p;
+        c->over[c->n_over++] = (struct setup_override){ text_of(copy(text_of(key))), { NULL, 0 } };
+    }
+    struct text old = c->over[i].value;
+    c->over[i].value = text_of(copy(value));
+    if (load(c, e)) {
+        free((void *)(uintptr_t)old.p);
+        return true;
+    }
+    free((void *)(uintptr_t)c->over[i].value.p);
+    c->over[i].value = old;
+    if (!old.p) { /* it was new: forget it */
+        free((void *)(uintptr_t)c->over[i].key.p);
+        c->n_over--;
+    }
+    return false;
+}

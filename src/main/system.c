@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* Limits, background, user, pidfile. */
+#include "main/system.h"
+
+#include "conf/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void system_raise_limits(struct log *log)
+{
+    struct rlimit rl;
+
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur == rl.rlim_max)
+        return;
+    rl.rlim_cur = rl.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &rl) != 0)
+        log_warn(log, "cannot raise the limit of open files: %s", strerror(errno));
+}
+
+bool system_daemonize(const char *pidfile, bool has_log, struct err *e)
+{
+    if (!*pidfile)
+        return err_set(e, "daemon needs pidfile configured");
+    if (!has_log)
+        return err_set(e, "daemon needs logfile or syslog configured");
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_set(e, "cannot fork: %s", strerror(errno));
+    if (pid > 0)
+        _exit(0);
+    setsid();
+    pid = fork();
+    if (pid < 0)
+        return err_set(e, "cannot fork: %s", strerror(errno));
+    if (pid > 0)
+        _exit(0);
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, "cannot open /dev/null: %s", strerror(errno));
+    dup2(fd, 0);
+    dup2(fd, 1);
+    dup2(fd, 2);
+    if (fd > 2)
+        close(fd);
+    return true;
+}
+
+bool system_drop_privileges(const char *user, struct err *e)
+{
+    if (geteuid() != 0)
+        return true;
+    if (!*user)
+        return err_set(e, "pgbulkhead should not run as root: set user= in the configuration, or use -u USER");
+    struct passwd *pw = getpwnam(user);
+    if (!pw)
+        return err_set(e, "could not find user \"%s\" to switch to", user);
+    if (pw->pw_uid == 0)
+        return err_set(e, "pgbulkhead should not run as root");
+    if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+        return err_set(e, "cannot become user \"%s\": %s", user, strerror(errno));
+    if (setuid(0) == 0)
+        return err_set(e, "privileges could be taken back");
+    return true;
+}
+
+/* Does the file name a process that lives? */
+static bool held(const char *path)
+{
+    char text[32] = "";
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    bool got = fgets(text, sizeof(text), f) != NULL;
+    fclose(f);
+    long pid = got ? strtol(text, NULL, 10) : 0;
+    return pid > 0 && pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+bool system_pidfile(const char *path, const char **written, struct err *e)
+{
+    if (!*path)
+        return true;
+    if (held(path))
+        return err_set(e, "pidfile %s exists, another instance is running", path);
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return err_set(e, "cannot write pidfile %s: %s", path, strerror(errno));
+    bool ok = fprintf(f, "%ld\n", (long)getpid()) > 0;
+    if (fclose(f) != 0 || !ok)
+        return err_set(e, "cannot write pidfile %s: %s", path, strerror(errno));
+    *written = path;
+    return true;
+}
+
+const char *system_facility(int index)
+{
+    return key_find(key_table_settings(), TEXT("syslog_facility"))->names[index];
+}
