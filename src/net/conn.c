@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define KEPT_SMALL 4096        /* kept input up to that is copied in front of new input in the scratch */
-#define KEPT_STEP 16384        /* more is read behind it, at least this much at once */
+#define KEPT_SMALL 4096 /* kept input up to that is copied in front of new input in the scratch */
+#define KEPT_STEP 16384 /* more is read behind it, at least this much at once */
 #define KEPT_STEP_MAX (1 << 20) /* ... and at most */
-#define LINGER_READS 8         /* reads of thrown-away input per readiness */
+#define LINGER_READS 16         /* reads of thrown-away input per readiness */
+#define LINGER_BYTES 4096       /* ... and their size; not the scratch, which may be in use */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 
@@ -185,7 +186,8 @@ void conn_connected(struct conn *c, int err)
     c->handler->connected(c->owner, true, "");
 }
 
-/* Shows bytes to the handler and keeps what it leaves. own: they lie in c->in. false: leave the conn alone. */
+/* Shows bytes to the handler and keeps what it leaves. own: they lie in c->in. false: leave the
+ * conn alone. */
 static bool conn_show(struct conn *c, char *data, size_t n, bool own)
 {
     struct loop *l = c->loop;
@@ -334,7 +336,7 @@ void conn_again_add(struct conn *c)
 static void last_words(struct conn *c)
 {
     char text[128];
-    if (!c->paused && !c->handshaking) {
+    if (!c->paused && !c->handshaking && !c->connecting) {
         c->last_words = true;
         if (!conn_read(c))
             return;
@@ -346,13 +348,13 @@ void conn_turn(struct conn *c)
 {
     if (c->closed || c->ended)
         return;
+    if (c->write_errno) {
+        last_words(c);
+        return;
+    }
     if (c->connecting) {
         if (c->connect_now)
             conn_connected(c, 0);
-        return;
-    }
-    if (c->write_errno) {
-        last_words(c);
         return;
     }
     if (c->handshaking) {
@@ -363,8 +365,7 @@ void conn_turn(struct conn *c)
         return;
     bool reshow = c->reshow;
     c->reshow = false;
-    if (reshow && buf_len(&c->in) > 0 &&
-        !conn_show(c, buf_data(&c->in), buf_len(&c->in), true))
+    if (reshow && buf_len(&c->in) > 0 && !conn_show(c, buf_data(&c->in), buf_len(&c->in), true))
         return;
     if (!c->paused && c->io->pending(c))
         conn_read(c);
@@ -531,12 +532,13 @@ void conn_linger_end(struct conn *c)
 static bool throw_input(struct conn *c)
 {
     for (int i = 0; i < LINGER_READS; i++) {
-        ssize_t n = recv(c->fd, c->loop->scratch, LOOP_SCRATCH, 0);
+        char waste[LINGER_BYTES];
+        ssize_t n = recv(c->fd, waste, sizeof(waste), MSG_DONTWAIT);
         if (n < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
         if (n == 0)
             return false;
-        if (n < LOOP_SCRATCH)
+        if (n < LINGER_BYTES)
             return true;
     }
     return true;

@@ -29,7 +29,8 @@ enum { IO_EOF = 0, IO_FAILED = -1, IO_AGAIN = -2 };
 struct transport {
     /* Bytes read (> 0; fewer than room: nothing more for now), or IO_EOF, IO_AGAIN, IO_FAILED. */
     ssize_t (*read)(struct conn *c, char *to, size_t room);
-    /* Writes, and keeps in c->out what the socket does not take; a failure goes to conn_write_failed. */
+    /* Writes, and keeps in c->out what the socket does not take; a failure goes to
+     * conn_write_failed. */
     void (*write)(struct conn *c, const struct iovec *v, int n);
     /* Can read() give something without the socket becoming readable? */
     bool (*pending)(const struct conn *c);
@@ -44,7 +45,8 @@ extern const struct transport transport_raw, transport_tls;
 /* Result of a handshake step: 1 done, 0 goes on, -1 failed (transport_tls.why tells). */
 int tls_handshake(struct conn *c);
 /* New state for a conn; t->ctx referenced. NULL with e. */
-struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char *host, struct err *e);
+struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char *host,
+                    struct err *e);
 void tls_free(struct tls *t);
 
 /* Text of an errno, thread-safe. */
@@ -77,7 +79,8 @@ void conn_drop_queue(struct conn *c);
 void outq_free_spares(struct loop *l);
 
 /* loop.c */
-/* Makes sure that a turn ends soon: for calls from outside of the loop's callbacks, and for `again`. */
+/* Makes sure that a turn ends soon: for calls from outside of the loop's callbacks, and for
+ * `again`. */
 void loop_kick(struct loop *l);
 
 #endif

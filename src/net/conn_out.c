@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Output of a conn: slices queued during a callback, one write at its end, the rest kept until the socket takes it. */
+/* Output of a conn: slices queued during a callback, one write at its end, the rest kept until the
+ * socket takes it. */
 #include "net/conn_int.h"
 
 #include <errno.h>

@@ -166,7 +166,8 @@ static bool listen_tcp(struct listeners *ls, const struct listener_opts *o, cons
             continue;
         }
         fine = false;
-        err_set(e, "cannot listen on %s/%d: %s", word, o->port, errno_text(errno, text, sizeof(text)));
+        err_set(e, "cannot listen on %s/%d: %s", word, o->port,
+                errno_text(errno, text, sizeof(text)));
     }
     freeaddrinfo(list);
     if (fine && !opened)
@@ -229,7 +230,8 @@ static bool set_rights(const char *path, const struct listener_opts *o, struct e
     return true;
 }
 
-/* Binds the Unix socket and, unless abstract, sets its rights; nobody can connect before listen(). */
+/* Binds the Unix socket and, unless abstract, sets its rights; nobody can connect before listen().
+ */
 static bool bind_unix(int fd, const struct sockaddr_un *un, socklen_t len, const char *path,
                       const struct listener_opts *o, bool *bound, struct err *e)
 {

@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TURN_ROUNDS 16 /* how often work found at the end of a turn may lead to more in the same turn */
+#define TURN_ROUNDS                                                                                \
+    16 /* how often work found at the end of a turn may lead to more in the same turn */
 #define LOOPCNT_DEFAULT 5
 
 static void note_busy(struct loop *l)
@@ -313,7 +314,8 @@ void loop_release(struct loop *l)
     free_event(&l->ev_tick);
     free_event(&l->ev_turn);
     if (l->dns) {
-        /* Look-ups that were under way report into the void; libevent frees them in its next turn. */
+        /* Look-ups that were under way report into the void; libevent frees them in its next turn.
+         */
         evdns_base_free(l->dns, 1);
         event_base_loop(l->base, EVLOOP_NONBLOCK);
         event_base_loop(l->base, EVLOOP_NONBLOCK);

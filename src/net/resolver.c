@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Names to addresses. One record per name: a running look-up with those who wait for it, or an answer with the time until
- * which it is good. The answer's own time to live is not known (getaddrinfo does not tell), the configured one counts.
+ * Names to addresses. One record per name: a running look-up with those who wait for it, or an
+ * answer with the time until which it is good. The answer's own time to live is not known
+ * (getaddrinfo does not tell), the configured one counts.
  */
 #include "net/resolver.h"
 
@@ -26,7 +27,7 @@ struct resolver_query {
 };
 
 struct name {
-    struct list orphan; /* in loop.dns_orphans; first member: the loop frees by it */
+    struct list orphan;        /* in loop.dns_orphans; first member: the loop frees by it */
     struct resolver *resolver; /* NULL: gone while the look-up ran */
     char *host;
     struct list waiters;
@@ -176,7 +177,8 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
     else if (n->n == 0)
         n->text = "no address";
     usec_t ttl = n->n ? r->opts.max_ttl : r->opts.nxdomain_ttl;
-    /* At least for the rest of this callback: nobody replaces or drops the answer while it is told. */
+    /* At least for the rest of this callback: nobody replaces or drops the answer while it is told.
+     */
     n->expires = l->now + (ttl ? ttl : 1);
     tell(n);
     loop_leave(l);
@@ -203,7 +205,8 @@ static bool need_dns(struct resolver *r)
         l->dns = evdns_base_new(l->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
         if (!l->dns)
             return false;
-        /* Failure leaves the name server of this machine; numeric addresses and the hosts file work anyway. */
+        /* Failure leaves the name server of this machine; numeric addresses and the hosts file work
+         * anyway. */
         evdns_base_resolv_conf_parse(l->dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE,
                                      r->resolv_conf ? r->resolv_conf : "/etc/resolv.conf");
         evdns_base_set_option(l->dns, "randomize-case:", "0");

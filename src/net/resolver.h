@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Host names to addresses, asynchronously (libevent's evdns), with a cache per loop. Own thread only. */
+/* Host names to addresses, asynchronously (libevent's evdns), with a cache per loop. Own thread
+ * only. */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
 
@@ -15,19 +16,22 @@ struct resolver_opts {
 };
 /* NULL: out of memory. */
 struct resolver *resolver_new(struct loop *l, const struct resolver_opts *o);
-/* Before loop_release, not from a done callback. Running queries are dropped, done is not called. */
+/* Before loop_release, not from a done callback. Running queries are dropped, done is not called.
+ */
 void resolver_free(struct resolver *r);
 
 struct resolver_addr {
     struct sockaddr_storage ss; /* port not set */
     socklen_t len;
 };
-/* host: name or numeric address (numeric ones, cached answers and names of /etc/hosts answer at once, before the call
- * returns). done is called once: n addresses (valid during the call; IPv4 first), or n=0 with a text. Returns a handle to
- * cancel, good until done is called; NULL when done was called already. */
+/* host: name or numeric address (numeric ones, cached answers and names of /etc/hosts answer at
+ * once, before the call returns). done is called once: n addresses (valid during the call; IPv4
+ * first), or n=0 with a text. Returns a handle to cancel, good until done is called; NULL when done
+ * was called already. */
 struct resolver_query;
 struct resolver_query *resolver_ask(struct resolver *r, const char *host,
-                                    void (*done)(void *arg, const struct resolver_addr *a, int n, const char *text),
+                                    void (*done)(void *arg, const struct resolver_addr *a, int n,
+                                                 const char *text),
                                     void *arg);
 void resolver_cancel(struct resolver_query *q);
 /* Cached names / running look-ups, for SHOW LISTS. */

@@ -31,7 +31,8 @@ void sockaddr_text(const struct sockaddr_storage *ss, char *out, size_t size, in
 
 static void set(int fd, int level, int name, int value)
 {
-    setsockopt(fd, level, name, &value, sizeof(value)); /* a refusal leaves the default, which works too */
+    setsockopt(fd, level, name, &value,
+               sizeof(value)); /* a refusal leaves the default, which works too */
 }
 
 void sock_tune(int fd, const struct sock_opts *o)

@@ -23,7 +23,8 @@ bool loop_timer_init(struct loop_timer *t, struct loop *l, void (*fire)(void *ar
 
 void loop_timer_set(struct loop_timer *t, usec_t after_us)
 {
-    struct timeval tv = { (time_t)(after_us / USEC_PER_SEC), (suseconds_t)(after_us % USEC_PER_SEC) };
+    struct timeval tv = { (time_t)(after_us / USEC_PER_SEC),
+                          (suseconds_t)(after_us % USEC_PER_SEC) };
     event_add(t->ev, &tv);
 }
 

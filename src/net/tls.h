@@ -24,18 +24,21 @@ struct tls_ctx; /* refcounted, thread-safe */
 struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e) MUST_CHECK;
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx *c); /* NULL is fine */
-/* Checks a protocols text; false with e. Words, separated by comma or colon: tlsv1.0 tlsv1.1 tlsv1.2 tlsv1.3, "tlsv1" (all),
- * "secure", "default" and "all" (1.2 and 1.3), "legacy" (all four); "!word" takes away. Old versions only when named. */
+/* Checks a protocols text; false with e. Words, separated by comma or colon: tlsv1.0 tlsv1.1
+ * tlsv1.2 tlsv1.3, "tlsv1" (all), "secure", "default" and "all" (1.2 and 1.3), "legacy" (all four);
+ * "!word" takes away. Old versions only when named. */
 bool tls_protocols_check(const char *protocols, struct err *e);
 /* End of validity of the certificate, seconds since 1970; 0 = none. */
 int64_t tls_ctx_cert_expiry(const struct tls_ctx *c);
 
 struct tls; /* one connection's state */
-/* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=..." as in SHOW CLIENTS; "" before the handshake. Valid while the conn lives. */
+/* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=..." as in SHOW CLIENTS; "" before the handshake. Valid
+ * while the conn lives. */
 const char *tls_describe(const struct tls *t);
 /* "TLSv1.2", "TLSv1.3". */
 const char *tls_version(const struct tls *t);
-/* Did the peer give a certificate that was verified? Its subject's common name, allocated with malloc, or NULL. */
+/* Did the peer give a certificate that was verified? Its subject's common name, allocated with
+ * malloc, or NULL. */
 char *tls_peer_cn(const struct tls *t);
 
 #endif

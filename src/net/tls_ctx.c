@@ -16,8 +16,9 @@ struct word {
 static const struct word cipher_words[] = {
     { "default", "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20" },
     { "secure", "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20" },
-    { "fast", "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE+AESGCM:ECDHE+CHACHA20:"
-              "DHE+AESGCM" },
+    { "fast",
+      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE+AESGCM:ECDHE+CHACHA20:"
+      "DHE+AESGCM" },
     { "normal", "HIGH:!aNULL:!eNULL:!PSK:!SRP" },
     { "compat", "HIGH:!aNULL:!eNULL:!PSK:!SRP" },
     { "all", "ALL:!aNULL:!eNULL:!PSK:!SRP" },
@@ -29,10 +30,14 @@ static const struct {
     const char *word;
     int set;
 } protocol_words[] = {
-    { "tlsv1.0", V10 },      { "tlsv1.1", V11 },
-    { "tlsv1.2", V12 },      { "tlsv1.3", V13 },
-    { "secure", V12 | V13 }, { "default", V12 | V13 },
-    { "all", V12 | V13 },    { "legacy", V10 | V11 | V12 | V13 },
+    { "tlsv1.0", V10 },
+    { "tlsv1.1", V11 },
+    { "tlsv1.2", V12 },
+    { "tlsv1.3", V13 },
+    { "secure", V12 | V13 },
+    { "default", V12 | V13 },
+    { "all", V12 | V13 },
+    { "legacy", V10 | V11 | V12 | V13 },
     { "tlsv1", V10 | V11 | V12 | V13 },
 };
 
@@ -108,8 +113,8 @@ static bool fail(struct err *e, const char *what, const char *value)
 {
     char text[256];
     const char *why = tls_error_text(text, sizeof(text));
-    return err_set(e, "TLS setup failed: %s%s%s%s: %s", what, value ? " \"" : "", value ? value : "",
-                   value ? "\"" : "", why);
+    return err_set(e, "TLS setup failed: %s%s%s%s: %s", what, value ? " \"" : "",
+                   value ? value : "", value ? "\"" : "", why);
 }
 
 static bool set_protocols(SSL_CTX *ssl, const struct tls_opts *o, bool *old, struct err *e)
@@ -166,7 +171,8 @@ static bool set_ciphers(SSL_CTX *ssl, const struct tls_opts *o, bool old, struct
     if (text_is_i(text_of(dh), "auto") || text_is_i(text_of(dh), "legacy"))
         SSL_CTX_set_dh_auto(ssl, 1);
     else if (!text_is_i(text_of(dh), "none"))
-        return err_set(e, "TLS setup failed: dheparams must be auto, legacy or none, not \"%s\"", dh);
+        return err_set(e, "TLS setup failed: dheparams must be auto, legacy or none, not \"%s\"",
+                       dh);
     return true;
 }
 

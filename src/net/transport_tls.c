@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The TLS transport. OpenSSL reads and writes through a BIO of ours: input comes in big pieces by way of a buffer of the
- * loop, output is gathered there and sent by one system call; what the socket does not take stays, as records, in
- * conn.out. So OpenSSL never waits for room to write, and a conn's buffer is empty while it is idle.
+ * The TLS transport. OpenSSL reads and writes through a BIO of ours: input comes in big pieces by
+ * way of a buffer of the loop, output is gathered there and sent by one system call; what the
+ * socket does not take stays, as records, in conn.out. So OpenSSL never waits for room to write,
+ * and a conn's buffer is empty while it is idle.
  */
 #include "net/conn_int.h"
 #include "net/tls_int.h"
@@ -37,7 +38,8 @@ struct tls {
 
 /* ---- the BIO ---- */
 
-/* One read from the socket into the loop's buffer; false: nothing to be had (eof, sys_errno, drained). */
+/* One read from the socket into the loop's buffer; false: nothing to be had (eof, sys_errno,
+ * drained). */
 static bool fill_window(struct tls *t)
 {
     struct loop *l = t->conn->loop;
@@ -328,7 +330,8 @@ static void describe(struct tls *t)
         EVP_PKEY_free(key);
     }
     ERR_clear_error();
-    if (asprintf(&t->describe, "%s/%s%s", SSL_get_version(t->ssl), SSL_get_cipher_name(t->ssl), kx) < 0)
+    if (asprintf(&t->describe, "%s/%s%s", SSL_get_version(t->ssl), SSL_get_cipher_name(t->ssl),
+                 kx) < 0)
         t->describe = NULL;
 }
 
@@ -395,8 +398,8 @@ static bool set_host(struct tls *t, const char *host)
         return true;
     X509_VERIFY_PARAM *vp = SSL_get0_param(t->ssl);
     X509_VERIFY_PARAM_set_hostflags(vp, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return address ? X509_VERIFY_PARAM_set1_ip_asc(vp, host) :
-                     X509_VERIFY_PARAM_set1_host(vp, host, 0);
+    return address ? X509_VERIFY_PARAM_set1_ip_asc(vp, host)
+                   : X509_VERIFY_PARAM_set1_host(vp, host, 0);
 }
 
 struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char *host,

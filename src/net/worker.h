@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A loop: one thread with its event base, mailbox, clock, scratch buffers and log. Query workers and the control
- * thread are both loops. Everything reached from a loop belongs to its thread.
+ * A loop: one thread with its event base, mailbox, clock, scratch buffers and log. Query workers
+ * and the control thread are both loops. Everything reached from a loop belongs to its thread.
  */
 #ifndef NET_WORKER_H
 #define NET_WORKER_H
@@ -42,9 +42,10 @@ struct loop {
     struct evdns_base *dns;  /* made on first use by net/resolver */
     struct list dns_orphans; /* look-ups whose resolver has gone */
     struct mailbox box;
-    usec_t now;           /* refreshed at the start of each callback */
-    char *scratch;        /* LOOP_SCRATCH bytes: socket input, valid until the input handler's caller flushes */
-    char *tls_in;         /* LOOP_SCRATCH bytes: records as read from a socket, on first use */
+    usec_t now;    /* refreshed at the start of each callback */
+    char *scratch; /* LOOP_SCRATCH bytes: socket input, valid until the input handler's caller
+                      flushes */
+    char *tls_in;  /* LOOP_SCRATCH bytes: records as read from a socket, on first use */
     struct buf tls_plain; /* gathers small slices for one TLS record */
     struct buf tls_out;   /* records of one flush */
     struct list dirty;    /* conns with queued slices (conn.dirty) */
@@ -65,29 +66,36 @@ struct loop {
     _Atomic bool stop;
     _Atomic int load;       /* connections dealt to it, for the acceptor */
     _Atomic uint64_t turns; /* finished callbacks */
-    _Atomic uint64_t busy_us; /* CPU time of the thread, refreshed each tick and each LOOP_BUSY_EVERY turns */
-    int loopcnt;            /* sbuf_loopcnt: reads per readiness event */
+    _Atomic uint64_t
+        busy_us; /* CPU time of the thread, refreshed each tick and each LOOP_BUSY_EVERY turns */
+    int loopcnt; /* sbuf_loopcnt: reads per readiness event */
 };
 
-/* Sets the loop up (no thread yet). tick_ms 0 = no tick. false: out of memory or descriptors (errno). */
-bool loop_init(struct loop *l, int id, struct log *log, const struct loop_handler *h, void *owner, int tick_ms);
-/* Runs on the calling thread until loop_stop. Mails that came before the end are still handed over; then `end` is called. */
+/* Sets the loop up (no thread yet). tick_ms 0 = no tick. false: out of memory or descriptors
+ * (errno). */
+bool loop_init(struct loop *l, int id, struct log *log, const struct loop_handler *h, void *owner,
+               int tick_ms);
+/* Runs on the calling thread until loop_stop. Mails that came before the end are still handed over;
+ * then `end` is called. */
 void loop_run(struct loop *l);
-/* Starts a thread with a LOOP_STACK stack, all signals blocked, named `name`, and runs the loop there. */
+/* Starts a thread with a LOOP_STACK stack, all signals blocked, named `name`, and runs the loop
+ * there. */
 bool loop_start(struct loop *l, const char *name);
 void loop_join(struct loop *l);
 /* Any thread: the loop ends after the current turn. */
 void loop_stop(struct loop *l);
-/* Frees everything; all conns must be closed, the thread joined. The loop may not have run at all. */
+/* Frees everything; all conns must be closed, the thread joined. The loop may not have run at all.
+ */
 void loop_release(struct loop *l);
 
 /* Posts a mail to the loop; any thread. */
 void loop_post(struct loop *l, struct mail *m);
 
 /*
- * Brackets around work on the loop's thread that libevent calls directly (signal events, evhttp): enter refreshes
- * l->now; leave ends the turn: writes what is queued, shows kept input, runs loop_later, frees closed conns. Mail, tick,
- * timers and conns do it themselves. May be nested; only the outermost leave does the work.
+ * Brackets around work on the loop's thread that libevent calls directly (signal events, evhttp):
+ * enter refreshes l->now; leave ends the turn: writes what is queued, shows kept input, runs
+ * loop_later, frees closed conns. Mail, tick, timers and conns do it themselves. May be nested;
+ * only the outermost leave does the work.
  */
 void loop_enter(struct loop *l);
 void loop_leave(struct loop *l);
@@ -99,8 +107,8 @@ struct loop_timer {
     void (*fire)(void *arg);
     void *arg;
 };
-/* init: false when memory is short. set replaces an earlier time. fire may set, stop or release the timer. release of a
- * zeroed or released timer is fine. */
+/* init: false when memory is short. set replaces an earlier time. fire may set, stop or release the
+ * timer. release of a zeroed or released timer is fine. */
 bool loop_timer_init(struct loop_timer *t, struct loop *l, void (*fire)(void *arg), void *arg);
 void loop_timer_set(struct loop_timer *t, usec_t after_us);
 void loop_timer_stop(struct loop_timer *t);

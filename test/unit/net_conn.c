@@ -159,7 +159,8 @@ static void many_slices(struct runner *r)
         want[n++] = *d;
     }
     loop_leave(&r->loop);
-    ok(read(fd, back, sizeof(back)) == 1000 && memcmp(back, want, 1000) == 0, "1000 slices in order");
+    ok(read(fd, back, sizeof(back)) == 1000 && memcmp(back, want, 1000) == 0,
+       "1000 slices in order");
     memset(big, 'b', sizeof(big));
     loop_enter(&r->loop);
     conn_write(p.conn, "<", 1);
@@ -215,6 +216,59 @@ static void closing(struct runner *r)
     close(fd);
     close(fd2);
     peer_close(&p);
+    run_turns(r, 1);
+}
+
+/* Another conn takes the descriptor of one that was closed in the same turn. */
+static void same_descriptor(struct runner *r)
+{
+    struct peer p, q;
+    int fd = peer_pair(&p, &r->loop), pair[2];
+    ok(write(fd, "1", 1) == 1 && run_until(r, has_input, &p), "a conn in use");
+    int number = p.conn->fd;
+    ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "another socket");
+    loop_enter(&r->loop);
+    peer_close(&p);
+    ok(dup2(pair[0], number) == number, "gets its number");
+    close(pair[0]);
+    peer_open(&q, &r->loop, number);
+    loop_leave(&r->loop);
+    ok(write(pair[1], "2", 1) == 1 && run_until(r, has_input, &q), "and is heard");
+    close(fd);
+    close(pair[1]);
+    peer_close(&q);
+    run_turns(r, 1);
+}
+
+static size_t forward_and_refuse(struct peer *p, char *data, size_t n)
+{
+    struct peer *other = p->arg;
+    conn_write(other->conn, data, n);
+    conn_close_after_flush(p->conn, USEC_PER_SEC);
+    p->conn = NULL;
+    return n;
+}
+
+/* Lingering throws input away, but not on top of slices that lie in the scratch. */
+static void linger_in_input(struct runner *r)
+{
+    struct peer p, q;
+    static char data[LOOP_SCRATCH + 5000], back[LOOP_SCRATCH];
+    int fd = peer_pair(&p, &r->loop), fd2 = peer_pair(&q, &r->loop);
+    memset(data, 'a', LOOP_SCRATCH);
+    memset(data + LOOP_SCRATCH, 'b', 5000);
+    ok(write(fd, data, sizeof(data)) == (ssize_t)sizeof(data), "more than the scratch holds");
+    p.hook = forward_and_refuse;
+    p.arg = &q;
+    ok(run_until(r, has_input, &p), "closed while forwarding");
+    size_t got = 0;
+    ssize_t n;
+    while ((n = read(fd2, back + got, sizeof(back) - got)) > 0)
+        got += (size_t)n;
+    ok(got == LOOP_SCRATCH && memcmp(back, data, got) == 0, "what was forwarded is unharmed");
+    close(fd);
+    close(fd2);
+    peer_close(&q);
     run_turns(r, 1);
 }
 
@@ -395,6 +449,8 @@ int main(void)
     slow_reader(&r);
     many_slices(&r);
     closing(&r);
+    same_descriptor(&r);
+    linger_in_input(&r);
     pausing(&r);
     broken_pipe(&r);
     lingering(&r);

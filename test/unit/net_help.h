@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A peer for the net tests: records what its conn tells, and a loop that runs until a condition holds. */
+/* A peer for the net tests: records what its conn tells, and a loop that runs until a condition
+ * holds. */
 #ifndef TEST_UNIT_NET_HELP_H
 #define TEST_UNIT_NET_HELP_H
 
@@ -14,10 +15,10 @@
 struct peer {
     struct loop *loop;
     struct conn *conn;
-    struct buf got;      /* consumed input */
-    struct conn *to;     /* input is written there, borrowed */
-    size_t max;          /* consume at most that much per call; 0 = all */
-    size_t least;        /* consume nothing while fewer bytes are shown */
+    struct buf got;  /* consumed input */
+    struct conn *to; /* input is written there, borrowed */
+    size_t max;      /* consume at most that much per call; 0 = all */
+    size_t least;    /* consume nothing while fewer bytes are shown */
     int inputs, drained, ended, connected, secured; /* calls; the latter two: 1 ok, -1 failed */
     enum conn_end why;
     char text[512];

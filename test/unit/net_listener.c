@@ -108,7 +108,8 @@ static void tcp(struct runner *r)
     close(d.fd);
     o.listen_addr = "127.0.0.1, 192.0.2.1";
     ok(!listeners_open(&r->loop, &o, on_accepted, &d, &e), "an address that is not ours");
-    snprintf(want, sizeof(want), "cannot listen on 192.0.2.1/%d: Cannot assign requested address", o.port);
+    snprintf(want, sizeof(want), "cannot listen on 192.0.2.1/%d: Cannot assign requested address",
+             o.port);
     is_text((const char *)e.msg, (const char *)want, "is named");
     is_int(knock_tcp(o.port), -1, "and nothing stays open");
     o.listen_addr = "*";
@@ -142,11 +143,13 @@ static void local(struct runner *r)
     struct listeners *ls = listeners_open(&r->loop, &o, on_accepted, &d, &e);
     ok(ls != NULL, "Unix socket %s", e.msg);
     struct stat st;
-    ok(stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 0777) == 0700, "with its mode");
+    ok(stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 0777) == 0700,
+       "with its mode");
     int fd = knock_unix(path);
     ok(fd >= 0 && run_until(r, somebody, &d) && d.local == 1, "accepted");
     close(fd);
-    ok(!listeners_open(&r->loop, &o, on_accepted, &d, &e) && strstr(e.msg, "Address already in use"),
+    ok(!listeners_open(&r->loop, &o, on_accepted, &d, &e) &&
+           strstr(e.msg, "Address already in use"),
        "taken: %s", e.msg);
     ok(stat(path, &st) == 0, "and left alone");
     listeners_close_tcp(ls);

@@ -8,8 +8,8 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 
-/* Answers A queries for names that begin with "yes" with 192.0.2.7, AAAA ones with nothing, others with "no such name";
- * names that begin with "mute" not at all. */
+/* Answers A queries for names that begin with "yes" with 192.0.2.7, AAAA ones with nothing, others
+ * with "no such name"; names that begin with "mute" not at all. */
 struct server {
     int fd, queries;
     struct event *ev;
@@ -39,7 +39,8 @@ static void serve(int fd, short what, void *arg)
     q[3] = known ? 0x80 : 0x83;
     memset(q + 6, 0, 6);
     if (known && v4) {
-        static const unsigned char answer[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7 };
+        static const unsigned char answer[] = { 0xc0, 12, 0, 1, 0,   1, 0, 0,
+                                                0,    60, 0, 4, 192, 0, 2, 7 };
         q[7] = 1;
         memcpy(q + end, answer, sizeof(answer));
         end += sizeof(answer);
@@ -71,7 +72,8 @@ static bool replied(void *arg)
 static void at_once(struct resolver *res)
 {
     struct reply a = { 0 };
-    ok(!resolver_ask(res, "192.0.2.1", on_done, &a) && a.calls == 1 && a.n == 1, "numeric: at once");
+    ok(!resolver_ask(res, "192.0.2.1", on_done, &a) && a.calls == 1 && a.n == 1,
+       "numeric: at once");
     is_text((const char *)a.addr, "192.0.2.1", "IPv4");
     ok(!resolver_ask(res, "2001:db8::1", on_done, &a) && a.calls == 2, "numeric: at once");
     is_text((const char *)a.addr, "2001:db8::1", "IPv6");
@@ -100,7 +102,8 @@ static void names(struct runner *r, struct resolver *res, struct server *s)
     is_text((const char *)a.addr, "192.0.2.7", "address");
     is_int(a.n, 1, "one");
     int asked = s->queries;
-    ok(!resolver_ask(res, "yes.example", on_done, &b) && b.calls == 1 && b.n == 1, "then from the cache");
+    ok(!resolver_ask(res, "yes.example", on_done, &b) && b.calls == 1 && b.n == 1,
+       "then from the cache");
     is_int(s->queries, asked, "without a query");
     usleep(60000);
     run_turns(r, 1);

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 
 struct paths {
-    char dir[64], ca_key[96], ca[96], key[96], cert[96], client_key[96], client[96], other[96], other_key[96];
+    char dir[64], ca_key[96], ca[96], key[96], cert[96], client_key[96], client[96], other[96],
+        other_key[96];
 };
 
 struct issued {
@@ -90,7 +91,7 @@ static void make_paths(struct paths *p)
 
 static void remove_paths(struct paths *p)
 {
-    const char *const all[] = { p->ca_key, p->ca,     p->key,   p->cert,
+    const char *const all[] = { p->ca_key,     p->ca,     p->key,   p->cert,
                                 p->client_key, p->client, p->other, p->other_key };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         unlink(all[i]);
@@ -129,8 +130,7 @@ static void shake(struct runner *r, struct couple *c, struct tls_ctx *sc, struct
     struct err e = { 0 };
     int fd = peer_pair(&c->server, &r->loop);
     peer_open(&c->client, &r->loop, fd);
-    if (!conn_tls_accept(c->server.conn, sc, &e) ||
-        !conn_tls_connect(c->client.conn, cc, host, &e))
+    if (!conn_tls_accept(c->server.conn, sc, &e) || !conn_tls_connect(c->client.conn, cc, host, &e))
         bail(e.msg);
     tls_ctx_unref(sc);
     tls_ctx_unref(cc);
@@ -254,8 +254,8 @@ static void client_certificates(struct runner *r, const struct paths *p)
     struct tls_opts none = { .mode = TLS_REQUIRE };
     shake(r, &c, make(&so), make(&none), NULL);
     is_int(c.server.secured, -1, "no client certificate: refused");
-    is_text((const char *)c.server.text,
-            "TLS handshake failed: peer did not return a certificate", "and why");
+    is_text((const char *)c.server.text, "TLS handshake failed: peer did not return a certificate",
+            "and why");
     ok(run_until(r, client_heard, &c), "the client hears of it");
     ok(strstr(c.client.text, "certificate required") != NULL, "by an alert: %s", c.client.text);
     part(r, &c);
@@ -311,7 +311,8 @@ static void strangers(struct runner *r, const struct paths *p)
     int fd = peer_pair(&s, &r->loop);
     conn_write(s.conn, "S", 1);
     ok(conn_tls_accept(s.conn, sc, &e), "accepting");
-    ok(write(fd, "GET / HTTP/1.0\r\n\r\n", 18) == 18 && run_until(r, server_done, &s), "HTTP comes");
+    ok(write(fd, "GET / HTTP/1.0\r\n\r\n", 18) == 18 && run_until(r, server_done, &s),
+       "HTTP comes");
     ok(s.secured == -1 && strstr(s.text, "TLS handshake failed: "), "refused: %s", s.text);
     char byte = 0;
     ok(read(fd, &byte, 1) == 1 && byte == 'S', "what was written before went out in clear");
@@ -321,7 +322,8 @@ static void strangers(struct runner *r, const struct paths *p)
     ok(conn_tls_accept(s.conn, sc, &e), "accepting");
     close(fd);
     ok(run_until(r, server_done, &s), "the peer goes");
-    is_text((const char *)s.text, "TLS handshake failed: connection closed by peer", "and we say so");
+    is_text((const char *)s.text, "TLS handshake failed: connection closed by peer",
+            "and we say so");
     peer_close(&s);
     tls_ctx_unref(sc);
     run_turns(r, 1);
@@ -346,7 +348,8 @@ static void stuffed(struct runner *r, const struct paths *p)
     int fd = peer_pair(&s, &r->loop);
     s.hook = ssl_request;
     s.arg = sc;
-    ok(write(fd, "RQstuffed", 9) == 9 && run_until(r, server_done, &s), "clear text behind the request");
+    ok(write(fd, "RQstuffed", 9) == 9 && run_until(r, server_done, &s),
+       "clear text behind the request");
     is_text((const char *)s.text, "TLS handshake failed: unencrypted data before the handshake",
             "is refused");
     close(fd);
@@ -397,8 +400,9 @@ static void set_up(const struct paths *p)
     o.dheparams = "none";
     o.protocols = "tlsv1.4";
     says(&o, "unknown TLS protocol \"tlsv1.4\"", "protocol");
-    static const char *const fine[] = { "", "secure", "all", "legacy", "tlsv1.2, tlsv1.3",
-                                        "all,!tlsv1.2", "TLSv1.0:tlsv1.1" };
+    static const char *const fine[] = {
+        "", "secure", "all", "legacy", "tlsv1.2, tlsv1.3", "all,!tlsv1.2", "TLSv1.0:tlsv1.1"
+    };
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
         o.protocols = fine[i];
         struct err e = { 0 };
