@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Own connections to a server over libpq: opening with time limits, and queries with errors as values. */
+/* Own connections to a server over libpq: opening with time limits, and queries with errors as
+ * values. */
 #include "main/backend.h"
 
 #include <stdbool.h>
@@ -29,7 +30,8 @@ PGresult *backend_query(PGconn *c, const char *what, const char *sql, struct err
 
     if (st == PGRES_TUPLES_OK || st == PGRES_COMMAND_OK)
         return r;
-    fail(e, r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL, what, r ? PQresultErrorMessage(r) : PQerrorMessage(c));
+    fail(e, r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL, what,
+         r ? PQresultErrorMessage(r) : PQerrorMessage(c));
     PQclear(r);
     return NULL;
 }
@@ -39,12 +41,26 @@ PGconn *backend_open(const struct catalog_source *src, struct err *e)
     char port[16], connect_timeout[16], user_timeout[16], set[64];
     int connect_s = src->connect_timeout_s > 0 ? src->connect_timeout_s : 5;
     int query_ms = src->statement_timeout_ms > 0 ? src->statement_timeout_ms : 30000;
-    const char *const names[] = { "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "sslcert",
-                                  "sslkey", "connect_timeout", "tcp_user_timeout", "client_encoding", "application_name",
-                                  "gssencmode", NULL };
-    const char *const values[] = { src->host, port, src->dbname, src->user, src->password, src->sslmode, src->sslrootcert,
-                                   src->sslcert, src->sslkey, connect_timeout, user_timeout, "UTF8", "pgbulkhead", "disable",
-                                   NULL };
+    const char *const names[] = { "host",
+                                  "port",
+                                  "dbname",
+                                  "user",
+                                  "password",
+                                  "sslmode",
+                                  "sslrootcert",
+                                  "sslcert",
+                                  "sslkey",
+                                  "connect_timeout",
+                                  "tcp_user_timeout",
+                                  "client_encoding",
+                                  "application_name",
+                                  "gssencmode",
+                                  NULL };
+    const char *const values[] = { src->host,        port,          src->dbname,
+                                   src->user,        src->password, src->sslmode,
+                                   src->sslrootcert, src->sslcert,  src->sslkey,
+                                   connect_timeout,  user_timeout,  "UTF8",
+                                   "pgbulkhead",     "disable",     NULL };
     PGresult *r;
     PGconn *c;
 

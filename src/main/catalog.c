@@ -18,14 +18,14 @@ struct loader {
     struct map types;     /* → struct cat_type */
 };
 
-/* Outside the system's schemas and the session's own ones; what somebody put into pg_catalog counts as outside. */
-#define USER_SCHEMA(oid)                                                                           \
-    "(" oid " >= 16384 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)')"
+/* Outside the system's schemas and the session's own ones; what somebody put into pg_catalog counts
+ * as outside. */
+#define USER_SCHEMA(oid) "(" oid " >= 16384 AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)')"
 #define EXTENSION(class, oid)                                                                      \
     " LEFT JOIN (SELECT d.objid, x.extname FROM pg_catalog.pg_depend d"                            \
     " JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid WHERE d.classid = '" class              \
-    "'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"     \
-    " AND d.deptype = 'e') e ON e.objid = " oid
+        "'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass" \
+        " AND d.deptype = 'e') e ON e.objid = " oid
 #define RELATION_FILTER                                                                            \
     "c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp_|toast_temp_)' AND ("               \
     "(c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')) OR"                     \
@@ -56,7 +56,8 @@ static char char_at(const PGresult *r, int row, int col)
 
 static struct text text_at(struct loader *l, const PGresult *r, int row, int col)
 {
-    return arena_text(&l->c->arena, text_n(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col)));
+    return arena_text(&l->c->arena,
+                      text_n(PQgetvalue(r, row, col), (size_t)PQgetlength(r, row, col)));
 }
 
 /* "12 34 56" → numbers. */
@@ -105,15 +106,16 @@ static int run_length(const PGresult *r, int row)
 
 static bool load_types(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "types",
+    PGresult *r = backend_query(
+        l->pg, "types",
         "SELECT t.oid, n.nspname, t.typname, t.typtype, t.typbasetype,"
         " CASE WHEN t.typcategory = 'A' AND t.typtype = 'b' THEN t.typelem ELSE 0 END,"
         " COALESCE(rg.rngsubtype, mr.rngsubtype, 0), COALESCE(e.extname, '')"
         " FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
         " LEFT JOIN pg_catalog.pg_range rg ON rg.rngtypid = t.oid"
-        " LEFT JOIN pg_catalog.pg_range mr ON mr.rngmultitypid = t.oid"
-        EXTENSION("pg_catalog.pg_type", "t.oid")
-        " WHERE n.nspname !~ '^pg_(toast|temp_|toast_temp_)'", l->e);
+        " LEFT JOIN pg_catalog.pg_range mr ON mr.rngmultitypid = t.oid" EXTENSION(
+            "pg_catalog.pg_type", "t.oid") " WHERE n.nspname !~ '^pg_(toast|temp_|toast_temp_)'",
+        l->e);
     struct catalog *c = l->c;
 
     if (!r)
@@ -140,14 +142,16 @@ static bool load_types(struct loader *l)
 /* What domains' CHECK constraints call: functions, and the functions of operators. */
 static bool load_domain_checks(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "domain checks",
+    PGresult *r = backend_query(
+        l->pg, "domain checks",
         "SELECT k.contypid, COALESCE(o.oprcode::pg_catalog.oid, d.refobjid)"
         " FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d"
         " ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid"
         " LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass"
         " AND o.oid = d.refobjid"
         " WHERE k.contypid <> 0 AND d.refobjid >= 16384 AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass,"
-        " 'pg_catalog.pg_operator'::pg_catalog.regclass) ORDER BY 1", l->e);
+        " 'pg_catalog.pg_operator'::pg_catalog.regclass) ORDER BY 1",
+        l->e);
 
     if (!r)
         return false;
@@ -171,15 +175,16 @@ static bool load_domain_checks(struct loader *l)
 
 static bool load_relations(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "relations",
+    PGresult *r = backend_query(
+        l->pg, "relations",
         "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relhastriggers,"
         " CASE WHEN c.relkind IN ('v', 'm') THEN w.ev_class IS NOT NULL ELSE c.relhasrules END,"
         " e.objid IS NOT NULL, c.oid < 16384"
         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN (SELECT DISTINCT ev_class FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN') w"
-        " ON w.ev_class = c.oid"
-        EXTENSION("pg_catalog.pg_class", "c.oid")
-        " WHERE " RELATION_FILTER, l->e);
+        " ON w.ev_class = c.oid" EXTENSION("pg_catalog.pg_class",
+                                           "c.oid") " WHERE " RELATION_FILTER,
+        l->e);
     struct catalog *c = l->c;
 
     if (!r)
@@ -223,14 +228,16 @@ static uint32_t resolve_domain(const struct loader *l, uint32_t oid)
 
 static bool load_columns(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "columns",
+    PGresult *r = backend_query(
+        l->pg, "columns",
         "SELECT a.attrelid, a.attname, a.atttypid, a.attnum, a.attnotnull, a.atthasdef, a.attgenerated <> '',"
         " a.attidentity <> '', COALESCE(k.collisdeterministic, true)"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_catalog.pg_collation k ON k.oid = a.attcollation"
         " WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind <> 'S' AND " RELATION_FILTER
-        " ORDER BY a.attrelid, a.attnum", l->e);
+        " ORDER BY a.attrelid, a.attnum",
+        l->e);
 
     if (!r)
         return false;
@@ -291,9 +298,11 @@ static bool load_links(struct loader *l, const char *what, const char *sql, bool
 
 static bool load_uniques(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "unique indexes",
+    PGresult *r = backend_query(
+        l->pg, "unique indexes",
         "SELECT i.indrelid, i.indisprimary, i.indpred IS NOT NULL, i.indnkeyatts, i.indkey::pg_catalog.text"
-        " FROM pg_catalog.pg_index i WHERE i.indisunique AND i.indisvalid AND i.indrelid >= 16384 ORDER BY 1", l->e);
+        " FROM pg_catalog.pg_index i WHERE i.indisunique AND i.indisvalid AND i.indrelid >= 16384 ORDER BY 1",
+        l->e);
 
     if (!r)
         return false;
@@ -324,14 +333,16 @@ static bool load_uniques(struct loader *l)
 
 static bool load_functions(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "functions",
+    PGresult *r = backend_query(
+        l->pg, "functions",
         "SELECT p.oid, n.nspname, p.proname, p.proargtypes::pg_catalog.text, p.pronargdefaults, p.prorettype, p.prokind,"
         " p.provolatile, p.proisstrict, p.prosecdef, p.proleakproof, p.provariadic <> 0, p.proretset, g.lanname,"
         " COALESCE(e.extname, ''), p.procost"
         " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-        " JOIN pg_catalog.pg_language g ON g.oid = p.prolang"
-        EXTENSION("pg_catalog.pg_proc", "p.oid")
-        " WHERE " USER_SCHEMA("p.oid") " OR n.nspname NOT IN ('pg_catalog') AND p.oid < 16384", l->e);
+        " JOIN pg_catalog.pg_language g ON g.oid = p.prolang" EXTENSION(
+            "pg_catalog.pg_proc",
+            "p.oid") " WHERE " USER_SCHEMA("p.oid") " OR n.nspname NOT IN ('pg_catalog') AND p.oid < 16384",
+        l->e);
     struct catalog *c = l->c;
 
     if (!r)
@@ -365,8 +376,9 @@ static bool load_functions(struct loader *l)
 static bool load_builtins(struct loader *l)
 {
     PGresult *r = backend_query(l->pg, "built-in functions",
-        "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE oid < 16384"
-        " AND pronamespace = 'pg_catalog'::pg_catalog.regnamespace", l->e);
+                                "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE oid < 16384"
+                                " AND pronamespace = 'pg_catalog'::pg_catalog.regnamespace",
+                                l->e);
     struct catalog *c = l->c;
 
     if (!r)
@@ -380,10 +392,12 @@ static bool load_builtins(struct loader *l)
 
 static bool load_operators(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "operators",
+    PGresult *r = backend_query(
+        l->pg, "operators",
         "SELECT o.oid, n.nspname, o.oprname, o.oprleft, o.oprright, o.oprresult, o.oprcode::pg_catalog.oid"
         " FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace"
-        " WHERE " USER_SCHEMA("o.oid"), l->e);
+        " WHERE " USER_SCHEMA("o.oid"),
+        l->e);
     struct catalog *c = l->c;
 
     if (!r)
@@ -407,24 +421,29 @@ static bool load_operators(struct loader *l)
 
 static bool load_casts(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "casts",
-        "SELECT castsource, casttarget, castfunc FROM pg_catalog.pg_cast WHERE castfunc >= 16384", l->e);
+    PGresult *r = backend_query(
+        l->pg, "casts",
+        "SELECT castsource, casttarget, castfunc FROM pg_catalog.pg_cast WHERE castfunc >= 16384",
+        l->e);
     struct catalog *c = l->c;
 
     if (!r)
         return false;
     c->casts = ARENA_ARRAY(&c->arena, struct cat_cast, PQntuples(r) + 1);
     for (int i = 0; i < PQntuples(r); i++)
-        c->casts[c->n_casts++] = (struct cat_cast){ oid_at(r, i, 0), oid_at(r, i, 1), oid_at(r, i, 2) };
+        c->casts[c->n_casts++] =
+            (struct cat_cast){ oid_at(r, i, 0), oid_at(r, i, 1), oid_at(r, i, 2) };
     PQclear(r);
     return true;
 }
 
-/* Citus keeps a table's distribution column as the text of an expression node; its attribute number is what counts. */
+/* Citus keeps a table's distribution column as the text of an expression node; its attribute number
+ * is what counts. */
 static bool load_citus(struct loader *l)
 {
-    PGresult *r = backend_query(l->pg, "Citus", "SELECT pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL",
-                                l->e);
+    PGresult *r = backend_query(
+        l->pg, "Citus", "SELECT pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL",
+        l->e);
     bool there;
 
     if (!r)
@@ -433,10 +452,12 @@ static bool load_citus(struct loader *l)
     PQclear(r);
     if (!there)
         return true;
-    r = backend_query(l->pg, "Citus",
+    r = backend_query(
+        l->pg, "Citus",
         "SELECT p.logicalrelid::pg_catalog.oid, a.attname FROM pg_catalog.pg_dist_partition p"
         " JOIN pg_catalog.pg_attribute a ON a.attrelid = p.logicalrelid"
-        " AND a.attnum::pg_catalog.text = pg_catalog.substring(p.partkey::pg_catalog.text, ':varattno ([0-9]+)')", l->e);
+        " AND a.attnum::pg_catalog.text = pg_catalog.substring(p.partkey::pg_catalog.text, ':varattno ([0-9]+)')",
+        l->e);
     if (!r)
         return false;
     for (int i = 0; i < PQntuples(r); i++) {
@@ -493,7 +514,8 @@ static bool schema_exists(const PGresult *schemas, struct text name)
 
 static bool load_search_path(struct loader *l, const char *path)
 {
-    PGresult *r = backend_query(l->pg, "schemas", "SELECT nspname FROM pg_catalog.pg_namespace", l->e);
+    PGresult *r =
+        backend_query(l->pg, "schemas", "SELECT nspname FROM pg_catalog.pg_namespace", l->e);
     struct catalog *c = l->c;
     struct text name;
     int cap = 1;
@@ -506,8 +528,8 @@ static bool load_search_path(struct loader *l, const char *path)
     while (next_schema(l, &path, &name)) {
         if (text_is(name, "pg_catalog"))
             c->catalog_not_first = c->n_search_path > 0;
-        else if (!text_is(name, "$user") && !text_starts(name, TEXT("pg_temp")) && schema_exists(r, name) &&
-                 c->n_search_path < cap)
+        else if (!text_is(name, "$user") && !text_starts(name, TEXT("pg_temp")) &&
+                 schema_exists(r, name) && c->n_search_path < cap)
             c->search_path[c->n_search_path++] = name;
     }
     PQclear(r);
@@ -526,15 +548,20 @@ static bool run(struct loader *l, const char *sql)
 
 static bool load_all(struct loader *l, const char *path)
 {
-    return load_search_path(l, path) && load_types(l) && load_domain_checks(l) && load_relations(l) && load_columns(l) &&
-           load_links(l, "inheritance", "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno",
+    return load_search_path(l, path) && load_types(l) && load_domain_checks(l) &&
+           load_relations(l) && load_columns(l) &&
+           load_links(l, "inheritance",
+                      "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno",
                       true) &&
-           load_links(l, "views",
-                      "SELECT DISTINCT w.ev_class, d.refobjid FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d"
-                      " ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid"
-                      " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class"
-                      " WHERE w.rulename = '_RETURN' AND w.ev_class >= 16384 ORDER BY 1", false) &&
-           load_uniques(l) && load_functions(l) && load_builtins(l) && load_operators(l) && load_casts(l) && load_citus(l);
+           load_links(
+               l, "views",
+               "SELECT DISTINCT w.ev_class, d.refobjid FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d"
+               " ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid"
+               " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class"
+               " WHERE w.rulename = '_RETURN' AND w.ev_class >= 16384 ORDER BY 1",
+               false) &&
+           load_uniques(l) && load_functions(l) && load_builtins(l) && load_operators(l) &&
+           load_casts(l) && load_citus(l);
 }
 
 static bool load(struct loader *l)
@@ -544,14 +571,17 @@ static bool load(struct loader *l)
 
     l->c->server_version = PQserverVersion(l->pg);
     if (l->c->server_version < OLDEST_VERSION)
-        return err_set(l->e, "PostgreSQL %d.%d is too old for tenant enforcement: 14 or newer is needed",
+        return err_set(l->e,
+                       "PostgreSQL %d.%d is too old for tenant enforcement: 14 or newer is needed",
                        l->c->server_version / 10000, l->c->server_version % 10000);
     l->c->encoding = arena_text(&l->c->arena, text_of(PQparameterStatus(l->pg, "server_encoding")));
-    r = backend_query(l->pg, "search_path", "SELECT pg_catalog.current_setting('search_path')", l->e);
+    r = backend_query(l->pg, "search_path", "SELECT pg_catalog.current_setting('search_path')",
+                      l->e);
     if (!r)
         return false;
-    done = run(l, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") && run(l, "SET LOCAL search_path = ''") &&
-           load_all(l, PQgetvalue(r, 0, 0)) && run(l, "COMMIT");
+    done = run(l, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") &&
+           run(l, "SET LOCAL search_path = ''") && load_all(l, PQgetvalue(r, 0, 0)) &&
+           run(l, "COMMIT");
     PQclear(r);
     return done;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A short question to a server for the metrics: is it there, how full is it, is it a standby. Blocking. */
+/* A short question to a server for the metrics: is it there, how full is it, is it a standby.
+ * Blocking. */
 #ifndef MAIN_PROBE_H
 #define MAIN_PROBE_H
 
@@ -11,11 +12,11 @@
 
 struct probe_result {
     int64_t max_connections; /* of the server */
-    int64_t reserved;        /* of these for superusers and (16 and newer) pg_use_reserved_connections */
-    int64_t used;            /* backends of all databases, pg_stat_database.numbackends */
+    int64_t reserved; /* of these for superusers and (16 and newer) pg_use_reserved_connections */
+    int64_t used;     /* backends of all databases, pg_stat_database.numbackends */
     bool in_recovery;
-    int version;             /* like 150020 */
-    usec_t duration_us;      /* connecting and asking */
+    int version;        /* like 150020 */
+    usec_t duration_us; /* connecting and asking */
 };
 
 /* false: e; duration_us is set in any case. */

@@ -49,7 +49,8 @@ static struct text search_path_sql(struct policy *p)
         bool plain = s.n > 0 && !(s.p[0] >= '0' && s.p[0] <= '9');
 
         for (size_t k = 0; k < s.n; k++)
-            plain = plain && ((s.p[k] >= 'a' && s.p[k] <= 'z') || (s.p[k] >= '0' && s.p[k] <= '9') || s.p[k] == '_');
+            plain = plain && ((s.p[k] >= 'a' && s.p[k] <= 'z') ||
+                              (s.p[k] >= '0' && s.p[k] <= '9') || s.p[k] == '_');
         if (i > 0)
             buf_text_append(&b, TEXT(", "));
         if (!plain)
@@ -85,8 +86,8 @@ static void each_map(struct policy *p, void (*f)(struct map *))
     f(&x->reg_types);
 }
 
-struct policy *policy_new(const struct setup *s, const struct database_conf *db, struct catalog *c, uint64_t generation,
-                          struct buf *problems, struct err *e)
+struct policy *policy_new(const struct setup *s, const struct database_conf *db, struct catalog *c,
+                          uint64_t generation, struct buf *problems, struct err *e)
 {
     struct policy *p = calloc(1, sizeof(*p));
 
@@ -136,7 +137,8 @@ struct text policy_search_path(const struct policy *p)
     return p->index->search_path;
 }
 
-static const struct policy_relation *lookup(const struct policy *p, struct text schema, struct text name)
+static const struct policy_relation *lookup(const struct policy *p, struct text schema,
+                                            struct text name)
 {
     char buf[POLICY_KEY_MAX];
     struct text key;
@@ -144,7 +146,8 @@ static const struct policy_relation *lookup(const struct policy *p, struct text 
     return policy_key(buf, schema, name, &key) ? map_get(&p->by_name, key) : NULL;
 }
 
-const struct policy_relation *policy_relation(const struct policy *p, struct text schema, struct text name)
+const struct policy_relation *policy_relation(const struct policy *p, struct text schema,
+                                              struct text name)
 {
     const struct policy_relation *r;
 
@@ -157,14 +160,17 @@ const struct policy_relation *policy_relation(const struct policy *p, struct tex
         const struct policy_relation *u = lookup(p, p->catalog->search_path[i], name);
 
         if (u)
-            return r ? NULL : u; /* in both, and the order is not the usual one: whose it is stays open */
+            return r ? NULL
+                     : u; /* in both, and the order is not the usual one: whose it is stays open */
     }
     return r;
 }
 
 bool policy_has_column(const struct policy_relation *r, struct text attr)
 {
-    static const char *const system_columns[] = { "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax" };
+    static const char *const system_columns[] = {
+        "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"
+    };
     const struct cat_relation *cat = r->cat ? r->cat : r->sys;
 
     if (!cat)

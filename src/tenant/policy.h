@@ -46,10 +46,11 @@ struct policy {
     struct policy_index *index;
 };
 
-/* Takes the catalog over (also when it fails) and references the setup. NULL: e. problems (may be NULL): lines about rules that name nothing
- * ("file:line: public.nosuch: no such relation in database X"); they are warnings. */
+/* Takes the catalog over (also when it fails) and references the setup; db is not kept. NULL: e. problems (may be NULL):
+ * lines about rules that name nothing ("file:line: public.nosuch: no such relation in database X"); they are warnings. */
 struct policy *policy_new(const struct setup *s, const struct database_conf *db, struct catalog *c, uint64_t generation,
                           struct buf *problems, struct err *e);
+/* Any thread; the last unref frees the catalog too. */
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Which functions and operators tenants may call: built-in ones by list, others by declaration or trusted extension. */
+/* Which functions and operators tenants may call: built-in ones by list, others by declaration or
+ * trusted extension. */
 #include "base/buf.h"
 #include "tenant/policy_index.h"
 
@@ -52,16 +53,29 @@ static bool is_trusted(const struct cat_function *f)
 static const struct {
     const char *sql, *name;
 } type_alias[] = {
-    { "int", "int4" }, { "integer", "int4" }, { "bigint", "int8" }, { "smallint", "int2" }, { "real", "float4" },
-    { "double precision", "float8" }, { "float", "float8" }, { "character varying", "varchar" },
-    { "char varying", "varchar" }, { "character", "bpchar" }, { "char", "bpchar" }, { "boolean", "bool" },
-    { "decimal", "numeric" }, { "dec", "numeric" }, { "timestamp with time zone", "timestamptz" },
-    { "timestamp without time zone", "timestamp" }, { "time with time zone", "timetz" },
-    { "time without time zone", "time" }, { "bit varying", "varbit" },
+    { "int", "int4" },
+    { "integer", "int4" },
+    { "bigint", "int8" },
+    { "smallint", "int2" },
+    { "real", "float4" },
+    { "double precision", "float8" },
+    { "float", "float8" },
+    { "character varying", "varchar" },
+    { "char varying", "varchar" },
+    { "character", "bpchar" },
+    { "char", "bpchar" },
+    { "boolean", "bool" },
+    { "decimal", "numeric" },
+    { "dec", "numeric" },
+    { "timestamp with time zone", "timestamptz" },
+    { "timestamp without time zone", "timestamp" },
+    { "time with time zone", "timetz" },
+    { "time without time zone", "time" },
+    { "bit varying", "varbit" },
 };
 
-/* The type's name folded: lower case outside quotes, single spaces, no modifier in parentheses, no quotes. Writes at most
- * cap bytes; false when it does not fit. */
+/* The type's name folded: lower case outside quotes, single spaces, no modifier in parentheses, no
+ * quotes. Writes at most cap bytes; false when it does not fit. */
 static bool fold_type(struct text t, char *out, size_t cap, size_t *n, bool *quoted)
 {
     int depth = 0;
@@ -175,7 +189,8 @@ static int count_args(struct text args)
     return n;
 }
 
-static bool args_match(const struct policy *p, const struct tenant_function *d, const struct cat_function *f)
+static bool args_match(const struct policy *p, const struct tenant_function *d,
+                       const struct cat_function *f)
 {
     struct text rest = text_trim(d->args), part;
 
@@ -190,8 +205,10 @@ static bool args_match(const struct policy *p, const struct tenant_function *d, 
     return true;
 }
 
-/* The declaration in force for a function: with argument types before without, later before earlier. */
-static const struct tenant_function *declared(const struct policy *p, const struct cat_function *f, bool *used)
+/* The declaration in force for a function: with argument types before without, later before
+ * earlier. */
+static const struct tenant_function *declared(const struct policy *p, const struct cat_function *f,
+                                              bool *used)
 {
     const struct tenant_function *best = NULL;
 
@@ -209,7 +226,8 @@ static const struct tenant_function *declared(const struct policy *p, const stru
 
 /* ---- index ---- */
 
-static void chain(struct policy *p, struct map *m, struct text schema, struct text name, struct fn_node *n)
+static void chain(struct policy *p, struct map *m, struct text schema, struct text name,
+                  struct fn_node *n)
 {
     struct text key = policy_key_in(&p->arena, schema, name);
 
@@ -225,11 +243,11 @@ static void index_function(struct policy *p, const struct cat_function *f, bool 
     n->f = f;
     n->allowed = d ? d->allow : is_trusted(f);
     if (!n->allowed && d)
-        n->why = arena_printf(&p->arena, "%.*s.%.*s is denied in [tenant_functions]", TEXT_ARG(f->schema),
-                              TEXT_ARG(f->name));
+        n->why = arena_printf(&p->arena, "%.*s.%.*s is denied in [tenant_functions]",
+                              TEXT_ARG(f->schema), TEXT_ARG(f->name));
     else if (!n->allowed)
-        n->why = arena_printf(&p->arena, "%.*s.%.*s is not declared in [tenant_functions]", TEXT_ARG(f->schema),
-                              TEXT_ARG(f->name));
+        n->why = arena_printf(&p->arena, "%.*s.%.*s is not declared in [tenant_functions]",
+                              TEXT_ARG(f->schema), TEXT_ARG(f->name));
     chain(p, &p->index->functions, f->schema, f->name, n);
     map_put(&p->index->function_by_oid, policy_oid_key(&f->oid), n);
 }
@@ -251,26 +269,29 @@ static void index_operator(struct policy *p, const struct cat_operator *o, bool 
         }
     }
     if (!n->allowed)
-        n->why = arena_printf(&p->arena, "operator %.*s.%.*s is not declared in [tenant_operators]", TEXT_ARG(o->schema),
-                              TEXT_ARG(o->name));
+        n->why = arena_printf(&p->arena, "operator %.*s.%.*s is not declared in [tenant_operators]",
+                              TEXT_ARG(o->schema), TEXT_ARG(o->name));
     chain(p, &p->index->operators, o->schema, o->name, n);
 }
 
-static void report_unused(const struct policy *p, const bool *fn_used, const bool *op_used, struct buf *problems)
+static void report_unused(const struct policy *p, const bool *fn_used, const bool *op_used,
+                          struct buf *problems)
 {
     for (int i = 0; i < p->setup->n_functions; i++) {
         const struct tenant_function *d = &p->setup->functions[i];
 
         if (!fn_used[i] && !text_is(d->schema, "pg_catalog"))
-            buf_printf(problems, "[tenant_functions] %.*s.%.*s%s%.*s%s: no such function in database %.*s\n",
-                       TEXT_ARG(d->schema), TEXT_ARG(d->name), d->args_any ? "" : "(", TEXT_ARG(d->args),
-                       d->args_any ? "" : ")", TEXT_ARG(p->index->db->name));
+            buf_printf(problems,
+                       "[tenant_functions] %.*s.%.*s%s%.*s%s: no such function in database %.*s\n",
+                       TEXT_ARG(d->schema), TEXT_ARG(d->name), d->args_any ? "" : "(",
+                       TEXT_ARG(d->args), d->args_any ? "" : ")", TEXT_ARG(p->index->db->name));
     }
     for (int i = 0; i < p->setup->n_operators; i++) {
         const struct tenant_operator *d = &p->setup->operators[i];
 
         if (!op_used[i])
-            buf_printf(problems, "[tenant_operators] %.*s.%.*s: no such operator in database %.*s\n",
+            buf_printf(problems,
+                       "[tenant_operators] %.*s.%.*s: no such operator in database %.*s\n",
                        TEXT_ARG(d->schema), TEXT_ARG(d->name), TEXT_ARG(p->index->db->name));
     }
 }
@@ -333,7 +354,8 @@ static enum fn_class declared_builtin(const struct policy *p, struct text name, 
     return cls;
 }
 
-static enum fn_class builtin_class(const struct policy *p, struct text name, int n_args, struct text *why)
+static enum fn_class builtin_class(const struct policy *p, struct text name, int n_args,
+                                   struct text *why)
 {
     enum fn_class cls = declared_builtin(p, name, n_args);
     const struct builtin_fn *b = map_get(&p->index->builtin_fns, name);
@@ -348,9 +370,12 @@ static enum fn_class builtin_class(const struct policy *p, struct text name, int
     if (b && b->why)
         return answer(why, FN_DENY, text_of(b->why));
     if (b)
-        return answer(why, FN_DENY, TEXT("with this number of arguments the function runs SQL given as text"));
+        return answer(why, FN_DENY,
+                      TEXT("with this number of arguments the function runs SQL given as text"));
     if (map_get(&p->index->builtin_names, name) || text_starts(name, TEXT("pg_")))
-        return answer(why, FN_DENY, TEXT("the built-in function is not on the list of functions that tenants may call"));
+        return answer(
+            why, FN_DENY,
+            TEXT("the built-in function is not on the list of functions that tenants may call"));
     /* uuid('...'): a built-in type's name used like a function is a cast */
     if (n_args == 1 && map_get(&p->index->builtin_types, name) &&
         policy_type_ok(p, TEXT("pg_catalog"), name, &ignored))
@@ -375,9 +400,10 @@ static bool takes(const struct cat_function *f, int n_args)
     return n_args <= f->n_args && n_args >= f->n_args - f->n_defaults;
 }
 
-/* Class of the user-defined functions of a schema that the call could mean. *named: the name exists there at all. */
-static enum fn_class user_class(const struct policy *p, struct text schema, struct text name, int n_args, bool *named,
-                                struct text *why)
+/* Class of the user-defined functions of a schema that the call could mean. *named: the name exists
+ * there at all. */
+static enum fn_class user_class(const struct policy *p, struct text schema, struct text name,
+                                int n_args, bool *named, struct text *why)
 {
     enum fn_class cls = FN_UNKNOWN;
 
@@ -392,7 +418,8 @@ static enum fn_class user_class(const struct policy *p, struct text schema, stru
     return cls;
 }
 
-enum fn_class policy_function(const struct policy *p, struct text schema, struct text name, int n_args, struct text *why)
+enum fn_class policy_function(const struct policy *p, struct text schema, struct text name,
+                              int n_args, struct text *why)
 {
     enum fn_class cls = FN_UNKNOWN;
     bool named = false;
@@ -410,14 +437,15 @@ enum fn_class policy_function(const struct policy *p, struct text schema, struct
     for (int i = 0; schema.n == 0 && cls != FN_DENY && i < p->catalog->n_search_path; i++)
         cls = stricter(cls, user_class(p, p->catalog->search_path[i], name, n_args, &named, &w));
     if (cls == FN_UNKNOWN && named)
-        return answer(why, FN_DENY, TEXT("no function of that name takes that number of arguments"));
+        return answer(why, FN_DENY,
+                      TEXT("no function of that name takes that number of arguments"));
     if (cls == FN_UNKNOWN || cls == FN_DENY)
         return answer(why, cls, w);
     return cls;
 }
 
-static enum fn_class user_operator(const struct policy *p, struct text schema, struct text name, int n_operands,
-                                   struct text *why)
+static enum fn_class user_operator(const struct policy *p, struct text schema, struct text name,
+                                   int n_operands, struct text *why)
 {
     enum fn_class cls = FN_UNKNOWN;
 
@@ -431,8 +459,8 @@ static enum fn_class user_operator(const struct policy *p, struct text schema, s
     return cls;
 }
 
-enum fn_class policy_operator(const struct policy *p, struct text schema, struct text name, int n_operands,
-                              struct text *why)
+enum fn_class policy_operator(const struct policy *p, struct text schema, struct text name,
+                              int n_operands, struct text *why)
 {
     enum fn_class cls = FN_UNKNOWN;
     struct text w = TEXT("no such operator is known");

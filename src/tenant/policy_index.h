@@ -26,9 +26,9 @@ struct policy_index {
     struct map functions, operators; /* "schema\0name" → first fn_node */
     struct map function_by_oid;      /* 4 bytes → fn_node */
     struct map types, type_by_oid;   /* → const struct cat_type */
-    struct map tainted;              /* 4 bytes of a type's OID → char *: why it is not to be touched */
-    struct map builtin_fns;          /* name → const struct builtin_fn */
-    struct map builtin_names;        /* names of the server's built-in functions → (void *)1 */
+    struct map tainted;       /* 4 bytes of a type's OID → char *: why it is not to be touched */
+    struct map builtin_fns;   /* name → const struct builtin_fn */
+    struct map builtin_names; /* names of the server's built-in functions → (void *)1 */
     struct map builtin_ops, builtin_types, reg_types;
     const struct database_conf *db;
     struct text search_path; /* as SQL */
@@ -44,7 +44,8 @@ struct text policy_key_in(struct arena *a, struct text schema, struct text name)
 struct text policy_oid_key(const uint32_t *oid);
 
 const struct cat_type *policy_type_by_oid(const struct policy *p, uint32_t oid);
-/* Is the type with that OID free of functions that are not allowed (its own input, casts, domain checks)? */
+/* Is the type with that OID free of functions that are not allowed (its own input, casts, domain
+ * checks)? */
 bool policy_type_oid_ok(const struct policy *p, uint32_t oid, int depth, struct text *why);
 
 /* Steps of policy_new; each fills its part. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Classification of relations: the rules of the configuration, discovery by column name, inheritance, system catalogs. */
+/* Classification of relations: the rules of the configuration, discovery by column name,
+ * inheritance, system catalogs. */
 #include "base/buf.h"
 #include "tenant/policy_index.h"
 
@@ -20,8 +21,9 @@ static const struct {
     uint32_t oid;
     const char *sql;
 } tenant_types[] = {
-    { 20, "pg_catalog.int8" }, { 21, "pg_catalog.int2" },        { 23, "pg_catalog.int4" },
-    { OID_TEXT, "pg_catalog.text" }, { OID_VARCHAR, "pg_catalog.text" }, { 2950, "pg_catalog.uuid" },
+    { 20, "pg_catalog.int8" },          { 21, "pg_catalog.int2" },
+    { 23, "pg_catalog.int4" },          { OID_TEXT, "pg_catalog.text" },
+    { OID_VARCHAR, "pg_catalog.text" }, { 2950, "pg_catalog.uuid" },
 };
 
 /* One relation while it is being classified. */
@@ -53,7 +55,8 @@ static int rule_rank(const struct tenant_rule *u, const struct cat_relation *c)
     return u->any_schema ? RANK_ALL : RANK_SCHEMA;
 }
 
-static const struct tenant_rule *best_rule(const struct setup *s, const struct cat_relation *c, int *rank, bool *used)
+static const struct tenant_rule *best_rule(const struct setup *s, const struct cat_relation *c,
+                                           int *rank, bool *used)
 {
     const struct tenant_rule *best = NULL;
 
@@ -92,15 +95,17 @@ static void set_class(struct policy_relation *r, enum rel_class cls, struct text
 }
 
 /* Makes it a tenant table by that column, or refuses it with the reason. */
-static void set_tenant(struct works *ws, struct work *w, struct text column, struct text claim, struct text why)
+static void set_tenant(struct works *ws, struct work *w, struct text column, struct text claim,
+                       struct text why)
 {
     struct arena *a = &ws->p->arena;
     const struct cat_column *c = find_column(w->cat, column);
     char kind = w->cat->kind;
 
     if (!c) {
-        set_class(w->r, REL_DENY, arena_printf(a, "%.*s names column %.*s, which the relation lacks", TEXT_ARG(why),
-                                               TEXT_ARG(column)));
+        set_class(w->r, REL_DENY,
+                  arena_printf(a, "%.*s names column %.*s, which the relation lacks", TEXT_ARG(why),
+                               TEXT_ARG(column)));
         return;
     }
     for (size_t i = 0; i < sizeof(tenant_types) / sizeof(tenant_types[0]); i++) {
@@ -110,13 +115,21 @@ static void set_tenant(struct works *ws, struct work *w, struct text column, str
         }
     }
     if (!w->r->type_oid) {
-        set_class(w->r, REL_DENY, arena_printf(a, "column %.*s is not of type text, varchar, uuid, smallint, integer or "
-                                               "bigint (or a domain of them)", TEXT_ARG(column)));
+        set_class(
+            w->r, REL_DENY,
+            arena_printf(a,
+                         "column %.*s is not of type text, varchar, uuid, smallint, integer or "
+                         "bigint (or a domain of them)",
+                         TEXT_ARG(column)));
         return;
     }
     if (!c->collation_deterministic) {
-        set_class(w->r, REL_DENY, arena_printf(a, "column %.*s has a nondeterministic collation: different values count "
-                                               "as equal", TEXT_ARG(column)));
+        set_class(
+            w->r, REL_DENY,
+            arena_printf(a,
+                         "column %.*s has a nondeterministic collation: different values count "
+                         "as equal",
+                         TEXT_ARG(column)));
         return;
     }
     set_class(w->r, REL_TENANT, why);
@@ -173,8 +186,9 @@ static bool inherit(struct works *ws, struct work *w, int depth)
             continue;
         if (q->r->cls == REL_SHARED && own && !find_column(q->cat, own->name))
             continue; /* the child holds tenants' rows that the parent does not know of */
-        if (from && (from->r->cls != q->r->cls || (q->r->cls == REL_TENANT && !text_eq(from->r->column->name,
-                                                                                      q->r->column->name)))) {
+        if (from &&
+            (from->r->cls != q->r->cls ||
+             (q->r->cls == REL_TENANT && !text_eq(from->r->column->name, q->r->column->name)))) {
             set_class(w->r, REL_DENY, TEXT("its parents are declared differently"));
             return true;
         }
@@ -185,8 +199,9 @@ static bool inherit(struct works *ws, struct work *w, int depth)
     w->by_rule = from->by_rule;
     if (from->r->cls == REL_TENANT)
         set_tenant(ws, w, from->r->column->name, from->r->claim,
-                   arena_printf(&ws->p->arena, "like its parent %.*s.%.*s (%.*s)", TEXT_ARG(from->cat->schema),
-                                TEXT_ARG(from->cat->name), TEXT_ARG(from->r->why)));
+                   arena_printf(&ws->p->arena, "like its parent %.*s.%.*s (%.*s)",
+                                TEXT_ARG(from->cat->schema), TEXT_ARG(from->cat->name),
+                                TEXT_ARG(from->r->why)));
     else
         set_class(w->r, from->r->cls, from->r->why);
     return true;
@@ -199,7 +214,8 @@ static void classify_kind(struct works *ws, struct work *w, int depth)
     const struct cat_column *k;
 
     if (!table && c->kind != 'v' && c->kind != 'm' && c->kind != 'f') {
-        set_class(w->r, REL_DENY, c->kind == 'S' ? TEXT("it is a sequence") : TEXT("it is no table"));
+        set_class(w->r, REL_DENY,
+                  c->kind == 'S' ? TEXT("it is a sequence") : TEXT("it is no table"));
         return;
     }
     if (text_is(c->schema, "pg_catalog")) {
@@ -218,16 +234,20 @@ static void classify_kind(struct works *ws, struct work *w, int depth)
     }
     k = table ? discovered(ws->p->setup, c) : NULL;
     if (k) {
-        set_tenant(ws, w, k->name, TEXT(""),
-                   arena_printf(&ws->p->arena, "column %.*s found in the catalog", TEXT_ARG(k->name)));
+        set_tenant(
+            ws, w, k->name, TEXT(""),
+            arena_printf(&ws->p->arena, "column %.*s found in the catalog", TEXT_ARG(k->name)));
         return;
     }
-    set_class(w->r, REL_UNKNOWN, table ? TEXT("it is not declared in [tenant_rules] and has none of the tenant_columns")
-                                       : TEXT("views, materialized views and foreign tables have to be declared by name "
-                                              "in [tenant_rules]"));
+    set_class(w->r, REL_UNKNOWN,
+              table
+                  ? TEXT("it is not declared in [tenant_rules] and has none of the tenant_columns")
+                  : TEXT("views, materialized views and foreign tables have to be declared by name "
+                         "in [tenant_rules]"));
 }
 
-/* A relation whose column types run functions that nobody allowed is out of bounds: such casts need not be named. */
+/* A relation whose column types run functions that nobody allowed is out of bounds: such casts need
+ * not be named. */
 static void check_types(struct works *ws, struct work *w)
 {
     if (w->r->cls != REL_TENANT && w->r->cls != REL_SHARED)
@@ -242,7 +262,8 @@ static void check_types(struct works *ws, struct work *w)
         if (!why && t && t->elem)
             why = map_get(&ws->p->index->tainted, policy_oid_key(&t->elem));
         if (why) {
-            set_class(w->r, REL_DENY, arena_printf(&ws->p->arena, "column %.*s: %s", TEXT_ARG(c->name), why));
+            set_class(w->r, REL_DENY,
+                      arena_printf(&ws->p->arena, "column %.*s: %s", TEXT_ARG(c->name), why));
             return;
         }
     }
@@ -261,8 +282,10 @@ static void classify(struct works *ws, struct work *w, int depth)
     w->state = 2;
 }
 
-/* Reading a parent reads its children: refuses parents whose own rule would not hold for `w`'s rows. */
-static void check_ancestors(struct works *ws, struct work *w, const struct cat_relation *c, int depth)
+/* Reading a parent reads its children: refuses parents whose own rule would not hold for `w`'s
+ * rows. */
+static void check_ancestors(struct works *ws, struct work *w, const struct cat_relation *c,
+                            int depth)
 {
     for (int i = 0; i < c->n_parents && depth < MAX_ANCESTORS; i++) {
         struct work *q = map_get(&ws->by_oid, policy_oid_key(&c->parents[i]));
@@ -275,18 +298,26 @@ static void check_ancestors(struct works *ws, struct work *w, const struct cat_r
         if (r->cls == REL_SHARED)
             differs = w->r->cls != REL_SHARED;
         else if (r->cls == REL_TENANT && w->r->cls == REL_TENANT)
-            differs = !text_eq(r->column->name, w->r->column->name) || !text_eq(r->claim, w->r->claim);
+            differs =
+                !text_eq(r->column->name, w->r->column->name) || !text_eq(r->claim, w->r->claim);
         if (r->cls == REL_TENANT && w->r->cls == REL_SHARED)
-            set_class(w->r, REL_DENY, arena_printf(&ws->p->arena, "it is declared shared, but its parent %.*s.%.*s holds "
-                                                   "tenants' rows", TEXT_ARG(r->schema), TEXT_ARG(r->name)));
+            set_class(w->r, REL_DENY,
+                      arena_printf(&ws->p->arena,
+                                   "it is declared shared, but its parent %.*s.%.*s holds "
+                                   "tenants' rows",
+                                   TEXT_ARG(r->schema), TEXT_ARG(r->name)));
         if (differs)
-            set_class(r, REL_DENY, arena_printf(&ws->p->arena, "reading it reads its child %.*s.%.*s, which is declared "
-                                                "differently", TEXT_ARG(w->r->schema), TEXT_ARG(w->r->name)));
+            set_class(r, REL_DENY,
+                      arena_printf(&ws->p->arena,
+                                   "reading it reads its child %.*s.%.*s, which is declared "
+                                   "differently",
+                                   TEXT_ARG(w->r->schema), TEXT_ARG(w->r->name)));
         check_ancestors(ws, w, q->cat, depth + 1);
     }
 }
 
-/* A view takes inserts when it shows the tenant column of the one table it reads under the same name. */
+/* A view takes inserts when it shows the tenant column of the one table it reads under the same
+ * name. */
 static void check_view(struct works *ws, struct work *w)
 {
     const struct work *only = NULL;
@@ -297,17 +328,22 @@ static void check_view(struct works *ws, struct work *w)
         if (!q)
             continue;
         if (w->r->cls == REL_SHARED && q->r->cls == REL_TENANT && ws->problems)
-            buf_printf(ws->problems, "%.*s: the view %.*s.%.*s is declared shared but reads %.*s.%.*s, which holds tenants' "
-                       "rows\n", TEXT_ARG(w->r->why), TEXT_ARG(w->r->schema), TEXT_ARG(w->r->name),
-                       TEXT_ARG(q->r->schema), TEXT_ARG(q->r->name));
+            buf_printf(
+                ws->problems,
+                "%.*s: the view %.*s.%.*s is declared shared but reads %.*s.%.*s, which holds tenants' "
+                "rows\n",
+                TEXT_ARG(w->r->why), TEXT_ARG(w->r->schema), TEXT_ARG(w->r->name),
+                TEXT_ARG(q->r->schema), TEXT_ARG(q->r->name));
         only = q;
     }
     if (w->r->cls == REL_TENANT && w->cat->kind == 'v' && w->cat->n_view_reads == 1 && only &&
-        only->r->cls == REL_TENANT && only->r->insertable && !w->cat->has_triggers && !w->cat->has_rules)
+        only->r->cls == REL_TENANT && only->r->insertable && !w->cat->has_triggers &&
+        !w->cat->has_rules)
         w->r->insertable = text_eq(only->r->column->name, w->r->column->name);
 }
 
-/* Pairs a shared view with the tenants' tables it reads is a warning; so is a rule that names nothing. */
+/* Pairs a shared view with the tenants' tables it reads is a warning; so is a rule that names
+ * nothing. */
 static void report_rules(const struct policy *p, const bool *used, struct buf *problems)
 {
     for (int i = 0; i < p->setup->n_rules; i++) {
@@ -315,7 +351,8 @@ static void report_rules(const struct policy *p, const bool *used, struct buf *p
 
         if (used[i] || u->relation.n == 0)
             continue;
-        buf_printf(problems, "%s:%d: %.*s.%.*s: no such relation in database %.*s\n", u->file ? u->file : "?", u->line,
+        buf_printf(problems, "%s:%d: %.*s.%.*s: no such relation in database %.*s\n",
+                   u->file ? u->file : "?", u->line,
                    TEXT_ARG(u->any_schema ? TEXT("*") : u->schema), TEXT_ARG(u->relation),
                    TEXT_ARG(p->index->db->name));
     }
@@ -332,7 +369,8 @@ static struct policy_relation *new_relation(struct policy *p, struct text schema
     return r;
 }
 
-/* Catalogs: those of the list, the others of the server as refused ones; rules by full name come last. */
+/* Catalogs: those of the list, the others of the server as refused ones; rules by full name come
+ * last. */
 static void index_system(struct policy *p, bool *used)
 {
     const struct setup *s = p->setup;
@@ -342,10 +380,12 @@ static void index_system(struct policy *p, bool *used)
         struct policy_relation *r = new_relation(p, c->system[i]->schema, c->system[i]->name);
 
         r->sys = c->system[i];
-        set_class(r, REL_DENY, TEXT("it is not on the list of system relations that tenants may read"));
+        set_class(r, REL_DENY,
+                  TEXT("it is not on the list of system relations that tenants may read"));
     }
     for (size_t i = 0; i < sizeof(system_relations) / sizeof(system_relations[0]); i++) {
-        struct text schema = text_of(system_relations[i].schema), name = text_of(system_relations[i].name);
+        struct text schema = text_of(system_relations[i].schema),
+                    name = text_of(system_relations[i].name);
         const struct policy_relation *old = policy_relation(p, schema, name);
         struct policy_relation *r;
 

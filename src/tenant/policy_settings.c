@@ -37,7 +37,8 @@ static const struct setting *find_setting(struct text name)
     return NULL;
 }
 
-/* UTF-8 under any of its spellings ('utf-8', UTF8, Unicode): letters and digits count, as in the server. */
+/* UTF-8 under any of its spellings ('utf-8', UTF8, Unicode): letters and digits count, as in the
+ * server. */
 static bool is_utf8(struct text v)
 {
     char folded[16];
@@ -97,7 +98,8 @@ static bool is_pinned(const struct policy *p, struct text v)
     return i == p->catalog->n_search_path && i > 0;
 }
 
-static bool value_ok(const struct policy *p, enum check how, struct text v, bool known, struct text *why)
+static bool value_ok(const struct policy *p, enum check how, struct text v, bool known,
+                     struct text *why)
 {
     switch (how) {
     case ANY:
@@ -108,25 +110,31 @@ static bool value_ok(const struct policy *p, enum check how, struct text v, bool
         return (known && is_on(v)) || refuse(why, TEXT("it has to stay on for tenants"));
     case PINNED:
         return (p && known && is_pinned(p, v)) ||
-               refuse(why, TEXT("search_path is fixed for tenants; write schema names, or set exactly the path in force"));
+               refuse(
+                   why,
+                   TEXT(
+                       "search_path is fixed for tenants; write schema names, or set exactly the path in force"));
     case NO:
         break;
     }
     return refuse(why, TEXT("the setting is not on the list of settings that tenants may change"));
 }
 
-bool policy_setting_ok(const struct policy *p, struct text name, bool set, struct text value, bool value_known,
-                       struct text *why)
+bool policy_setting_ok(const struct policy *p, struct text name, bool set, struct text value,
+                       bool value_known, struct text *why)
 {
     const struct setting *s = find_setting(name);
 
     if (p->index->guc[0] && text_is_i(name, p->index->guc))
-        return !set || refuse(why, TEXT("the setting carries the tenant and is bound by the pooler"));
+        return !set ||
+               refuse(why, TEXT("the setting carries the tenant and is bound by the pooler"));
     if (!s)
-        return refuse(why, set ? TEXT("the setting is not on the list of settings that tenants may change")
-                               : TEXT("the setting is not on the list of settings that tenants may see"));
+        return refuse(
+            why, set ? TEXT("the setting is not on the list of settings that tenants may change")
+                     : TEXT("the setting is not on the list of settings that tenants may see"));
     if (!set)
-        return s->show || refuse(why, TEXT("the setting is not on the list of settings that tenants may see"));
+        return s->show ||
+               refuse(why, TEXT("the setting is not on the list of settings that tenants may see"));
     return value_ok(p, s->set, value, value_known, why);
 }
 
@@ -137,7 +145,8 @@ static bool parameter_ok(struct text name, struct text value, struct text *why)
     const struct setting *s = find_setting(name);
 
     if (!s)
-        return refuse(why, TEXT("the start-up parameter is not on the list of those that tenants may give"));
+        return refuse(
+            why, TEXT("the start-up parameter is not on the list of those that tenants may give"));
     return value_ok(NULL, s->set, value, true, why);
 }
 
@@ -146,8 +155,8 @@ static bool is_space(char ch)
     return ch == ' ' || (ch >= '\t' && ch <= '\r');
 }
 
-/* The next word of "options": white space separates, a backslash takes the next byte as it is. The word is written over
- * the bytes of `out` (as long as the input). false at the end. */
+/* The next word of "options": white space separates, a backslash takes the next byte as it is. The
+ * word is written over the bytes of `out` (as long as the input). false at the end. */
 static bool next_word(struct text *rest, char *out, struct text *word)
 {
     size_t i = 0, n = 0;
@@ -201,7 +210,8 @@ static bool options_ok(struct text value, struct text *why)
         } else if (text_starts(word, TEXT("-c")) || text_starts(word, TEXT("--"))) {
             ok = assignment_ok(out + 2, word.n - 2, why);
         } else {
-            ok = refuse(why, TEXT("options: only -c name=value and --name=value are possible for tenants"));
+            ok = refuse(
+                why, TEXT("options: only -c name=value and --name=value are possible for tenants"));
         }
     }
     if (ok && after_c)
@@ -215,8 +225,8 @@ bool policy_startup_ok(struct text name, struct text value, struct text *why)
     if (text_is(name, "user") || text_is(name, "database") || text_starts(name, TEXT("_pq_.")))
         return true;
     if (text_is(name, "replication"))
-        return text_is(value, "false") || text_is(value, "off") || text_is(value, "no") || text_is(value, "0") ||
-               refuse(why, TEXT("replication is not possible for tenants"));
+        return text_is(value, "false") || text_is(value, "off") || text_is(value, "no") ||
+               text_is(value, "0") || refuse(why, TEXT("replication is not possible for tenants"));
     if (text_is(name, "options"))
         return options_ok(value, why);
     return parameter_ok(name, value, why);

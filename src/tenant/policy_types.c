@@ -25,7 +25,8 @@ void policy_index_types(struct policy *p)
     for (size_t i = 0; i < sizeof(reg_types) / sizeof(reg_types[0]); i++)
         map_put(&x->reg_types, text_of(reg_types[i]), (void *)(uintptr_t)reg_types[i]);
     for (int i = 0; i < c->n_types; i++) {
-        map_put(&x->types, policy_key_in(&p->arena, c->types[i]->schema, c->types[i]->name), c->types[i]);
+        map_put(&x->types, policy_key_in(&p->arena, c->types[i]->schema, c->types[i]->name),
+                c->types[i]);
         map_put(&x->type_by_oid, policy_oid_key(&c->types[i]->oid), c->types[i]);
     }
 }
@@ -35,7 +36,8 @@ const struct cat_type *policy_type_by_oid(const struct policy *p, uint32_t oid)
     return map_get(&p->index->type_by_oid, policy_oid_key(&oid));
 }
 
-static const struct cat_type *find_type(const struct policy *p, struct text schema, struct text name)
+static const struct cat_type *find_type(const struct policy *p, struct text schema,
+                                        struct text name)
 {
     char buf[POLICY_KEY_MAX];
     struct text key;
@@ -59,10 +61,12 @@ static bool builtin_ok(const struct policy *p, struct text name, struct text *wh
         return true;
     if (map_get(&p->index->reg_types, name))
         return set_why(why, TEXT("the type looks names up in the catalog and shows them"));
-    return set_why(why, TEXT("the built-in type is not on the list of types that tenants may name"));
+    return set_why(why,
+                   TEXT("the built-in type is not on the list of types that tenants may name"));
 }
 
-static bool composite_ok(const struct policy *p, const struct cat_type *t, int depth, struct text *why)
+static bool composite_ok(const struct policy *p, const struct cat_type *t, int depth,
+                         struct text *why)
 {
     const struct policy_relation *r = policy_relation(p, t->schema, t->name);
 
@@ -78,7 +82,8 @@ static bool composite_ok(const struct policy *p, const struct cat_type *t, int d
 static bool domain_ok(const struct policy *p, const struct cat_type *t, int depth, struct text *why)
 {
     for (int i = 0; i < t->n_check_funcs; i++) {
-        const struct fn_node *f = map_get(&p->index->function_by_oid, policy_oid_key(&t->check_funcs[i]));
+        const struct fn_node *f =
+            map_get(&p->index->function_by_oid, policy_oid_key(&t->check_funcs[i]));
 
         if (!f || !f->allowed)
             return set_why(why, TEXT("the domain's CHECK calls a function that is not allowed"));
@@ -139,7 +144,8 @@ bool policy_type_ok(const struct policy *p, struct text schema, struct text name
     if (schema.n > 0) {
         const struct cat_type *t = find_type(p, schema, name);
 
-        return t ? policy_type_oid_ok(p, t->oid, 0, why) : set_why(why, TEXT("there is no such type"));
+        return t ? policy_type_oid_ok(p, t->oid, 0, why)
+                 : set_why(why, TEXT("there is no such type"));
     }
     for (int i = 0; i < p->catalog->n_search_path; i++) {
         const struct cat_type *t = find_type(p, p->catalog->search_path[i], name);
@@ -164,8 +170,9 @@ static void taint(struct policy *p, const uint32_t *oid, const char *why)
     map_put(&p->index->tainted, policy_oid_key(oid), (void *)(uintptr_t)why);
 }
 
-/* Casts run functions that no statement names. Those of an extension in C convert values and nothing else; others have to
- * be declared, or the user-defined types they touch are out of bounds. */
+/* Casts run functions that no statement names. Those of an extension in C convert values and
+ * nothing else; others have to be declared, or the user-defined types they touch are out of bounds.
+ */
 bool policy_index_casts(struct policy *p, struct err *e)
 {
     const struct catalog *c = p->catalog;
@@ -175,18 +182,25 @@ bool policy_index_casts(struct policy *p, struct err *e)
         const struct fn_node *f = map_get(&p->index->function_by_oid, policy_oid_key(&k->func));
         const char *why;
 
-        if (f && (f->allowed || (f->f->extension.n > 0 && text_is(f->f->language, "c"))))
+        if (f && (f->allowed || (f->f->extension.n > 0 && (text_is(f->f->language, "c") ||
+                                                           text_is(f->f->language, "internal")))))
             continue;
-        why = f ? arena_printf(&p->arena, "a cast of this type calls %.*s.%.*s, which is not declared in "
-                               "[tenant_functions]", TEXT_ARG(f->f->schema), TEXT_ARG(f->f->name)).p
+        why = f ? arena_printf(&p->arena,
+                               "a cast of this type calls %.*s.%.*s, which is not declared in "
+                               "[tenant_functions]",
+                               TEXT_ARG(f->f->schema), TEXT_ARG(f->f->name))
+                      .p
                 : "a cast of this type calls a function that is not known";
         if (k->source < FIRST_USER_OID && k->target < FIRST_USER_OID) {
-            const struct cat_type *s = policy_type_by_oid(p, k->source), *t = policy_type_by_oid(p, k->target);
+            const struct cat_type *s = policy_type_by_oid(p, k->source),
+                                  *t = policy_type_by_oid(p, k->target);
 
-            return err_set(e, "the cast from %.*s to %.*s, both built-in types, calls %.*s.%.*s: declare it in "
-                           "[tenant_functions] or drop the cast", TEXT_ARG(s ? s->name : TEXT("?")),
-                           TEXT_ARG(t ? t->name : TEXT("?")), TEXT_ARG(f ? f->f->schema : TEXT("?")),
-                           TEXT_ARG(f ? f->f->name : TEXT("?")));
+            return err_set(
+                e,
+                "the cast from %.*s to %.*s, both built-in types, calls %.*s.%.*s: declare it in "
+                "[tenant_functions] or drop the cast",
+                TEXT_ARG(s ? s->name : TEXT("?")), TEXT_ARG(t ? t->name : TEXT("?")),
+                TEXT_ARG(f ? f->f->schema : TEXT("?")), TEXT_ARG(f ? f->f->name : TEXT("?")));
         }
         if (k->source >= FIRST_USER_OID)
             taint(p, &k->source, why);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The policy over a catalog built by hand: relations, columns, claims, functions, operators, types, settings, start-up. */
+/* The policy over a catalog built by hand: relations, columns, claims, functions, operators, types,
+ * settings, start-up. */
 #include "tap.h"
 
 #include "base/buf.h"
@@ -7,8 +8,25 @@
 
 #include <stdarg.h>
 
-enum { T_INT4 = 23, T_TEXT = 25, T_VARCHAR = 1043, T_UUID = 2950, T_NUMERIC = 1700, T_FLOAT8 = 701, T_FLOAT8_ARRAY = 1022,
-       T_DOMAIN = 20001, T_BADDOMAIN, T_ENUM, T_ROWTYPE, T_FREE, T_VECTOR, T_BASE, T_RANGE, T_CAST, T_TABLE_ARRAY };
+enum {
+    T_INT4 = 23,
+    T_TEXT = 25,
+    T_VARCHAR = 1043,
+    T_UUID = 2950,
+    T_NUMERIC = 1700,
+    T_FLOAT8 = 701,
+    T_FLOAT8_ARRAY = 1022,
+    T_DOMAIN = 20001,
+    T_BADDOMAIN,
+    T_ENUM,
+    T_ROWTYPE,
+    T_FREE,
+    T_VECTOR,
+    T_BASE,
+    T_RANGE,
+    T_CAST,
+    T_TABLE_ARRAY
+};
 
 struct made {
     struct catalog *c;
@@ -22,7 +40,8 @@ struct made {
 
 /* ---- building ---- */
 
-static struct cat_relation *relation(struct catalog *c, uint32_t oid, const char *schema, const char *name, int kind, ...)
+static struct cat_relation *relation(struct catalog *c, uint32_t oid, const char *schema,
+                                     const char *name, int kind, ...)
 {
     struct cat_relation *r = ARENA_NEW(&c->arena, struct cat_relation);
     va_list ap;
@@ -58,22 +77,31 @@ static void child_of(struct catalog *c, struct cat_relation *r, uint32_t parent)
     r->parents = p;
 }
 
-static struct cat_type *type(struct catalog *c, uint32_t oid, const char *schema, const char *name, char typtype)
+static struct cat_type *type(struct catalog *c, uint32_t oid, const char *schema, const char *name,
+                             char typtype)
 {
     struct cat_type *t = ARENA_NEW(&c->arena, struct cat_type);
 
-    *t = (struct cat_type){ .oid = oid, .schema = text_of(schema), .name = text_of(name), .typtype = typtype };
+    *t = (struct cat_type){
+        .oid = oid, .schema = text_of(schema), .name = text_of(name), .typtype = typtype
+    };
     c->types[c->n_types++] = t;
     return t;
 }
 
-static struct cat_function *function(struct catalog *c, uint32_t oid, const char *schema, const char *name, int n_args, ...)
+static struct cat_function *function(struct catalog *c, uint32_t oid, const char *schema,
+                                     const char *name, int n_args, ...)
 {
     struct cat_function *f = ARENA_NEW(&c->arena, struct cat_function);
     va_list ap;
 
-    *f = (struct cat_function){ .oid = oid, .schema = text_of(schema), .name = text_of(name), .n_args = n_args, .kind = 'f',
-                                .language = TEXT("plpgsql"), .cost = 100 };
+    *f = (struct cat_function){ .oid = oid,
+                                .schema = text_of(schema),
+                                .name = text_of(name),
+                                .n_args = n_args,
+                                .kind = 'f',
+                                .language = TEXT("plpgsql"),
+                                .cost = 100 };
     f->args = ARENA_ARRAY(&c->arena, uint32_t, n_args + 1);
     va_start(ap, n_args);
     for (int i = 0; i < n_args; i++)
@@ -83,29 +111,42 @@ static struct cat_function *function(struct catalog *c, uint32_t oid, const char
     return f;
 }
 
-static void operator(struct catalog *c, uint32_t oid, const char *schema, const char *name, uint32_t func)
+static void operator(struct catalog *c, uint32_t oid, const char *schema, const char *name,
+                     uint32_t func)
 {
     struct cat_operator *o = ARENA_NEW(&c->arena, struct cat_operator);
 
-    *o = (struct cat_operator){ .oid = oid, .left = T_TEXT, .right = T_TEXT, .result = 16, .func = func,
-                                .schema = text_of(schema), .name = text_of(name) };
+    *o = (struct cat_operator){ .oid = oid,
+                                .left = T_TEXT,
+                                .right = T_TEXT,
+                                .result = 16,
+                                .func = func,
+                                .schema = text_of(schema),
+                                .name = text_of(name) };
     c->operators[c->n_operators++] = o;
 }
 
-static void rule(struct made *m, const char *schema, const char *name, enum rule_class cls, const char *column)
+static void rule(struct made *m, const char *schema, const char *name, enum rule_class cls,
+                 const char *column)
 {
     struct tenant_rule *r = &m->rules[m->s.n_rules++];
 
-    *r = (struct tenant_rule){ .any_schema = strcmp(schema, "*") == 0, .relation = text_of(name), .cls = cls,
-                               .column = text_of(column), .file = "t.ini", .line = m->s.n_rules };
+    *r = (struct tenant_rule){ .any_schema = strcmp(schema, "*") == 0,
+                               .relation = text_of(name),
+                               .cls = cls,
+                               .column = text_of(column),
+                               .file = "t.ini",
+                               .line = m->s.n_rules };
     if (!r->any_schema)
         r->schema = text_of(schema);
 }
 
-static void allow_function(struct made *m, const char *schema, const char *name, const char *args, bool allow)
+static void allow_function(struct made *m, const char *schema, const char *name, const char *args,
+                           bool allow)
 {
-    m->functions[m->s.n_functions++] = (struct tenant_function){ text_of(schema), text_of(name), text_of(args), args == NULL,
-                                                                 allow };
+    m->functions[m->s.n_functions++] =
+        (struct tenant_function){ text_of(schema), text_of(name), text_of(args), args == NULL,
+                                  allow };
 }
 
 static void make_types(struct catalog *c)
@@ -139,7 +180,8 @@ static void make_relations(struct catalog *c)
 {
     struct cat_relation *r;
 
-    relation(c, 40001, "public", "documents", 'r', "id", T_INT4, "tenant_id", T_TEXT, "title", T_TEXT, NULL);
+    relation(c, 40001, "public", "documents", 'r', "id", T_INT4, "tenant_id", T_TEXT, "title",
+             T_TEXT, NULL);
     relation(c, 40002, "public", "api_keys", 'r', "tenant_uuid", T_UUID, "key", T_TEXT, NULL);
     relation(c, 40003, "public", "tickets", 'r', "id", T_INT4, "tenant_id", T_DOMAIN, NULL);
     relation(c, 40004, "public", "Order Items", 'r', "TenantId", T_VARCHAR, NULL);
@@ -153,16 +195,32 @@ static void make_relations(struct catalog *c)
     relation(c, 40011, "public", "pair", 'c', "a", T_INT4, "b", T_TEXT, NULL);
     /* inheritance */
     relation(c, 40020, "public", "events", 'p', "tenant_id", T_TEXT, "at", T_INT4, NULL);
-    child_of(c, relation(c, 40021, "parts", "events_1", 'r', "tenant_id", T_TEXT, "at", T_INT4, NULL), 40020);
+    child_of(c,
+             relation(c, 40021, "parts", "events_1", 'r', "tenant_id", T_TEXT, "at", T_INT4, NULL),
+             40020);
     relation(c, 40022, "public", "plain_parent", 'r', "id", T_INT4, NULL);
-    child_of(c, relation(c, 40023, "public", "plain_child", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL), 40022);
+    child_of(
+        c,
+        relation(c, 40023, "public", "plain_child", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL),
+        40022);
     relation(c, 40024, "public", "shared_parent", 'r', "id", T_INT4, NULL);
-    child_of(c, relation(c, 40025, "public", "shared_child", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL), 40024);
+    child_of(
+        c,
+        relation(c, 40025, "public", "shared_child", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL),
+        40024);
     relation(c, 40026, "public", "ref_parent", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL);
-    child_of(c, relation(c, 40027, "public", "ref_child", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL), 40026);
+    child_of(
+        c, relation(c, 40027, "public", "ref_child", 'r', "id", T_INT4, "tenant_id", T_TEXT, NULL),
+        40026);
     relation(c, 40028, "public", "mixed_parent", 'r', "owner", T_TEXT, "tenant_id", T_TEXT, NULL);
-    child_of(c, relation(c, 40029, "public", "mixed_child", 'r', "owner", T_TEXT, "tenant_id", T_TEXT, NULL), 40028);
-    child_of(c, relation(c, 40030, "public", "stray_child", 'r', "tenant_id", T_TEXT, "at", T_INT4, NULL), 40020);
+    child_of(c,
+             relation(c, 40029, "public", "mixed_child", 'r', "owner", T_TEXT, "tenant_id", T_TEXT,
+                      NULL),
+             40028);
+    child_of(
+        c,
+        relation(c, 40030, "public", "stray_child", 'r', "tenant_id", T_TEXT, "at", T_INT4, NULL),
+        40020);
     /* views */
     r = relation(c, 40040, "public", "v_documents", 'v', "id", T_INT4, "tenant_id", T_TEXT, NULL);
     r->view_reads = ARENA_ARRAY(&c->arena, uint32_t, 1);
@@ -263,7 +321,8 @@ static void make_rules(struct made *m)
     allow_function(m, "pg_catalog", "random", NULL, false);
     allow_function(m, "public", "gone", "int", true);
     m->s.functions = m->functions;
-    m->operators[m->s.n_operators++] = (struct tenant_operator){ TEXT("public"), TEXT("<->"), true };
+    m->operators[m->s.n_operators++] =
+        (struct tenant_operator){ TEXT("public"), TEXT("<->"), true };
     m->s.operators = m->operators;
     m->columns[0] = TEXT("tenant_id");
     m->columns[1] = TEXT("tenant_uuid");
@@ -361,7 +420,8 @@ static void test_relations(const struct policy *p)
     is_text(class_of(p, "memory", "v_any"), "unknown", "schema.* does not declare views");
     is_text(class_of(p, "a", "wild"), "shared", "*.name is stronger than schema.*");
     is_text(class_of(p, "", "nodes"), "none", "not in the search_path");
-    is_text(class_of(p, "", "cast_table"), "deny", "a column whose cast calls an undeclared function");
+    is_text(class_of(p, "", "cast_table"), "deny",
+            "a column whose cast calls an undeclared function");
     ok(rel(p, "documents")->insertable, "table takes inserts");
     ok(!rel(p, "ruled")->insertable, "table with rules does not");
 }
@@ -369,7 +429,8 @@ static void test_relations(const struct policy *p)
 static void test_inheritance(const struct policy *p)
 {
     is_text(class_of(p, "", "events"), "tenant", "partitioned table");
-    is_text(class_of(p, "parts", "events_1"), "tenant", "the parent is stronger than the partition's schema.*");
+    is_text(class_of(p, "parts", "events_1"), "tenant",
+            "the parent is stronger than the partition's schema.*");
     is_text(class_of(p, "", "plain_parent"), "unknown", "undeclared parent of a tenant table");
     is_text(class_of(p, "", "plain_child"), "tenant", "its child");
     is_text(class_of(p, "", "shared_parent"), "deny", "shared parent of a tenant table");
@@ -409,7 +470,8 @@ static void test_system(const struct policy *p)
 
 static void test_columns_and_claims(const struct policy *p)
 {
-    const struct claim claims[] = { { TEXT("tenant"), TEXT("acme") }, { TEXT("tenant_uuid"), TEXT("a1") } };
+    const struct claim claims[] = { { TEXT("tenant"), TEXT("acme") },
+                                    { TEXT("tenant_uuid"), TEXT("a1") } };
     struct identity id = { .bound = true, .claims = claims, .n_claims = 2 };
     const struct policy_relation *d = rel(p, "documents");
 
@@ -459,7 +521,8 @@ static void test_functions(const struct policy *p)
     is_text(fn(p, "", "cosine_distance", 2), "allow", "trusted extension");
     is_text(fn(p, "", "crosstab", 1), "deny", "extension that runs SQL");
     is_text(fn(p, "", "normal_rand", 1), "allow", "its one pure function");
-    is_text(fn(p, "", "set_limit", 1), "deny", "the one function of pg_trgm that changes a setting");
+    is_text(fn(p, "", "set_limit", 1), "deny",
+            "the one function of pg_trgm that changes a setting");
     is_text(fn(p, "", "cheap", 1), "deny", "cost below 1");
     is_text(fn(p, "", "dflt", 1), "deny", "arguments with defaults count");
     is_text(fn(p, "", "vari", 5), "deny", "variadic functions count");
@@ -510,34 +573,45 @@ static void test_settings(const struct policy *p)
     ok(!set(p, "app.tenant_id", "x") && show(p, "app.tenant_id"), "tenant_guc: seen, not set");
     ok(!set(p, "APP.Tenant_ID", "x"), "in any case");
     ok(!set(p, "app.other", "x") && !show(p, "app.other"), "other custom settings");
-    ok(!set(p, "role", "x") && !set(p, "session_authorization", "x") && !set(p, "row_security", "off"), "roles");
+    ok(!set(p, "role", "x") && !set(p, "session_authorization", "x") &&
+           !set(p, "row_security", "off"),
+       "roles");
     ok(!set(p, "enable_seqscan", "off") && show(p, "enable_seqscan"), "planner");
     ok(!set(p, "work_mem", "1GB"), "work_mem");
     ok(set(p, "client_encoding", "'utf-8'") && set(p, "client_encoding", "UTF8"), "UTF8");
     ok(!set(p, "client_encoding", "SJIS") && !set(p, "client_encoding", NULL), "other encodings");
     ok(set(p, "standard_conforming_strings", "on"), "standard_conforming_strings on");
-    ok(!set(p, "standard_conforming_strings", "off") && !set(p, "standard_conforming_strings", NULL), "off");
+    ok(!set(p, "standard_conforming_strings", "off") &&
+           !set(p, "standard_conforming_strings", NULL),
+       "off");
     ok(set(p, "search_path", "public, \"My \"\"Schema\""), "the search_path in force");
-    ok(!set(p, "search_path", "public") && !set(p, "search_path", "toolbox") && !set(p, "search_path", ""), "another one");
+    ok(!set(p, "search_path", "public") && !set(p, "search_path", "toolbox") &&
+           !set(p, "search_path", ""),
+       "another one");
     is_text(policy_search_path(p), "public, \"My \"\"Schema\"", "search_path as SQL");
-    ok(set(p, "TRANSACTION", NULL) && !set(p, "TRANSACTION SNAPSHOT", "x"), "SET TRANSACTION, not SNAPSHOT");
+    ok(set(p, "TRANSACTION", NULL) && !set(p, "TRANSACTION SNAPSHOT", "x"),
+       "SET TRANSACTION, not SNAPSHOT");
     ok(show(p, "server_version") && show(p, "transaction_isolation"), "SHOW");
     ok(!show(p, "data_directory") && !show(p, "hba_file") && !show(p, "all"), "no paths");
 }
 
 static void test_startup(void)
 {
-    ok(startup("user", "a") && startup("database", "b") && startup("application_name", "c"), "the usual ones");
-    ok(startup("extra_float_digits", "2") && startup("client_encoding", "'utf-8'"), "drivers' ones");
+    ok(startup("user", "a") && startup("database", "b") && startup("application_name", "c"),
+       "the usual ones");
+    ok(startup("extra_float_digits", "2") && startup("client_encoding", "'utf-8'"),
+       "drivers' ones");
     ok(!startup("client_encoding", "GBK"), "encoding");
     ok(!startup("replication", "database") && startup("replication", "false"), "replication");
     ok(!startup("search_path", "toolbox"), "search_path");
     ok(!startup("app.tenant_id", "x"), "custom setting");
-    ok(startup("options", "") && startup("options", "-c statement_timeout=5s --DateStyle=ISO"), "options");
+    ok(startup("options", "") && startup("options", "-c statement_timeout=5s --DateStyle=ISO"),
+       "options");
     ok(startup("options", "-c lock-timeout=1s -cextra_float_digits=3"), "options, other spellings");
     ok(!startup("options", "-c search_path=toolbox"), "options: search_path");
     ok(!startup("options", "-c app.tenant_id=x"), "options: custom setting");
-    ok(!startup("options", "-c\\ statement_timeout=1"), "options: escaped space belongs to the name");
+    ok(!startup("options", "-c\\ statement_timeout=1"),
+       "options: escaped space belongs to the name");
     ok(!startup("options", "-c"), "options: cut");
     ok(!startup("options", "-c role"), "options: no value");
     ok(!startup("options", "-d 5"), "options: other switches");
@@ -553,8 +627,10 @@ static void test_built_in_cast(void)
     m->c->casts[m->c->n_casts++] = (struct cat_cast){ T_TEXT, T_INT4, 30003 };
     p = policy_new(&m->s, &m->db, m->c, 2, NULL, &e);
     ok(!p, "an undeclared cast between built-in types: no policy");
-    is_text(e.msg, "the cast from text to int4, both built-in types, calls public.fn_total: declare it in "
-            "[tenant_functions] or drop the cast", "and why");
+    is_text(e.msg,
+            "the cast from text to int4, both built-in types, calls public.fn_total: declare it in "
+            "[tenant_functions] or drop the cast",
+            "and why");
     policy_unref(p);
     free(m);
 }
@@ -583,8 +659,10 @@ int main(void)
     buf_init(&problems);
     p = policy_new(&m->s, &m->db, m->c, 1, &problems, &e);
     ok(p != NULL, "policy_new %s", e.msg);
-    is_text(buf_text(&problems), "[tenant_functions] public.gone(int): no such function in database shop\n"
-            "t.ini:13: public.nosuch: no such relation in database shop\n", "problems");
+    is_text(buf_text(&problems),
+            "[tenant_functions] public.gone(int): no such function in database shop\n"
+            "t.ini:13: public.nosuch: no such relation in database shop\n",
+            "problems");
     policy_unref(policy_ref(p));
     test_relations(p);
     test_inheritance(p);
