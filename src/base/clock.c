@@ -35,8 +35,8 @@ size_t clock_format(usec_t wall_us, int millis, char *out, size_t size)
     char day[64];
     if (!gmtime_r(&sec, &tm) || !strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", &tm))
         day[0] = '\0';
-    int n = millis ? snprintf(out, size, "%s.%03u UTC", day, ms) :
-                     snprintf(out, size, "%s UTC", day);
+    int n =
+        millis ? snprintf(out, size, "%s.%03u UTC", day, ms) : snprintf(out, size, "%s UTC", day);
     CHECK(n >= 0);
     return (size_t)n < size ? (size_t)n : size - 1;
 }

@@ -19,9 +19,9 @@ static const struct {
     const char *name;
     int priority; /* of syslog */
 } levels[] = {
-    [LOG_LV_FATAL] = { "FATAL", LOG_CRIT },   [LOG_LV_ERROR] = { "ERROR", LOG_ERR },
+    [LOG_LV_FATAL] = { "FATAL", LOG_CRIT },        [LOG_LV_ERROR] = { "ERROR", LOG_ERR },
     [LOG_LV_WARNING] = { "WARNING", LOG_WARNING }, [LOG_LV_LOG] = { "LOG", LOG_INFO },
-    [LOG_LV_DEBUG] = { "DEBUG", LOG_DEBUG },  [LOG_LV_NOISE] = { "NOISE", LOG_DEBUG },
+    [LOG_LV_DEBUG] = { "DEBUG", LOG_DEBUG },       [LOG_LV_NOISE] = { "NOISE", LOG_DEBUG },
 };
 
 static const struct {
@@ -60,7 +60,7 @@ bool log_open(struct log *l, const char *path)
     if (old < 0) {
         atomic_store(&l->fd, fd);
     } else {
-        /* The number stays: a thread that is just writing never meets a descriptor of something else. */
+        /* The number stays: a thread that is just writing never meets another file. */
         int rc = dup3(fd, old, O_CLOEXEC);
         int error = errno;
         close(fd);

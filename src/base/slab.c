@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define SLAB_ALIGN 16
-#define SLAB_BLOCK_BYTES 16384 /* a block holds about that much, at least SLAB_BLOCK_MIN objects */
-#define SLAB_BLOCK_MIN 8
+#define SLAB_BLOCK_BYTES 16384 /* aimed at */
+#define SLAB_BLOCK_MIN 8       /* objects, whatever their size */
 
 struct slab_block {
     struct slab_block *next, *prev;

@@ -2,8 +2,9 @@
 /* Histograms of durations. */
 #include "base/stat.h"
 
-const uint64_t stat_edges_us[STAT_BUCKETS] = { 500,    1000,   2500,    5000,    10000,   25000,   50000,
-                                               100000, 250000, 500000,  1000000, 2500000, 5000000, 10000000 };
+const uint64_t stat_edges_us[STAT_BUCKETS] = { 500,     1000,    2500,    5000,    10000,
+                                               25000,   50000,   100000,  250000,  500000,
+                                               1000000, 2500000, 5000000, 10000000 };
 
 void stat_observe(struct stat_hist *h, uint64_t us)
 {

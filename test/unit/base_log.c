@@ -52,7 +52,8 @@ static void test_lines(const char *dir)
     log_error(&l, "%s", text);
     struct text all = read_file(path, room, sizeof(room));
     is_text(line_tail(all, 0), "LOG C-1: db/user: hello No such file or directory", "a line");
-    is_text(line_tail(all, 1), "WARNING a\\x0ab\\x09c\\x7f\xc3\xa9", "control characters are shown");
+    is_text(line_tail(all, 1), "WARNING a\\x0ab\\x09c\\x7f\xc3\xa9",
+            "control characters are shown");
     is_text(line_tail(all, 2), "DEBUG wanted", "verbose");
     is_int(line_tail(all, 3).n, strlen("ERROR ") + sizeof(text) - 1, "a long line is whole");
     ok(all.n > 30 && all.p[10] == ' ' && all.p[19] == '.' && !memcmp(all.p + 23, " UTC [", 6),

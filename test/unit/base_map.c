@@ -14,7 +14,8 @@ static void test_map(void)
     struct text keys[COUNT];
     map_init(&m);
     arena_init(&a, 0);
-    ok(map_get(&m, TEXT("x")) == NULL && map_del(&m, TEXT("x")) == NULL, "an empty map has nothing");
+    ok(map_get(&m, TEXT("x")) == NULL && map_del(&m, TEXT("x")) == NULL,
+       "an empty map has nothing");
     bool fresh = true, found = true, gone = true;
     for (size_t i = 0; i < COUNT; i++) {
         keys[i] = arena_printf(&a, "key %zu", i);
@@ -73,7 +74,8 @@ static void test_hash(void)
 {
     const uint64_t one[2] = { 1, 2 }, other[2] = { 1, 3 };
     ok(map_hash(one, "abcdefgh", 8) == map_hash(one, "abcdefgh", 8), "same seed, same hash");
-    ok(map_hash(one, "abcdefgh", 8) != map_hash(other, "abcdefgh", 8), "another seed, another hash");
+    ok(map_hash(one, "abcdefgh", 8) != map_hash(other, "abcdefgh", 8),
+       "another seed, another hash");
     ok(map_hash(one, "abc", 3) != map_hash(one, "abc\0", 4), "the length counts");
     /* SipHash-1-3 of the bytes 0..n-1 under key 00..0f, computed with another implementation. */
     const uint64_t key[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
@@ -92,7 +94,8 @@ static void test_list(void)
     } t[4] = { { .id = 0 }, { .id = 1 }, { .id = 2 }, { .id = 3 } };
     struct list head;
     list_init(&head);
-    ok(list_empty(&head) && !list_first(&head) && !list_last(&head) && !list_pop(&head), "empty list");
+    ok(list_empty(&head) && !list_first(&head) && !list_last(&head) && !list_pop(&head),
+       "empty list");
     for (int i = 0; i < 4; i++) {
         list_init(&t[i].link);
         if (i % 2)
