@@ -75,6 +75,8 @@ static const struct mistake mistakes[] = {
       "t.ini:4: a b: not a database name; one with odd characters stands in \"...\"\n" },
     { "empty host", OK "[databases]\nd = host=a,,b\n",
       "t.ini:4: host: an empty host in the list\n" },
+    { "nothing but a comma", OK "[databases]\nd = host=,\n",
+      "t.ini:4: host: an empty host in the list\nt.ini:4: host: an empty host in the list\n" },
     { "no socket directory", OK "listen_addr=*\nunix_socket_dir=\n[databases]\nd = port=1\n",
       "t.ini:6: host: neither host= nor unix_socket_dir is set\n" },
     { "min over size", OK "[databases]\nd = pool_size=2 min_pool_size=3\n",

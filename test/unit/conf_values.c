@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Every key of every section with a value of its own, and the defaults. */
 #include "conf.h"
+#include "conf/file.h"
 #include "conf/keys.h"
 
 struct sample {
@@ -220,15 +221,77 @@ static void values(void)
        "not UTF-8");
 }
 
+/* The sample and the manual show every key with its default. */
+static void documents(const char *start)
+{
+    const char *top = getenv("top_srcdir");
+    struct file_text sample, manual;
+    struct buf path, line, problems;
+    struct setup *s;
+
+    buf_init(&path);
+    buf_init(&line);
+    buf_init(&problems);
+    buf_printf(&path, "%s/etc/pgbulkhead.ini", top ? top : start);
+    buf_char(&path, '\0');
+    if (!ok(file_read(path.p, &sample), "the sample is there"))
+        return;
+    s = setup_parse("sample", text_n(sample.p, sample.n), &problems);
+    ok(s != NULL, "and is good");
+    is_text(buf_text(&problems), "", "without problems");
+    buf_clear(&path);
+    buf_printf(&path, "%s/doc/pgbulkhead.5.md", top ? top : start);
+    buf_char(&path, '\0');
+    if (!ok(file_read(path.p, &manual), "the manual is there"))
+        return;
+    for (int i = 0; i < keys_count(); i++) {
+        const struct key_info *k = keys_at(i);
+        const char *def = k->default_text;
+        buf_clear(&line);
+        buf_printf(&line, "\n;%s =%s%s\n", k->name, def[0] ? " " : "", def);
+        ok(memmem(sample.p, sample.n, buf_data(&line), buf_len(&line)) != NULL,
+           "the sample shows %s", k->name);
+        buf_clear(&line);
+        if (strcmp(k->name, "auth_query") == 0)
+            def = "a look-up in pg_authid";
+        buf_printf(&line,
+                   def[0] && !strchr(def, ' ') ? "\n| `%s` | `%s` | %s | "
+                                               : "\n| `%s` | %s | %s | ",
+                   k->name, def[0] ? def : "empty", k->reloadable ? "yes" : "no");
+        ok(memmem(manual.p, manual.n, buf_data(&line), buf_len(&line)) != NULL,
+           "the manual shows %s", k->name);
+    }
+    for (int t = 0; t < 3; t++) {
+        const struct key_table keys = t == 0   ? key_table_databases()
+                                      : t == 1 ? key_table_users()
+                                               : key_table_peers();
+        for (int i = 0; i < keys.n; i++) {
+            buf_clear(&line);
+            buf_printf(&line, "\n| `%s` | ", keys.keys[i].info.name);
+            ok(memmem(manual.p, manual.n, buf_data(&line), buf_len(&line)) != NULL,
+               "the manual shows %s", keys.keys[i].info.name);
+        }
+    }
+    setup_unref(s);
+    file_wipe(&sample);
+    file_wipe(&manual);
+    buf_release(&path);
+    buf_release(&line);
+    buf_release(&problems);
+}
+
 int main(void)
 {
     static const char *const files[] = { "t.ini", "users.txt" };
-    char dir[64];
+    char dir[64], start[4096];
 
+    if (!getcwd(start, sizeof(start)))
+        return 1;
     conf_enter(dir);
     every_key();
     defaults();
     values();
+    documents(start);
     conf_leave(dir, files, 2);
     return tap_done();
 }
