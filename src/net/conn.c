@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -219,7 +218,7 @@ static bool conn_show(struct conn *c, char *data, size_t n, bool own)
     if (buf_len(&c->in) == 0 && c->in.p)
         buf_release(&c->in);
     if (c->handshaking && buf_len(&c->in) > 0) {
-        conn_end(c, CONN_ERROR, "TLS handshake failed: unencrypted data before the handshake");
+        conn_end(c, CONN_ERROR, "unencrypted data before the handshake");
         return false;
     }
     return (!c->write_errno || c->last_words) && !c->handshaking;
@@ -280,9 +279,8 @@ static void conn_secure(struct conn *c)
 {
     int done = tls_handshake(c);
     if (done < 0) {
-        char text[512], why[384];
-        snprintf(text, sizeof(text), "TLS handshake failed: %s", c->io->why(c, why, sizeof(why)));
-        conn_end(c, CONN_ERROR, text);
+        char text[384];
+        conn_end(c, CONN_ERROR, c->io->why(c, text, sizeof(text)));
         return;
     }
     if (done == 0)
@@ -402,7 +400,7 @@ static bool start_tls(struct conn *c, struct tls_ctx *ctx, bool server, const ch
 {
     CHECK(!c->tls && buf_len(&c->in) == 0);
     if (c->closed || c->ended || c->connecting)
-        return err_set(e, "TLS handshake failed: not connected");
+        return err_set(e, "not connected");
     struct tls *t = tls_new(c, ctx, server, host, e);
     if (!t)
         return false;

@@ -73,8 +73,8 @@ struct conn *conn_adopt(struct loop *l, int fd, const struct conn_handler *h,
 struct conn *conn_connect(struct loop *l, const struct sockaddr *to, socklen_t len,
                           const struct conn_handler *h, void *owner, struct err *e) MUST_CHECK;
 
-/* Starts a TLS handshake as server or client; `secured` tells ("TLS handshake failed: why"; why is
- * a constant of OpenSSL's, a verification result or a system error). What was queued before goes
+/* Starts a TLS handshake as server or client; `secured` tells; its text is the bare
+ * reason (OpenSSL's, a verification result, a system error). What was queued before goes
  * out in clear first. host (client): for SNI and verify-full, a name or a numeric address; may be
  * NULL unless verify-full. false: e, the conn is as before. For a server, `early` bytes already
  * read are refused by the caller before (nothing may be in c->in: CHECK). ctx is referenced. */

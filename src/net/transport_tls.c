@@ -407,7 +407,7 @@ struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char
 {
     CHECK(ctx->server_side == server);
     if (!server && ctx->mode == TLS_VERIFY_FULL && (!host || !*host)) {
-        err_set(e, "TLS handshake failed: verify-full needs a host name");
+        err_set(e, "verify-full needs a host name");
         return NULL;
     }
     ERR_clear_error();
@@ -417,7 +417,7 @@ struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char
         if (t)
             SSL_free(t->ssl);
         free(t);
-        err_set(e, "TLS handshake failed: out of memory");
+        err_set(e, "out of memory");
         return NULL;
     }
     t->conn = c;
@@ -431,7 +431,7 @@ struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char
         SSL_set_connect_state(t->ssl);
         if (!set_host(t, host)) {
             char text[256];
-            err_set(e, "TLS handshake failed: host name \"%s\": %s", host ? host : "",
+            err_set(e, "host name \"%s\": %s", host ? host : "",
                     tls_error_text(text, sizeof(text)));
             tls_free(t);
             return NULL;

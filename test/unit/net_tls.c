@@ -254,8 +254,7 @@ static void client_certificates(struct runner *r, const struct paths *p)
     struct tls_opts none = { .mode = TLS_REQUIRE };
     shake(r, &c, make(&so), make(&none), NULL);
     is_int(c.server.secured, -1, "no client certificate: refused");
-    is_text((const char *)c.server.text, "TLS handshake failed: peer did not return a certificate",
-            "and why");
+    is_text((const char *)c.server.text, "peer did not return a certificate", "and why");
     ok(run_until(r, client_heard, &c), "the client hears of it");
     ok(strstr(c.client.text, "certificate required") != NULL, "by an alert: %s", c.client.text);
     part(r, &c);
@@ -268,15 +267,13 @@ static void refusals(struct runner *r, const struct paths *p)
     struct tls_opts co = { .mode = TLS_VERIFY_FULL, .ca_file = p->ca };
     shake(r, &c, make(&so), make(&co), "wrong.example");
     is_int(c.client.secured, -1, "wrong host name");
-    is_text((const char *)c.client.text,
-            "TLS handshake failed: certificate verify failed: hostname mismatch", "and why");
+    is_text((const char *)c.client.text, "certificate verify failed: hostname mismatch", "and why");
     part(r, &c);
     shake(r, &c, make(&so), make(&co), "127.0.0.1");
     is_int(c.client.secured, 1, "address in the certificate");
     part(r, &c);
     shake(r, &c, make(&so), make(&co), "127.0.0.2");
-    is_text((const char *)c.client.text,
-            "TLS handshake failed: certificate verify failed: IP address mismatch",
+    is_text((const char *)c.client.text, "certificate verify failed: IP address mismatch",
             "address not in it");
     part(r, &c);
     co.mode = TLS_VERIFY_CA;
@@ -313,7 +310,7 @@ static void strangers(struct runner *r, const struct paths *p)
     ok(conn_tls_accept(s.conn, sc, &e), "accepting");
     ok(write(fd, "GET / HTTP/1.0\r\n\r\n", 18) == 18 && run_until(r, server_done, &s),
        "HTTP comes");
-    ok(s.secured == -1 && strstr(s.text, "TLS handshake failed: "), "refused: %s", s.text);
+    ok(s.secured == -1 && strstr(s.text, "http request"), "refused: %s", s.text);
     char byte = 0;
     ok(read(fd, &byte, 1) == 1 && byte == 'S', "what was written before went out in clear");
     close(fd);
@@ -322,8 +319,7 @@ static void strangers(struct runner *r, const struct paths *p)
     ok(conn_tls_accept(s.conn, sc, &e), "accepting");
     close(fd);
     ok(run_until(r, server_done, &s), "the peer goes");
-    is_text((const char *)s.text, "TLS handshake failed: connection closed by peer",
-            "and we say so");
+    is_text((const char *)s.text, "connection closed by peer", "and we say so");
     peer_close(&s);
     tls_ctx_unref(sc);
     run_turns(r, 1);
@@ -350,8 +346,7 @@ static void stuffed(struct runner *r, const struct paths *p)
     s.arg = sc;
     ok(write(fd, "RQstuffed", 9) == 9 && run_until(r, server_done, &s),
        "clear text behind the request");
-    is_text((const char *)s.text, "TLS handshake failed: unencrypted data before the handshake",
-            "is refused");
+    is_text((const char *)s.text, "unencrypted data before the handshake", "is refused");
     close(fd);
     peer_close(&s);
     tls_ctx_unref(sc);
