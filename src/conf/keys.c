@@ -21,11 +21,10 @@ static const char *const auth_type_names[] = { "any", "trust", "plain", "md5",  
 /* in the order of net's enum tls_mode */
 static const char *const tls_mode_names[] = { "disable",   "allow",       "prefer", "require",
                                               "verify-ca", "verify-full", NULL };
-static const char *const syslog_facility_names[] = {
-    "daemon", "auth",   "authpriv", "user",   "local0", "local1", "local2",
-    "local3", "local4", "local5",   "local6", "local7", "cron",   "ftp",
-    "kern",   "lpr",    "mail",     "news",   "syslog", "uucp",   NULL
-};
+static const char *const syslog_facility_names[] = { "daemon", "auth",   "authpriv", "user",
+                                                     "local0", "local1", "local2",   "local3",
+                                                     "local4", "local5", "local6",   "local7",
+                                                     NULL };
 
 /* clang-format off */
 #define KEY_INFO(name, def, flags, help)                                                           \
