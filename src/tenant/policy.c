@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define OID_VARCHAR 1043
+
 bool policy_key(char *buf, struct text schema, struct text name, struct text *key)
 {
     if (schema.n + name.n + 1 > POLICY_KEY_MAX)
@@ -216,8 +218,15 @@ const struct claim *policy_claim(const struct policy_relation *r, const struct i
 
     if (r->cls != REL_TENANT || !id->bound || id->exempt)
         return NULL;
-    if (r->claim.n > 0)
-        return claim_named(id, r->claim);
-    c = claim_named(id, r->column->name);
-    return c ? c : claim_named(id, TEXT("tenant"));
+    if (r->claim.n > 0) {
+        c = claim_named(id, r->claim);
+    } else {
+        c = claim_named(id, r->column->name);
+        c = c ? c : claim_named(id, TEXT("tenant"));
+    }
+    /* storing into varchar(n) drops trailing blanks that do not fit: "acme " could become "acme" */
+    if (c && r->column->base_type == OID_VARCHAR && c->value.n > 0 &&
+        c->value.p[c->value.n - 1] == ' ')
+        return NULL;
+    return c;
 }

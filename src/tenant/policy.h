@@ -93,7 +93,8 @@ bool policy_setting_ok(const struct policy *p, struct text name, bool set, struc
  * "options" is taken apart (-c name=value, --name=value). search_path is refused here. */
 bool policy_startup_ok(struct text name, struct text value, struct text *why);
 
-/* Claim value of the identity that the relation compares with; NULL when the identity lacks it. */
+/* Claim value of the identity that the relation compares with; NULL when the identity lacks it, or when a varchar column
+ * could not hold it exactly (trailing blanks). */
 const struct claim *policy_claim(const struct policy_relation *r, const struct identity *id);
 
 #endif

@@ -235,7 +235,8 @@ static void chain(struct policy *p, struct map *m, struct text schema, struct te
     map_put(m, key, n);
 }
 
-static void index_function(struct policy *p, const struct cat_function *f, bool *used)
+static void index_function(struct policy *p, const struct cat_function *f, bool *used,
+                           struct buf *problems)
 {
     struct fn_node *n = ARENA_NEW(&p->arena, struct fn_node);
     const struct tenant_function *d = declared(p, f, used);
@@ -248,6 +249,11 @@ static void index_function(struct policy *p, const struct cat_function *f, bool 
     else if (!n->allowed)
         n->why = arena_printf(&p->arena, "%.*s.%.*s is not declared in [tenant_functions]",
                               TEXT_ARG(f->schema), TEXT_ARG(f->name));
+    if (d && d->allow && f->cost < 1 && problems)
+        buf_printf(problems,
+                   "[tenant_functions] %.*s.%.*s: its cost is below 1, so it may run before the "
+                   "tenant predicate and see other tenants' values: ALTER FUNCTION ... COST 1\n",
+                   TEXT_ARG(f->schema), TEXT_ARG(f->name));
     chain(p, &p->index->functions, f->schema, f->name, n);
     map_put(&p->index->function_by_oid, policy_oid_key(&f->oid), n);
 }
@@ -268,6 +274,8 @@ static void index_operator(struct policy *p, const struct cat_operator *o, bool 
             used[i] = true;
         }
     }
+    if (f && f->f->cost < 1 && !f->allowed)
+        n->allowed = false; /* it would run before the tenant predicate */
     if (!n->allowed)
         n->why = arena_printf(&p->arena, "operator %.*s.%.*s is not declared in [tenant_operators]",
                               TEXT_ARG(o->schema), TEXT_ARG(o->name));
@@ -310,7 +318,7 @@ void policy_index_functions(struct policy *p, struct buf *problems)
     for (int i = 0; i < c->n_builtins; i++)
         map_put(&x->builtin_names, c->builtins[i], (void *)(uintptr_t)c->builtins[i].p);
     for (int i = 0; i < c->n_functions; i++)
-        index_function(p, c->functions[i], fn_used);
+        index_function(p, c->functions[i], fn_used, problems);
     for (int i = 0; i < c->n_operators; i++)
         index_operator(p, c->operators[i], op_used);
     if (problems)

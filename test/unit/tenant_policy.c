@@ -273,6 +273,7 @@ static void make_functions(struct catalog *c)
     operator(c, 31003, "toolbox", "=", 30005);
     operator(c, 31004, "public", "~>", 67);
     operator(c, 31005, "public", "||", 30003);
+    operator(c, 31006, "public", "<<~", 30010);
 }
 
 static void make_catalog(struct made *m)
@@ -323,6 +324,8 @@ static void make_rules(struct made *m)
     m->s.functions = m->functions;
     m->operators[m->s.n_operators++] =
         (struct tenant_operator){ TEXT("public"), TEXT("<->"), true };
+    m->operators[m->s.n_operators++] =
+        (struct tenant_operator){ TEXT("public"), TEXT("<<~"), true };
     m->s.operators = m->operators;
     m->columns[0] = TEXT("tenant_id");
     m->columns[1] = TEXT("tenant_uuid");
@@ -472,6 +475,7 @@ static void test_columns_and_claims(const struct policy *p)
 {
     const struct claim claims[] = { { TEXT("tenant"), TEXT("acme") },
                                     { TEXT("tenant_uuid"), TEXT("a1") } };
+    const struct claim blank = { TEXT("tenant"), TEXT("acme ") };
     struct identity id = { .bound = true, .claims = claims, .n_claims = 2 };
     const struct policy_relation *d = rel(p, "documents");
 
@@ -484,6 +488,10 @@ static void test_columns_and_claims(const struct policy *p)
     is_text(policy_claim(d, &id)->value, "acme", "main claim");
     is_text(policy_claim(rel(p, "api_keys"), &id)->value, "a1", "claim named like the column");
     ok(!policy_claim(rel(p, "doc_types"), &id), "no claim for shared");
+    ok(policy_claim(rel(p, "Order Items"), &id) != NULL, "varchar");
+    ok(!policy_claim(rel(p, "Order Items"),
+                     &(struct identity){ .bound = true, .claims = &blank, .n_claims = 1 }),
+       "a varchar column cannot hold a value with a trailing blank for sure");
     id.exempt = true;
     ok(!policy_claim(d, &id), "none for the exempt");
     id.exempt = false;
@@ -539,6 +547,7 @@ static void test_operators(const struct policy *p)
     is_text(op(p, "", "~>"), "deny", "user-defined over a built-in function");
     is_text(op(p, "toolbox", "="), "deny", "look-alike");
     is_text(op(p, "", "||"), "deny", "overload of a built-in name in the path");
+    is_text(op(p, "", "<<~"), "deny", "declared, but over a cheap function that is not");
     is_text(op(p, "", "%%%"), "unknown", "unknown");
 }
 
