@@ -3,6 +3,7 @@
  * values. */
 #include "main/backend.h"
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

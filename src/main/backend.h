@@ -6,7 +6,9 @@
 
 #include "base/err.h"
 
-#include <libpq-fe.h>
+/* libpq's PGconn and PGresult; their header is needed only by those who use them */
+struct pg_conn;
+struct pg_result;
 
 /* How to reach a database. Texts are NUL-terminated, borrowed for the call; NULL or "" = not given
  * (libpq's default). */
@@ -21,9 +23,10 @@ struct catalog_source {
 
 /* An open connection with client_encoding UTF8, statement_timeout set and notices dropped; the
  * caller calls PQfinish. NULL: e, with the SQLSTATE where the server sent one. */
-PGconn *backend_open(const struct catalog_source *src, struct err *e);
+struct pg_conn *backend_open(const struct catalog_source *src, struct err *e);
 /* Runs a query that gives rows (or a command); the caller calls PQclear. NULL: e. what: for the
  * error's text. */
-PGresult *backend_query(PGconn *c, const char *what, const char *sql, struct err *e);
+struct pg_result *backend_query(struct pg_conn *c, const char *what, const char *sql,
+                                struct err *e);
 
 #endif

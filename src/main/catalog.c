@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 
+#include <libpq-fe.h>
 #include <stdlib.h>
 
 #define OLDEST_VERSION 140000

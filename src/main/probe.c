@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 
+#include <libpq-fe.h>
 #include <string.h>
 
 static int64_t number(const PGresult *r, int column)
