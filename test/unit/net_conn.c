@@ -253,19 +253,21 @@ static size_t forward_and_refuse(struct peer *p, char *data, size_t n)
 static void linger_in_input(struct runner *r)
 {
     struct peer p, q;
-    static char data[LOOP_SCRATCH + 5000], back[LOOP_SCRATCH];
+    size_t size = LOOP_SCRATCH + 5000, got = 0;
+    char *data = malloc(size), *back = malloc(size);
     int fd = peer_pair(&p, &r->loop), fd2 = peer_pair(&q, &r->loop);
     memset(data, 'a', LOOP_SCRATCH);
     memset(data + LOOP_SCRATCH, 'b', 5000);
-    ok(write(fd, data, sizeof(data)) == (ssize_t)sizeof(data), "more than the scratch holds");
+    ok(write(fd, data, size) == (ssize_t)size, "more than the scratch holds");
     p.hook = forward_and_refuse;
     p.arg = &q;
     ok(run_until(r, has_input, &p), "closed while forwarding");
-    size_t got = 0;
     ssize_t n;
-    while ((n = read(fd2, back + got, sizeof(back) - got)) > 0)
+    while ((n = read(fd2, back + got, size - got)) > 0)
         got += (size_t)n;
     ok(got == LOOP_SCRATCH && memcmp(back, data, got) == 0, "what was forwarded is unharmed");
+    free(data);
+    free(back);
     close(fd);
     close(fd2);
     peer_close(&q);
