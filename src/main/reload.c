@@ -93,6 +93,20 @@ static void apply(struct control *c, struct setup *s, struct tls_ctx *client, st
     reload_catalogs(c);
 }
 
+/* Keys that cannot change while running keep their values; the log names those that would have. */
+static void keep_boot(struct control *c, struct setup *s)
+{
+    struct buf changed;
+
+    buf_init(&changed);
+    setup_keep_boot(s, c->setup, &changed);
+    struct text rest = buf_text(&changed), line;
+    while (text_split(&rest, '\n', &line))
+        if (line.n)
+            log_warn(&c->log, "%.*s cannot be changed while running; restart for the new value", TEXT_ARG(line));
+    buf_release(&changed);
+}
+
 static bool load(struct control *c, struct err *e)
 {
     struct buf problems;
@@ -110,6 +124,7 @@ static bool load(struct control *c, struct err *e)
         return false;
     }
     buf_release(&problems);
+    keep_boot(c, s);
     if (!control_tls(s, &client, &server, e)) {
         log_error(&c->log, "%s", e->msg);
         setup_unref(s);

@@ -533,6 +533,22 @@ static void finish(struct client *c)
 
 /* ---- welcome ---- */
 
+/* application_name_add_host: "name - host:port", as monitoring of servers likes to see it. */
+static bool add_host(struct client *c)
+{
+    struct hub *h = c->engine->hub;
+    int i = var_index(&h->var_names, TEXT("application_name"));
+    char addr[128], name[256];
+    int port;
+
+    if (!c->setup->g.application_name_add_host)
+        return true;
+    sockaddr_text(&c->conn->peer, addr, sizeof(addr), &port);
+    const char *own = c->vars.value[i] && *c->vars.value[i] ? c->vars.value[i] : "app";
+    snprintf(name, sizeof(name), "%.100s - %s:%d", own, addr, port);
+    return vars_set(&c->vars, i, text_of(name));
+}
+
 /* The server's parameters, the client's own values in place of them, key, ready. */
 static bool send_welcome(struct client *c, const struct welcome *w)
 {
@@ -540,7 +556,8 @@ static bool send_welcome(struct client *c, const struct welcome *w)
     struct client_login *l = c->login;
     struct buf b;
 
-    if (!vars_copy(&c->vars, &w->vars, &h->var_names) || !vars_copy(&c->vars, &l->vars, &h->var_names))
+    if (!vars_copy(&c->vars, &w->vars, &h->var_names) || !vars_copy(&c->vars, &l->vars, &h->var_names)
+        || !add_host(c))
         return false;
     buf_init(&b);
     wire_auth_build(&b, 0, NULL, 0);

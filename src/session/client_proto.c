@@ -281,6 +281,10 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         c->left_drop = true;
         return c->closing ? STEP_GONE : STEP_DONE;
     }
+    if (f->type == 'Q' && c->setup->g.disable_pqexec) {
+        client_close(c, NULL, "Simple query protocol is disabled");
+        return STEP_GONE;
+    }
     if (f->type == 'Q' && !client_guarded(c))
         return query_plain(c, m, have, f, used);
     if (f->type == 'd' || f->type == 'c' || f->type == 'f')
