@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Base 64 (RFC 4648 chapter 4), strict: padding is needed, unused bits are 0, nothing else is skipped. */
+/* Base 64 (RFC 4648 chapter 4), strict: padding is needed, unused bits are 0, nothing else is
+ * skipped. */
 #ifndef AUTH_BASE64_H
 #define AUTH_BASE64_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The hash functions of the logins. All return false when OpenSSL refuses (memory, or a policy without MD5). */
+/* The hash functions of the logins. All return false when OpenSSL refuses (memory, or a policy
+ * without MD5). */
 #ifndef AUTH_DIGEST_H
 #define AUTH_DIGEST_H
 

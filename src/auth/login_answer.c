@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Answering a server's Authentication requests. A server may ask once; it is not trusted to ask again with other salts. */
+/* Answering a server's Authentication requests. A server may ask once; it is not trusted to ask
+ * again with other salts. */
 #include "auth/login.h"
 #include "base/random.h"
 #include "wire/fields.h"
@@ -85,7 +86,8 @@ static enum auth_step send_md5(struct login_answer *a, struct rd *r, struct buf 
         return refuse(e, "08P01", "malformed md5 request from server");
     if (!buf_len(&a->secret))
         return refuse(e, "28P01", "server asks for an md5 password, and none is known");
-    if (!md5_answer(buf_text(&a->secret), buf_text(&a->user), (const unsigned char *)salt.p, answer))
+    if (!md5_answer(buf_text(&a->secret), buf_text(&a->user), (const unsigned char *)salt.p,
+                    answer))
         return refuse(e, "28P01", "server asks for an md5 password, and OpenSSL has no MD5");
     send_body(out, text_n(answer, sizeof(answer)));
     a->stage = STAGE_SENT;
@@ -154,7 +156,8 @@ static enum auth_step answer_code(struct login_answer *a, uint32_t code, struct 
             return refuse(e, "08P01", "server sent a SASL message out of order");
         return scram(a, code, rd_bytes(r, rd_left(r)), out, e);
     default:
-        err_set_state(e, "28P01", "server asks for authentication method %u, which is not supported",
+        err_set_state(e, "28P01",
+                      "server asks for authentication method %u, which is not supported",
                       (unsigned)code);
         return AUTH_REFUSED;
     }

@@ -35,8 +35,8 @@ static enum auth_step wrong_password(struct err *e)
     return refuse(e, "28P01", "password authentication failed");
 }
 
-/* Sets up the SCRAM side: the stored secret, one made from a plain password, or a mock. A made secret and a mock have the
- * same salt for the same user, so that they look alike. */
+/* Sets up the SCRAM side: the stored secret, one made from a plain password, or a mock. A made
+ * secret and a mock have the same salt for the same user, so that they look alike. */
 static bool begin_scram(struct login_check *c, const unsigned char seed[32], uint32_t iterations,
                         struct err *e)
 {
@@ -145,8 +145,8 @@ void login_check_free(struct login_check *c)
     free(c);
 }
 
-/* Is the password the one of the stored secret? Time depends on neither's content, nor on the stored one's length.
- * -1: out of memory. */
+/* Is the password the one of the stored secret? Time depends on neither's content, nor on the
+ * stored one's length. -1: out of memory. */
 static int same_password(const struct login_check *c, struct text given)
 {
     struct text secret = buf_text(&c->secret), user = buf_text(&c->user);

@@ -18,7 +18,8 @@ static const struct range nothing[] = {
     { 0x200c, 0x200d }, { 0x2060, 0x2060 }, { 0xfe00, 0xfe0f }, { 0xfeff, 0xfeff },
 };
 
-/* Tables C.2.1 to C.9, without what the two above took and without the last two characters of each plane. */
+/* Tables C.2.1 to C.9, without what the two above took and without the last two characters of
+ * each plane. */
 static const struct range prohibited[] = {
     { 0x0, 0x1f },         { 0x7f, 0x9f },         { 0x340, 0x341 },     { 0x6dd, 0x6dd },
     { 0x70f, 0x70f },      { 0x180e, 0x180e },     { 0x200e, 0x200f },   { 0x2028, 0x202e },

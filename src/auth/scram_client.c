@@ -15,7 +15,7 @@ struct scram_client {
     struct scram_keys keys;
     enum stage stage;
     struct buf user, nonce;
-    struct buf client_first;            /* without its GS2 header */
+    struct buf client_first;           /* without its GS2 header */
     unsigned char expected[SCRAM_KEY]; /* the server's signature */
 };
 
@@ -155,9 +155,10 @@ static enum auth_step find_keys(const struct scram_client *s, const struct serve
         return AUTH_OK;
     }
     unsigned char salted[SCRAM_KEY];
-    bool done = digest_salted(buf_text(&s->password), f->salt, f->salt_len, f->iterations, salted) &&
-                digest_hmac(salted, SCRAM_KEY, TEXT("Client Key"), client_key) &&
-                digest_hmac(salted, SCRAM_KEY, TEXT("Server Key"), server_key);
+    bool done =
+        digest_salted(buf_text(&s->password), f->salt, f->salt_len, f->iterations, salted) &&
+        digest_hmac(salted, SCRAM_KEY, TEXT("Client Key"), client_key) &&
+        digest_hmac(salted, SCRAM_KEY, TEXT("Server Key"), server_key);
     wipe(salted, sizeof(salted));
     return done ? AUTH_OK : scram_no_memory(e);
 }

@@ -9,7 +9,8 @@
 #define SCRAM_MAX_MESSAGE 65536 /* bytes of one message; sane ones have about 200 */
 #define SCRAM_NONCE_LEN 24      /* characters of our own nonces: 18 random bytes */
 
-/* Takes the next comma-separated attribute off *rest and gives its value; false when it is not `name`. */
+/* Takes the next comma-separated attribute off *rest and gives its value; false when it is not
+ * `name`. */
 bool scram_attr(struct text *rest, char name, struct text *value);
 /* Not empty, printable ASCII without comma? */
 bool scram_is_nonce(struct text t);

@@ -155,7 +155,8 @@ static const char *read_client_final(const struct scram_server *s, struct text m
     return NULL;
 }
 
-/* Does the proof fit? Computes all for a mock too; leaves the client's key and the answer's signature. */
+/* Does the proof fit? Computes all for a mock too; leaves the client's key and the answer's
+ * signature. */
 static bool verify(const struct scram_server *s, struct text without_proof,
                    const unsigned char proof[SCRAM_KEY], unsigned char client_key[SCRAM_KEY],
                    unsigned char signature[SCRAM_KEY], bool *right)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Message frames of protocol 3 (PostgreSQL manual, "Frontend/Backend Protocol", "Message Formats"): one type byte,
- * a 4-byte big-endian length that counts itself, the body. No I/O; every length is checked against what is left,
- * never by adding offsets.
+ * Message frames of protocol 3 (PostgreSQL manual, "Frontend/Backend Protocol", "Message Formats"):
+ * one type byte, a 4-byte big-endian length that counts itself, the body. No I/O; every length is
+ * checked against what is left, never by adding offsets.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
@@ -21,7 +21,8 @@ struct frame {
     uint32_t len; /* whole message with the type byte: 5 .. */
 };
 
-/* Reads the head of the message at p (n bytes there). max = largest len allowed. The body need not be there yet. */
+/* Reads the head of the message at p (n bytes there). max = largest len allowed. The body need
+ * not be there yet. */
 static inline enum frame_status frame_peek(const char *p, size_t n, uint32_t max, struct frame *f)
 {
     if (n < 5)
@@ -35,7 +36,8 @@ static inline enum frame_status frame_peek(const char *p, size_t n, uint32_t max
     return FRAME_OK;
 }
 
-/* A checked reader over one message body. After any overrun `bad` is set and all reads give zeros. */
+/* A checked reader over one message body. After any overrun `bad` is set and all reads give
+ * zeros. */
 struct rd {
     const char *p, *end;
     bool bad;
@@ -63,8 +65,9 @@ static inline bool rd_done(const struct rd *r)
     return !r->bad && r->p == r->end;
 }
 
-/* Message builder onto a buffer: begin, fields, end (fills the length in). type 0: no type byte (startup). Nothing may be
- * consumed from the buffer in between. A message over 2 GiB sets b->failed: its length would wrap. */
+/* Message builder onto a buffer: begin, fields, end (fills the length in). type 0: no type byte
+ * (startup). Nothing may be consumed from the buffer in between. A message over 2 GiB sets
+ * b->failed: its length would wrap. */
 size_t msg_begin(struct buf *b, char type);
 void msg_end(struct buf *b, size_t mark);
 void msg_u8(struct buf *b, uint8_t v);

@@ -32,21 +32,24 @@ struct wire_execute {
     uint32_t max_rows;
 };
 
-/* body = message without its 5-byte head. false: malformed (a string without NUL, counts beyond the end, bytes left). */
+/* body = message without its 5-byte head. false: malformed (a string without NUL, counts beyond
+ * the end, bytes left). */
 bool wire_query_read(const char *body, size_t n, struct text *sql);
 bool wire_parse_read(const char *body, size_t n, struct wire_parse *m);
 bool wire_bind_read(const char *body, size_t n, struct wire_bind *m);
 bool wire_target_read(const char *body, size_t n, struct wire_target *m); /* also checks what */
 bool wire_execute_read(const char *body, size_t n, struct wire_execute *m);
 
-/* Parameter i (0-based) of a Bind that was read: format as sent (0 text, 1 binary, others are the server's to refuse);
- * false when i is out of range, or when there is a list of formats that has none for it. *is_null set for NULL.
- * Linear in i. */
-bool wire_bind_param(const struct wire_bind *m, int i, int *format, struct text *value, bool *is_null);
+/* Parameter i (0-based) of a Bind that was read: format as sent (0 text, 1 binary, others are
+ * the server's to refuse); false when i is out of range, or when there is a list of formats that
+ * has none for it. *is_null set for NULL. Linear in i. */
+bool wire_bind_param(const struct wire_bind *m, int i, int *format, struct text *value,
+                     bool *is_null);
 
 /* Builders of whole messages. */
 void wire_query_build(struct buf *b, struct text sql);
-void wire_parse_build(struct buf *b, struct text name, struct text sql, const uint32_t *types, uint16_t n_types);
+void wire_parse_build(struct buf *b, struct text name, struct text sql, const uint32_t *types,
+                      uint16_t n_types);
 void wire_target_build(struct buf *b, char msg_type, char what, struct text name);
 void wire_execute_build(struct buf *b, struct text portal, uint32_t max_rows);
 void wire_sync_build(struct buf *b);
@@ -57,10 +60,10 @@ struct wire_added {
     bool is_null;
 };
 
-/* Builds Bind from m under another statement name, with n_added values behind its own parameters. Formats: none stays
- * none; one is spread over all; otherwise the added ones are appended as text. false: more than 65535 parameters; nothing is
- * appended then. */
-bool wire_bind_build(struct buf *b, const struct wire_bind *m, struct text stmt, const struct wire_added *added,
-                     int n_added);
+/* Builds Bind from m under another statement name, with n_added values behind its own
+ * parameters. Formats: none stays none; one is spread over all; otherwise the added ones are
+ * appended as text. false: more than 65535 parameters; nothing is appended then. */
+bool wire_bind_build(struct buf *b, const struct wire_bind *m, struct text stmt,
+                     const struct wire_added *added, int n_added);
 
 #endif
