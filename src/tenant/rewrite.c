@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: ISC */
+/* Adding predicates and tenant columns: the snippet goes into the text, its parse into the tree. */
+#include "tenant/rewrite.h"
+
+static bool lost(struct walk *w, int loc, const char *what)
+{
+    return walk_refuse(w, REFUSAL_internal_mismatch, loc, "Write the statement in a simpler form.",
+                       "The place for %s is not clear in the text.", what);
+}
+
+/* ---- snippets ---- */
+
+/* Position of the claim among the verdict's added values. */
+static int emit(struct walk *w, int claim)
+{
+    struct verdict *v = &w->out->pub;
+    const struct used_claim *c = &w->used[claim];
+    for (int i = 0; i < v->n_added; i++)
+        if (v->added[i].type == c->type && text_eq(v->added[i].claim, c->name))
+            return i;
+    v->added[v->n_added] = (struct verdict_added){ arena_text(&w->out->arena, c->name), c->type };
+    w->emitted[v->n_added] = claim;
+    return v->n_added++;
+}
+
+void rewrite_value(struct walk *w, struct snippet *s, int claim)
+{
+    int at = emit(w, claim);
+    if (w->is_simple) {
+        snippet_hole(s, at);
+        snippet_add(s, "::");
+        snippet_add(s, w->used[claim].type_sql);
+    } else {
+        snippet_text(s, arena_printf(w->arena, "$%d", w->n_params + 1 + at));
+    }
+}
+
+/* The barrier and the equality of one reference: see DESIGN, "The predicate is a barrier". */
+static void predicate(struct walk *w, struct snippet *s, struct text schema, struct text qualifier,
+                      struct text column, int claim)
+{
+    struct snippet col;
+    snippet_init(&col, w->arena);
+    if (schema.n) {
+        snippet_ident(&col, schema);
+        snippet_add(&col, ".");
+    }
+    snippet_ident(&col, qualifier);
+    snippet_add(&col, ".");
+    snippet_ident(&col, column);
+    snippet_add(s, "COALESCE(");
+    snippet_append(s, &col);
+    snippet_add(s, " OPERATOR(pg_catalog.=) ANY (ARRAY[");
+    rewrite_value(w, s, claim);
+    snippet_add(s, "]), false) AND ");
+    snippet_append(s, &col);
+    snippet_add(s, " OPERATOR(pg_catalog.=) ");
+    rewrite_value(w, s, claim);
+}
+
+static void clear_locs(struct node *n)
+{
+    if (!n)
+        return;
+    n->loc = -1;
+    for (uint32_t i = 0; i < n->n_fields; i++)
+        if (n->fields[i].type == F_NODE)
+            clear_locs(n->fields[i].node);
+}
+
+/* Parses before + snippet + after and gives the statement; our own text, so a failure is a
+ * mismatch. */
+static struct node *parse_snippet(struct walk *w, const char *before, const struct snippet *s,
+                                  const char *after)
+{
+    struct buf b;
+    struct tree t;
+    struct err e;
+    buf_init(&b);
+    buf_text_append(&b, text_of(before));
+    for (int i = 0; i < s->n; i++) {
+        buf_text_append(&b, s->v[i].text);
+        if (s->v[i].hole >= 0)
+            wire_quote_literal(&b, w->used[w->emitted[s->v[i].hole]].value);
+    }
+    buf_text_append(&b, text_of(after));
+    struct node *n = NULL;
+    if (!b.failed) {
+        struct text sql = arena_text(w->arena, buf_text(&b));
+        if (tree_parse(w->parser, sql, w->arena, &t, &e) && t.n_stmts == 1)
+            n = t.stmts[0].stmt;
+    }
+    buf_release(&b);
+    clear_locs(n);
+    if (!n)
+        walk_refuse(w, REFUSAL_internal_mismatch, -1, NULL, "The added text cannot be parsed.");
+    return n;
+}
+
+static struct node *first_target(struct node *select)
+{
+    return node_get(list_at(node_get(select, R_targetList), 0), R_val);
+}
+
+static int min_loc(const struct node *n)
+{
+    if (!n)
+        return -1;
+    int min = n->loc;
+    for (uint32_t i = 0; i < n->n_fields; i++) {
+        int at = n->fields[i].type == F_NODE ? min_loc(n->fields[i].node) : -1;
+        if (at >= 0 && (min < 0 || at < min))
+            min = at;
+    }
+    return min;
+}
+
+/* ---- conditions ---- */
+
+/* cond [AND old] as a node of its own. */
+static struct node *conjoin(struct walk *w, const struct snippet *cond, struct node *old)
+{
+    struct node *select = parse_snippet(w, "SELECT ", cond, old ? " AND true" : "");
+    struct node *all = first_target(select);
+    struct node *args = node_get(all, R_args);
+    if (!args)
+        return NULL;
+    if (old)
+        list_set(args, list_len(args) - 1, old);
+    return all;
+}
+
+static bool add_condition(struct walk *w, struct node *owner, enum node_role role,
+                          const struct inject_place *p, const struct snippet *cond,
+                          enum inject_rank rank)
+{
+    struct node *old = node_get(owner, role);
+    if ((old != NULL) != (p->keyword >= 0))
+        return lost(w, -1, "the condition");
+    struct node *both = conjoin(w, cond, old);
+    if (!both)
+        return w->refused ? false : lost(w, -1, "the condition");
+    node_set_node(w->arena, owner, role, both);
+    inject_condition(w->inj, p, cond, rank);
+    return true;
+}
+
+/* The name the reference has at its level; with its schema where two relations without alias share
+ * the name. */
+static void ref_predicate(struct walk *w, const struct level *l, const struct tref *r,
+                          struct snippet *s)
+{
+    struct text schema = { NULL, 0 };
+    for (int i = 0; i < l->n_items; i++)
+        if (l->items[i] != r->item && !l->items[i]->hidden &&
+            text_eq(l->items[i]->name, r->item->name))
+            schema = r->item->schema;
+    if (s->n)
+        snippet_add(s, " AND ");
+    predicate(w, s, schema, r->item->name, r->rel->column->name, r->claim);
+}
+
+static bool anchor_of(struct walk *w, const struct tref *r, int *anchor)
+{
+    *anchor = inject_at(w->inj, r->rv->loc);
+    return *anchor >= 0 || lost(w, r->rv->loc, "the predicate");
+}
+
+static bool wrap(struct walk *w, struct tref *r)
+{
+    struct node *alias = node_get(r->rv, R_alias);
+    struct text name = node_str(r->rv, R_relname);
+    int anchor, first, last;
+    if (r->sampled || r->is_target)
+        return walk_refuse(w, REFUSAL_placement, r->rv->loc, "Put it into a sub-select of its own.",
+                           "\"%.*s\" cannot be filtered where it stands.", TEXT_ARG(r->item->name));
+    /* The name's first token is the schema's when the client wrote one; qualify() may have added it
+     * to the tree only. */
+    if (!anchor_of(w, r, &anchor) ||
+        !inject_relation(w->inj, anchor, !node_int(r->rv, R_inh), &first, &last))
+        return w->refused ? false : lost(w, r->rv->loc, "the sub-select");
+    struct snippet cond, open, close, text;
+    snippet_init(&cond, w->arena);
+    snippet_init(&open, w->arena);
+    snippet_init(&close, w->arena);
+    snippet_init(&text, w->arena);
+    struct text none = { NULL, 0 };
+    predicate(w, &cond, none, name, r->rel->column->name, r->claim);
+    snippet_add(&open, "(SELECT * FROM ");
+    snippet_add(&close, " WHERE ");
+    snippet_append(&close, &cond);
+    snippet_add(&close, ")");
+    snippet_add(&text, "(SELECT * FROM x");
+    snippet_append(&text, &close);
+    snippet_add(&text, " AS ");
+    snippet_ident(&text, alias ? node_str(alias, R_aliasname) : name);
+    if (!alias) {
+        snippet_add(&close, " AS ");
+        snippet_ident(&close, name);
+        snippet_add(&close, " ");
+    }
+    struct node *select = parse_snippet(w, "SELECT * FROM ", &text, "");
+    struct node *sub = list_at(node_get(select, R_fromClause), 0);
+    struct node *from = node_get(node_get(sub, R_subquery), R_fromClause);
+    if (!from)
+        return w->refused ? false : lost(w, r->rv->loc, "the sub-select");
+    struct node *inner = node_new(w->arena, N_RangeVar);
+    *inner = *node_copy(w->arena, r->rv);
+    node_set_node(w->arena, inner, R_alias, NULL);
+    inner->loc = -1;
+    list_set(from, 0, inner);
+    if (alias)
+        node_set_node(w->arena, sub, R_alias, alias);
+    *r->rv = *sub;
+    inject_put(w->inj, w->inj->tok[first].off, 0, RANK_OPEN_WRAP, &open);
+    inject_put(w->inj, w->inj->tok[last].end, 0, RANK_CLOSE_WRAP, &close);
+    return true;
+}
+
+/* All references that are filtered by the same join's ON. */
+static bool into_on(struct walk *w, struct level *l, struct tref *first)
+{
+    struct snippet cond;
+    struct inject_place p;
+    struct node *join = first->on;
+    snippet_init(&cond, w->arena);
+    for (struct tref *r = first; r; r = r->next) {
+        if (r->on != join || r->only_wrap)
+            continue;
+        ref_predicate(w, l, r, &cond);
+        r->pinned = true;
+    }
+    int at = inject_at(w->inj, min_loc(node_get(join, R_quals)));
+    if (at < 0 || !inject_on(w->inj, at, &p))
+        return lost(w, first->rv->loc, "the condition of the join");
+    return add_condition(w, join, R_quals, &p, &cond, RANK_CLOSE_ON);
+}
+
+static bool into_where(struct walk *w, struct level *l, struct node *owner)
+{
+    struct snippet cond;
+    struct inject_place p;
+    const struct tref *some = NULL;
+    snippet_init(&cond, w->arena);
+    for (struct tref *r = l->refs; r; r = r->next) {
+        if (r->on || r->only_wrap)
+            continue;
+        ref_predicate(w, l, r, &cond);
+        r->pinned = true;
+        if (!some || r->is_target)
+            some = r;
+    }
+    if (!some)
+        return true;
+    int anchor;
+    if (!anchor_of(w, some, &anchor))
+        return false;
+    bool found = node_is(owner, N_SelectStmt) ? inject_select_where(w->inj, anchor, &p)
+                                              : inject_dml_where(w->inj, anchor, &p);
+    if (!found)
+        return lost(w, some->rv->loc, "the WHERE clause");
+    int table = node_is(owner, N_SelectStmt) ? inject_table_keyword(w->inj, anchor) : -1;
+    if (table >= 0) {
+        struct snippet s;
+        snippet_init(&s, w->arena);
+        snippet_add(&s, "SELECT * FROM");
+        inject_put(w->inj, w->inj->tok[table].off, w->inj->tok[table].end - w->inj->tok[table].off,
+                   RANK_REPLACE, &s);
+    }
+    return add_condition(w, owner, R_whereClause, &p, &cond, RANK_WHERE);
+}
+
+bool rewrite_level(struct walk *w, struct level *l, struct node *owner)
+{
+    for (struct tref *r = l->refs; r; r = r->next) {
+        if (r->only_wrap) {
+            if (!wrap(w, r))
+                return false;
+            r->pinned = true;
+        } else if (r->on && !r->pinned && !into_on(w, l, r)) {
+            return false;
+        }
+    }
+    return into_where(w, l, owner);
+}
+
+/* ---- INSERT ---- */
+
+bool rewrite_conflict(struct walk *w, const struct tref *target, struct node *insert,
+                      struct node *conflict)
+{
+    struct snippet cond;
+    struct inject_place p;
+    struct text none = { NULL, 0 };
+    (void)insert;
+    snippet_init(&cond, w->arena);
+    predicate(w, &cond, none, target->item->name, target->rel->column->name, target->claim);
+    int at = inject_at(w->inj, conflict->loc);
+    if (at < 0 || !inject_conflict_where(w->inj, at, &p))
+        return lost(w, conflict->loc, "the condition of ON CONFLICT");
+    return add_condition(w, conflict, R_whereClause, &p, &cond, RANK_WHERE);
+}
+
+static struct node *value_node(struct walk *w, int claim)
+{
+    struct snippet v;
+    snippet_init(&v, w->arena);
+    rewrite_value(w, &v, claim);
+    return first_target(parse_snippet(w, "SELECT ", &v, ""));
+}
+
+bool rewrite_default(struct walk *w, struct node *cell, int claim)
+{
+    struct snippet v;
+    int at = inject_at(w->inj, cell->loc);
+    struct node *n = value_node(w, claim);
+    if (at < 0 || !n)
+        return w->refused ? false : lost(w, cell->loc, "the tenant's value");
+    snippet_init(&v, w->arena);
+    snippet_add(&v, " ");
+    rewrite_value(w, &v, claim);
+    inject_put(w->inj, w->inj->tok[at].off, w->inj->tok[at].end - w->inj->tok[at].off, RANK_REPLACE,
+               &v);
+    *cell = *n;
+    return true;
+}
+
+static bool default_values(struct walk *w, struct node *insert, const struct tref *t,
+                           const struct inject_insert *s)
+{
+    struct snippet v;
+    if (s->defaults < 0)
+        return lost(w, t->rv->loc, "the tenant's value");
+    snippet_init(&v, w->arena);
+    snippet_add(&v, " (");
+    snippet_ident(&v, t->rel->column->name);
+    snippet_add(&v, ") VALUES (");
+    rewrite_value(w, &v, t->claim);
+    snippet_add(&v, ")");
+    struct node *n = parse_snippet(w, "INSERT INTO x", &v, "");
+    if (!n)
+        return false;
+    node_set_node(w->arena, insert, R_cols, node_get(n, R_cols));
+    node_set_node(w->arena, insert, R_selectStmt, node_get(n, R_selectStmt));
+    const struct inject_token *from = &w->inj->tok[s->defaults], *to = from + 1;
+    inject_put(w->inj, from->off, to->end - from->off, RANK_REPLACE, &v);
+    return true;
+}
+
+static bool column_list(struct walk *w, struct node *insert, const struct tref *t,
+                        const struct inject_insert *s, const struct text *cols, int n_cols,
+                        bool add)
+{
+    struct snippet list, text;
+    snippet_init(&list, w->arena);
+    snippet_init(&text, w->arena);
+    for (int i = 0; cols && i < n_cols; i++) {
+        snippet_add(&list, i ? ", " : "");
+        snippet_ident(&list, cols[i]);
+    }
+    if (add) {
+        snippet_add(&list, list.n ? ", " : "");
+        snippet_ident(&list, t->rel->column->name);
+    }
+    struct node *n = parse_snippet(w, "INSERT INTO x (", &list, ") SELECT");
+    struct node *made = node_get(n, R_cols), *old = node_get(insert, R_cols);
+    if (!made)
+        return w->refused ? false : lost(w, t->rv->loc, "the column list");
+    if (old) {
+        if (s->cols_close < 0)
+            return lost(w, t->rv->loc, "the column list");
+        list_append(w->arena, old, list_at(made, 0));
+        snippet_add(&text, ", ");
+        snippet_append(&text, &list);
+        inject_put(w->inj, w->inj->tok[s->cols_close].off, 0, RANK_APPEND, &text);
+        return true;
+    }
+    node_set_node(w->arena, insert, R_cols, made);
+    snippet_add(&text, " (");
+    snippet_append(&text, &list);
+    snippet_add(&text, ") ");
+    inject_put(w->inj, w->inj->tok[s->target_last].end, 0, RANK_APPEND, &text);
+    return true;
+}
+
+/* Appends the value to the rows of VALUES or to the select list of one leaf. */
+static bool append_to_arm(struct walk *w, struct node *select, int token, int claim, int loc)
+{
+    struct snippet v;
+    struct node *rows = node_get(select, R_valuesLists), *targets = node_get(select, R_targetList);
+    snippet_init(&v, w->arena);
+    snippet_add(&v, ", ");
+    rewrite_value(w, &v, claim);
+    if (rows) {
+        int n = list_len(rows);
+        int *close = ARENA_ARRAY(w->arena, int, n + 1);
+        if (inject_rows(w->inj, token, close, n + 1) != n)
+            return lost(w, loc, "the tenant's value");
+        struct node *val = value_node(w, claim);
+        for (int i = 0; i < n; i++) {
+            if (!val || !node_is(list_at(rows, i), N_List))
+                return w->refused ? false : lost(w, loc, "the tenant's value");
+            list_append(w->arena, list_at(rows, i), node_copy(w->arena, val));
+            inject_put(w->inj, w->inj->tok[close[i]].off, 0, RANK_APPEND, &v);
+        }
+        return true;
+    }
+    struct snippet target;
+    snippet_init(&target, w->arena);
+    rewrite_value(w, &target, claim);
+    int last = inject_targets_last(w->inj, token);
+    struct node *n = parse_snippet(w, "SELECT ", &target, "");
+    if (last < 0 || !targets || !n)
+        return w->refused ? false : lost(w, loc, "the tenant's value");
+    list_append(w->arena, targets, list_at(node_get(n, R_targetList), 0));
+    inject_put(w->inj, w->inj->tok[last].end, 0, RANK_APPEND, &v);
+    return true;
+}
+
+bool rewrite_insert(struct walk *w, struct node *insert, const struct tref *target,
+                    const struct text *cols, int n_cols, bool add, const struct arms *arms)
+{
+    struct inject_insert s;
+    int anchor;
+    if (!anchor_of(w, target, &anchor))
+        return false;
+    if (!inject_insert_shape(w->inj, anchor, node_get(insert, R_cols) != NULL, &s))
+        return lost(w, target->rv->loc, "the tenant column");
+    if (!node_get(insert, R_selectStmt))
+        return default_values(w, insert, target, &s);
+    if (s.query < 0)
+        return lost(w, target->rv->loc, "the tenant's value");
+    if (!column_list(w, insert, target, &s, cols, n_cols, add))
+        return false;
+    if (!add)
+        return true;
+    int *tokens = ARENA_ARRAY(w->arena, int, arms->n + 1);
+    if (inject_arms(w->inj, s.query, s.end, tokens, arms->n + 1) != arms->n)
+        return lost(w, target->rv->loc, "the tenant's value");
+    for (int i = 0; i < arms->n; i++)
+        if (!append_to_arm(w, arms->v[i].select, tokens[i], target->claim, target->rv->loc))
+            return false;
+    return true;
+}

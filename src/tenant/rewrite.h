@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* Rewrite mode: adds the predicates of a level and the tenant column of INSERT, to the text and to
+ * the tree. */
+#ifndef TENANT_REWRITE_H
+#define TENANT_REWRITE_H
+
+#include "tenant/walk.h"
+
+/* Filters all tenant references of the level. owner: SelectStmt, UpdateStmt or DeleteStmt. */
+bool rewrite_level(struct walk *w, struct level *l, struct node *owner);
+/* `WHERE` of ON CONFLICT DO UPDATE: the target's row must be the tenant's. */
+bool rewrite_conflict(struct walk *w, const struct tref *target, struct node *insert,
+                      struct node *conflict);
+/* Puts the value of the claim in place of a DEFAULT cell. */
+bool rewrite_default(struct walk *w, struct node *cell, int claim);
+/* INSERT without the tenant column: appends it to the column list (cols: the names when the
+ * statement has no list) and its value to each leaf. */
+bool rewrite_insert(struct walk *w, struct node *insert, const struct tref *target,
+                    const struct text *cols, int n_cols, bool add, const struct arms *arms);
+/* The SQL of the claim's value, as parameter or literal with its cast. */
+void rewrite_value(struct walk *w, struct snippet *s, int claim);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The inside of a verdict: the public part, the text to send as pieces with holes for claim values,
+ * and the key under which the cache keeps it. All of it lives in the verdict's own arena.
+ */
+#ifndef TENANT_VERDICT_H
+#define TENANT_VERDICT_H
+
+#include "base/list.h"
+#include "tenant/tenant.h"
+
+struct verdict_piece {
+    struct text text; /* sent as it is */
+    int hole; /* >= 0: then the value of added[hole]'s claim as a quoted literal; -1: nothing */
+};
+
+struct verdict_full {
+    struct verdict pub; /* first: the caller's pointer */
+    struct arena arena;
+    struct verdict_piece *pieces;
+    int n_pieces;
+    int n_holes; /* entries of added[] that the pieces use (simple protocol; pub.n_added is then 0)
+                  */
+    bool dependent; /* the verdict read claim values: it holds for this identity only */
+    bool cacheable;
+    /* cache */
+    struct list by_age;
+    struct verdict_full *next; /* same bucket */
+    bool cached;
+    uint64_t hash;
+    struct text sql;
+    bool extended;
+    int mode;
+    uint64_t generation;
+    const uint32_t *types;
+    int n_types;
+    const struct claim *claims; /* names always, values only when dependent */
+    int n_claims;
+    size_t bytes;
+};
+
+/* A new verdict (REFUSE/internal_mismatch until filled) with one reference. NULL: out of memory. */
+struct verdict_full *verdict_new(void) MUST_CHECK;
+void verdict_free(struct verdict_full *v);
+
+static inline struct verdict_full *verdict_full(struct verdict *v)
+{
+    return (struct verdict_full *)v;
+}
+
+/* Fills the refusal: DETAIL and HINT may be empty; texts are copied. position: 1-based characters
+ * or 0. */
+void verdict_refuse(struct verdict_full *v, enum refusal r, struct text message, struct text detail,
+                    struct text hint, int position);
+
+#endif

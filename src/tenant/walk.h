@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Judging one parsed text: what all walker files share. A walker function returns false when the
+ * statement is refused (the reason then stands in the walk); everything that it does not know is
+ * refused.
+ */
+#ifndef TENANT_WALK_H
+#define TENANT_WALK_H
+
+#include "tenant/inject.h"
+#include "tenant/scope.h"
+#include "tenant/tree.h"
+#include "tenant/verdict.h"
+
+/* A claim value that the statement's text or Bind needs. */
+struct used_claim {
+    struct text name, value;
+    uint32_t type;
+    const char *type_sql;
+};
+
+/* What is known of one parameter of the client's. */
+struct param_use {
+    int count;   /* occurrences */
+    int checked; /* occurrences that must equal a claim */
+    int claim;   /* index of the used claim it must equal */
+};
+
+/* One leaf of a query below INSERT: its rows get the tenant column's value. */
+struct arm {
+    struct node *select;
+    struct level *level;
+    struct columns cols;
+};
+
+struct arms {
+    struct arm *v;
+    int n, cap;
+};
+
+struct walk {
+    const struct tenant_ask *ask;
+    bool rewrite; /* else the statement must prove it all itself */
+    struct arena *arena;
+    struct verdict_full *out;
+    struct inject *inj;
+    struct tree_parser *parser;
+
+    struct used_claim used[VERDICT_MAX_ADDED];
+    int n_used;
+    int emitted[VERDICT_MAX_ADDED]; /* used claim of each added value of the verdict */
+    struct param_use *params;       /* [0] = $1 */
+    int n_params;
+    int depth;
+    bool dependent; /* claim values were looked at */
+    bool is_simple; /* simple protocol */
+
+    bool refused;
+    enum refusal reason;
+    struct text message, detail, hint;
+    int loc; /* byte offset or -1 */
+};
+
+/* Refuses (the first refusal counts) and returns false. The DETAIL is printed; hint may be NULL. */
+bool walk_refuse(struct walk *w, enum refusal r, int loc, const char *hint, const char *detail, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* A whole statement. loc: where its text starts. */
+bool walk_statement(struct walk *w, struct node *n, int loc);
+enum stmt_kind walk_kind(const struct node *n);
+
+/* Parts, by file. up = scope around, NULL at the top. cols gets the result columns. arms (may be
+ * NULL) collects leaves. */
+bool walk_select(struct walk *w, struct level *up, struct node *n, struct columns *cols,
+                 struct arms *arms);
+bool walk_insert(struct walk *w, struct level *up, struct node *n, struct columns *cols);
+bool walk_update(struct walk *w, struct level *up, struct node *n, struct columns *cols);
+bool walk_delete(struct walk *w, struct level *up, struct node *n, struct columns *cols);
+/* A query of any of the four kinds, as CTEs and COPY hold it. */
+bool walk_query(struct walk *w, struct level *up, struct node *n, struct columns *cols);
+
+bool walk_with(struct walk *w, struct level *l, struct node *with);
+/* FROM and the like: adds items and tenant references to the level. owner: the statement whose
+ * WHERE they fall under. */
+bool walk_from(struct walk *w, struct level *l, struct node *list, struct node *owner);
+/* The relation that INSERT, UPDATE or DELETE changes (never a CTE): checked for writing, added as
+ * item 0. */
+bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *owner,
+                 struct item **item);
+/* Result columns of a target list; walks the expressions too. */
+bool walk_targets(struct walk *w, struct level *l, struct node *list, struct columns *cols);
+bool walk_expr(struct walk *w, struct level *l, struct node *n);
+bool walk_exprs(struct walk *w, struct level *l, struct node *list);
+bool walk_type(struct walk *w, struct level *l, struct node *type_name, int loc);
+/* The operator of that (unqualified) name, as PostgreSQL looks it up for constructs that use it
+ * silently. */
+bool walk_operator(struct walk *w, struct text schema, struct text name, int operands, int loc);
+
+/* The claim a relation compares with, as index of used[]; -1: refused. */
+int walk_claim(struct walk *w, const struct policy_relation *rel, int loc);
+/* Is the expression provably the claim's value? Constants are compared, parameters get a Bind
+ * check, columns must be known to hold it. false: refused. allow_int: an integer literal is
+ * converted as INSERT does. */
+bool walk_value_is_claim(struct walk *w, struct level *l, struct node *n, int claim, int loc);
+
+enum value_kind { VALUE_OTHER, VALUE_EQUAL, VALUE_DIFFERENT, VALUE_PARAM };
+/* What a constant or parameter is against a claim; param gets its number. Nothing is recorded. */
+enum value_kind walk_constant(struct walk *w, struct node *n, int claim, bool assign, int *param);
+/* Records that $param must equal the claim. */
+bool walk_check_param(struct walk *w, int param, int claim, int loc);
+
+/* Name of a qualified name list (1 or 2 strings); false when longer. */
+bool walk_name(struct node *list, struct text *schema, struct text *name);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: ISC */
+/* FROM clauses and CTEs: which relation each name means, and where the filter of each tenant
+ * reference belongs. */
+#include "tenant/value.h"
+#include "tenant/walk.h"
+
+static const struct text none = { NULL, 0 };
+
+/* What lies above a FROM item: the innermost outer join that can make it NULL, and whether its name
+ * can be used there. */
+struct above {
+    struct node *owner;
+    struct node *on; /* JoinExpr with an ON condition, NULL = WHERE */
+    bool wrap;       /* neither: filter at the scan */
+};
+
+static bool from_item(struct walk *w, struct level *l, struct node *n, struct above up);
+
+int walk_claim(struct walk *w, const struct policy_relation *rel, int loc)
+{
+    const struct claim *c = policy_claim(rel, w->ask->identity);
+    if (!c || !value_type_known(rel->type_oid)) {
+        walk_refuse(w, REFUSAL_no_claim, loc,
+                    "Give the user this claim in [users], or name another in [tenant_rules].",
+                    "The tenant has no claim for \"%.*s\" of %.*s.%.*s.",
+                    TEXT_ARG(rel->column->name), TEXT_ARG(rel->schema), TEXT_ARG(rel->name));
+        return -1;
+    }
+    if (rel->type_oid != VALUE_TEXT && rel->type_oid != VALUE_VARCHAR)
+        w->dependent = true;
+    if (!value_fits(rel->type_oid, c->value)) {
+        walk_refuse(w, REFUSAL_no_claim, loc,
+                    "Give the user a claim of the column's type in [users].",
+                    "The claim \"%.*s\" is no %s, the type of \"%.*s\" of %.*s.%.*s.",
+                    TEXT_ARG(c->name), value_type_sql(rel->type_oid) + sizeof("pg_catalog.") - 1,
+                    TEXT_ARG(rel->column->name), TEXT_ARG(rel->schema), TEXT_ARG(rel->name));
+        return -1;
+    }
+    uint32_t type = rel->type_oid == VALUE_VARCHAR ? VALUE_TEXT : rel->type_oid;
+    for (int i = 0; i < w->n_used; i++)
+        if (w->used[i].type == type && text_eq(w->used[i].name, c->name))
+            return i;
+    if (w->n_used == VERDICT_MAX_ADDED) {
+        walk_refuse(w, REFUSAL_limit, loc, NULL, "The statement needs more than %d claim values.",
+                    VERDICT_MAX_ADDED);
+        return -1;
+    }
+    w->used[w->n_used] = (struct used_claim){ c->name, c->value, type, value_type_sql(type) };
+    return w->n_used++;
+}
+
+/* The policy's relation for a RangeVar that is no CTE; refuses what tenants may not read. */
+static const struct policy_relation *relation(struct walk *w, struct node *rv)
+{
+    struct text schema = node_str(rv, R_schemaname), name = node_str(rv, R_relname);
+    if (node_str(rv, R_catalogname).n) {
+        walk_refuse(w, REFUSAL_unknown_relation, rv->loc, "Leave the database name out.",
+                    "Relations are named by schema and name.");
+        return NULL;
+    }
+    const struct policy_relation *r = policy_relation(w->ask->policy, schema, name);
+    if (!r || r->cls == REL_UNKNOWN) {
+        w->out->pub.wants_catalog = true;
+        walk_refuse(w, REFUSAL_unknown_relation, rv->loc,
+                    "Declare it in [tenant_rules]; RELOAD after schema changes.",
+                    "Relation %.*s%s%.*s%s%.*s", TEXT_ARG(schema), schema.n ? "." : "",
+                    TEXT_ARG(name), r && r->why.n ? ": " : " is not known.",
+                    TEXT_ARG(r ? r->why : none));
+        return NULL;
+    }
+    if (r->cls == REL_DENY) {
+        walk_refuse(w, REFUSAL_denied_relation, rv->loc, NULL, "Relation %.*s.%.*s: %.*s",
+                    TEXT_ARG(r->schema), TEXT_ARG(r->name), TEXT_ARG(r->why));
+        return NULL;
+    }
+    return r;
+}
+
+/* In the new text every relation is named with its schema, so that the search_path cannot matter.
+ */
+static bool qualify(struct walk *w, struct node *rv, const struct policy_relation *r)
+{
+    if (!w->rewrite || r->cls == REL_SYSTEM || node_str(rv, R_schemaname).n)
+        return true;
+    struct snippet s;
+    snippet_init(&s, w->arena);
+    snippet_ident(&s, r->schema);
+    snippet_add(&s, ".");
+    if (inject_at(w->inj, rv->loc) < 0)
+        return walk_refuse(w, REFUSAL_internal_mismatch, rv->loc, NULL,
+                           "The relation's place in the text is not clear.");
+    inject_put(w->inj, (uint32_t)rv->loc, 0, RANK_QUALIFY, &s);
+    node_set_str(w->arena, rv, R_schemaname, r->schema);
+    return true;
+}
+
+static struct node *alias_of(struct node *n, struct text *name)
+{
+    struct node *alias = node_get(n, R_alias);
+    *name = alias ? node_str(alias, R_aliasname) : none;
+    return alias ? node_get(alias, R_colnames) : NULL;
+}
+
+static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
+                      bool sampled)
+{
+    struct text alias, schema = node_str(n, R_schemaname), name = node_str(n, R_relname);
+    struct node *colnames = alias_of(n, &alias);
+    const struct cte *c = schema.n || node_str(n, R_catalogname).n ? NULL : level_cte(l, name);
+    if (c) {
+        struct item *i = level_add(w->arena, l, alias.n ? alias : name);
+        i->cols = c->cols;
+        if (!columns_rename(w->arena, &i->cols, colnames))
+            return walk_refuse(w, REFUSAL_attribute, n->loc, NULL,
+                               "More column aliases than columns.");
+        return true;
+    }
+    const struct policy_relation *r = relation(w, n);
+    if (!r)
+        return false;
+    int claim = -1;
+    if (r->cls == REL_TENANT && (claim = walk_claim(w, r, n->loc)) < 0)
+        return false;
+    struct item *i = level_add(w->arena, l, alias.n ? alias : name);
+    i->schema = alias.n ? none : r->schema;
+    i->rel = r;
+    i->relation_cols = !colnames;
+    i->reads_shared = r->cls != REL_TENANT;
+    columns_of_relation(w->arena, &i->cols, r, claim);
+    if (!columns_rename(w->arena, &i->cols, colnames))
+        return walk_refuse(w, REFUSAL_attribute, n->loc, NULL, "More column aliases than columns.");
+    if (claim >= 0) {
+        struct tref *ref = level_add_ref(w->arena, l);
+        ref->rv = n;
+        ref->item = i;
+        ref->item_no = l->n_items - 1;
+        ref->rel = r;
+        ref->claim = claim;
+        ref->renamed = colnames != NULL;
+        ref->only_wrap = up.wrap || colnames != NULL;
+        ref->sampled = sampled;
+        ref->on = up.on;
+    }
+    return qualify(w, n, r);
+}
+
+static bool range_subselect(struct walk *w, struct level *l, struct node *n)
+{
+    struct text alias;
+    struct node *colnames = alias_of(n, &alias);
+    struct columns cols = { .n = 0 };
+    if (!walk_select(w, l, node_get(n, R_subquery), &cols, NULL))
+        return false;
+    struct item *i = level_add(w->arena, l, alias);
+    i->cols = cols;
+    i->reads_shared = cols.reads_shared;
+    if (!columns_rename(w->arena, &i->cols, colnames))
+        return walk_refuse(w, REFUSAL_attribute, -1, NULL, "More column aliases than columns.");
+    return true;
+}
+
+static bool column_defs(struct walk *w, struct level *l, struct node *list, struct columns *cols)
+{
+    for (int i = 0; list && i < list_len(list); i++) {
+        struct node *d = list_at(list, i);
+        if (!node_is(d, N_ColumnDef) || !walk_type(w, l, node_get(d, R_typeName), d->loc) ||
+            (node_get(d, R_collClause) && !walk_expr(w, l, node_get(d, R_collClause))))
+            return w->refused ? false
+                              : walk_refuse(w, REFUSAL_unknown_syntax, d->loc, NULL,
+                                            "A column list of an unknown form.");
+        columns_add(w->arena, cols, node_str(d, R_colname), -1);
+    }
+    return true;
+}
+
+static bool range_function(struct walk *w, struct level *l, struct node *n)
+{
+    struct text alias;
+    struct node *colnames = alias_of(n, &alias), *list = node_get(n, R_functions),
+                *defs = node_get(n, R_coldeflist);
+    struct columns cols = { .n = 0 };
+    struct text name = alias;
+    for (int i = 0; list && i < list_len(list); i++) {
+        struct node *pair = list_at(list, i);
+        if (!node_is(pair, N_List) || list_len(pair) < 1)
+            return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL,
+                               "A function in FROM of an unknown form.");
+        struct node *f = list_at(pair, 0);
+        if (!walk_expr(w, l, f))
+            return false;
+        struct text schema, fname;
+        if (!name.n && node_is(f, N_FuncCall) &&
+            walk_name(node_get(f, R_funcname), &schema, &fname))
+            name = fname;
+        if (list_len(pair) > 1 && list_at(pair, 1) && !column_defs(w, l, list_at(pair, 1), &cols))
+            return false;
+    }
+    if (!column_defs(w, l, defs, &cols))
+        return false;
+    struct item *i = level_add(w->arena, l, name);
+    cols.open = true; /* the function's own result columns */
+    i->cols = cols;
+    columns_rename(w->arena, &i->cols, colnames);
+    return true;
+}
+
+static bool table_sample(struct walk *w, struct level *l, struct node *n, struct above up)
+{
+    struct text schema, method;
+    struct node *rv = node_get(n, R_relation);
+    if (!walk_name(node_get(n, R_method), &schema, &method) || schema.n ||
+        !(text_is(method, "system") || text_is(method, "bernoulli")) || !node_is(rv, N_RangeVar))
+        return walk_refuse(w, REFUSAL_unknown_syntax, n->loc, "Use SYSTEM or BERNOULLI.",
+                           "A sampling method of an unknown kind.");
+    return range_var(w, l, rv, up, true) && walk_exprs(w, l, node_get(n, R_args)) &&
+           walk_expr(w, l, node_get(n, R_repeatable));
+}
+
+/* Hides the items lo..hi-1 behind a join's alias. */
+static bool join_alias(struct walk *w, struct level *l, struct node *n, int lo, int hi)
+{
+    struct text alias;
+    struct node *colnames = alias_of(n, &alias), *merged = node_get(n, R_join_using_alias);
+    if (merged) {
+        struct item *m = level_add(w->arena, l, node_str(merged, R_aliasname));
+        struct node *u = node_get(n, R_usingClause);
+        for (int i = 0; u && i < list_len(u); i++)
+            columns_add(w->arena, &m->cols, node_str(list_at(u, i), R_sval), -1);
+    }
+    if (!alias.n)
+        return true;
+    struct columns all = { .n = 0 };
+    for (int i = lo; i < hi; i++) {
+        if (!l->items[i]->hidden)
+            columns_append(w->arena, &all, &l->items[i]->cols);
+        all.reads_shared |= l->items[i]->reads_shared;
+        l->items[i]->hidden = true;
+    }
+    columns_forget(&all);
+    /* USING and NATURAL change order and number. */
+    if (node_get(n, R_usingClause) || node_int(n, R_isNatural) || colnames)
+        all.open = true;
+    struct item *j = level_add(w->arena, l, alias);
+    j->cols = all;
+    j->reads_shared = all.reads_shared;
+    if (colnames) {
+        /* Positions are not certain: old and new names both count as columns only if no function
+         * has that name. */
+        j->cols = (struct columns){ .open = true };
+        columns_rename(w->arena, &j->cols, colnames);
+    }
+    return true;
+}
+
+/* The items' columns may be NULL: they hold no claim for certain. Column lists can be shared with a
+ * CTE: copied. */
+static void forget(struct arena *a, struct level *l, int lo, int hi)
+{
+    for (int i = lo; i < hi; i++) {
+        struct columns copy = { .n = 0 };
+        columns_append(a, &copy, &l->items[i]->cols);
+        columns_forget(&copy);
+        l->items[i]->cols = copy;
+    }
+}
+
+static bool join_expr(struct walk *w, struct level *l, struct node *n, struct above up)
+{
+    int64_t type = node_int(n, R_jointype);
+    struct node *quals = node_get(n, R_quals), *use = node_get(n, R_usingClause);
+    struct above left = up, right = up;
+    struct above null_side = { up.owner, quals ? n : NULL, quals == NULL };
+    if (node_get(n, R_alias))
+        left.wrap = right.wrap = true;
+    switch (type) {
+    case TREE_JOIN_INNER:
+        break;
+    case TREE_JOIN_LEFT:
+        right = null_side;
+        break;
+    case TREE_JOIN_RIGHT:
+        left = null_side;
+        break;
+    case TREE_JOIN_FULL:
+        left = right = (struct above){ up.owner, NULL, true };
+        break;
+    default:
+        return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A join of an unknown kind.");
+    }
+    int lo = l->n_items;
+    if (!from_item(w, l, node_get(n, R_larg), left))
+        return false;
+    int mid = l->n_items;
+    if (!from_item(w, l, node_get(n, R_rarg), right))
+        return false;
+    int hi = l->n_items;
+    if ((use || node_int(n, R_isNatural)) && !walk_operator(w, none, TEXT("="), 2, -1))
+        return false;
+    if (!walk_expr(w, l, quals))
+        return false;
+    if (type == TREE_JOIN_LEFT || type == TREE_JOIN_FULL)
+        forget(w->arena, l, mid, hi);
+    if (type == TREE_JOIN_RIGHT || type == TREE_JOIN_FULL)
+        forget(w->arena, l, lo, mid);
+    struct join_range *j = ARENA_NEW(w->arena, struct join_range);
+    *j = (struct join_range){ n, lo, mid, hi, NULL };
+    *l->joins_end = j;
+    l->joins_end = &j->next;
+    return join_alias(w, l, n, lo, hi);
+}
+
+static bool from_item(struct walk *w, struct level *l, struct node *n, struct above up)
+{
+    bool good = false;
+    if (++w->depth > 1800)
+        return walk_refuse(w, REFUSAL_limit, -1, NULL, "The statement is nested too deeply.");
+    if (node_is(n, N_RangeVar))
+        good = range_var(w, l, n, up, false);
+    else if (node_is(n, N_RangeSubselect))
+        good = range_subselect(w, l, n);
+    else if (node_is(n, N_RangeFunction))
+        good = range_function(w, l, n);
+    else if (node_is(n, N_RangeTableSample))
+        good = table_sample(w, l, n, up);
+    else if (node_is(n, N_JoinExpr))
+        good = join_expr(w, l, n, up);
+    else
+        walk_refuse(w, REFUSAL_unknown_syntax, n ? n->loc : -1, NULL,
+                    "%s in FROM is not open to tenants.", n ? node_kind_name(n->kind) : "Nothing");
+    w->depth--;
+    return good;
+}
+
+bool walk_from(struct walk *w, struct level *l, struct node *list, struct node *owner)
+{
+    bool good = true;
+    l->building = true;
+    for (int i = 0; good && list && i < list_len(list); i++)
+        good = from_item(w, l, list_at(list, i), (struct above){ owner, NULL, false });
+    l->building = false;
+    return good;
+}
+
+bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *owner,
+                 struct item **item)
+{
+    (void)owner;
+    if (!node_is(rv, N_RangeVar))
+        return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A target of an unknown form.");
+    const struct policy_relation *r = relation(w, rv);
+    if (!r)
+        return false;
+    if (r->cls != REL_TENANT || !r->insertable)
+        return walk_refuse(w, REFUSAL_read_only_relation, rv->loc, NULL,
+                           "Relation %.*s.%.*s may not be changed (%.*s).", TEXT_ARG(r->schema),
+                           TEXT_ARG(r->name),
+                           TEXT_ARG(r->cls == REL_SHARED ? TEXT("shared") : r->why));
+    int claim = walk_claim(w, r, rv->loc);
+    if (claim < 0)
+        return false;
+    struct text alias;
+    alias_of(rv, &alias);
+    struct item *i = level_add(w->arena, l, alias.n ? alias : node_str(rv, R_relname));
+    i->schema = alias.n ? none : r->schema;
+    i->rel = r;
+    i->relation_cols = true;
+    columns_of_relation(w->arena, &i->cols, r, claim);
+    struct tref *ref = level_add_ref(w->arena, l);
+    *ref = (struct tref){
+        .rv = rv, .item = i, .item_no = l->n_items - 1, .rel = r, .claim = claim, .is_target = true
+    };
+    *item = i;
+    return qualify(w, rv, r);
+}
+
+/* ---- WITH ---- */
+
+bool walk_with(struct walk *w, struct level *l, struct node *with)
+{
+    struct node *list = with ? node_get(with, R_ctes) : NULL;
+    bool recursive = with && node_int(with, R_recursive);
+    if (with && !list)
+        return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A WITH of an unknown form.");
+    struct columns open = { .open = true };
+    /* Under RECURSIVE each query may name all of them; their columns are not known yet. */
+    for (int i = 0; recursive && i < list_len(list); i++)
+        level_add_cte(w->arena, l, node_str(list_at(list, i), R_ctename), &open);
+    for (int i = 0; list && i < list_len(list); i++) {
+        struct node *c = list_at(list, i);
+        struct columns cols = { .n = 0 };
+        if (!node_is(c, N_CommonTableExpr))
+            return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A WITH of an unknown form.");
+        if (!walk_query(w, l, node_get(c, R_ctequery), &cols))
+            return false;
+        if (!columns_rename(w->arena, &cols, node_get(c, R_aliascolnames)))
+            return walk_refuse(w, REFUSAL_attribute, c->loc, NULL,
+                               "More column aliases than columns.");
+        struct node *cycle = node_get(c, R_cycle_clause);
+        if (cycle && (!walk_expr(w, l, node_get(cycle, R_cycle_mark_value)) ||
+                      !walk_expr(w, l, node_get(cycle, R_cycle_mark_default)) ||
+                      !walk_operator(w, none, TEXT("="), 2, c->loc)))
+            return false;
+        if (cycle || node_get(c, R_search_clause))
+            cols.open = true;
+        if (recursive)
+            columns_forget(&cols);
+        level_add_cte(w->arena, l, node_str(c, R_ctename), &cols);
+    }
+    return true;
+}
