@@ -140,14 +140,16 @@ static size_t escaped_end(const struct lexer *x, size_t i)
     return i < x->sql.n ? i + 1 : 0;
 }
 
-/* i is behind the opening quote; gives the offset behind the closing one, 0 when there is none. */
-static size_t quoted(struct lexer *x, size_t i, bool escapes)
+/* i is behind the opening quote; gives the offset behind the closing one, 0 when there is none. A doubled quote is part of
+ * the string, but ends a bit string. */
+static size_t quoted(struct lexer *x, size_t i, enum token_kind kind)
 {
+    bool doubles = kind != TOKEN_BIT && kind != TOKEN_HEX;
     for (;;) {
-        i = escapes ? escaped_end(x, i) : plain_end(x, i);
+        i = kind == TOKEN_ESTRING ? escaped_end(x, i) : plain_end(x, i);
         if (!i)
             return 0;
-        if (at(x, i) == '\'') {
+        if (doubles && at(x, i) == '\'') {
             i++;
             continue;
         }
@@ -185,7 +187,7 @@ static bool give(struct lexer *x, struct token *t, enum token_kind kind, size_t 
 
 static bool lex_string(struct lexer *x, struct token *t, enum token_kind kind, size_t prefix)
 {
-    size_t end = quoted(x, t->off + prefix + 1, kind == TOKEN_ESTRING);
+    size_t end = quoted(x, t->off + prefix + 1, kind);
     return end ? give(x, t, kind, end) : trouble(x, LEXER_UNTERMINATED, t->off);
 }
 
