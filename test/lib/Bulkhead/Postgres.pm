@@ -141,6 +141,6 @@ sub dsn {
     return "host=$self->{host} port=$self->{port} user=postgres dbname=" . ($db // 'postgres');
 }
 
-on_exit(sub { $_->stop('immediate') for reverse @running });
+on_exit(sub { my @r = reverse @running; $_->stop("immediate") for @r });
 
 1;

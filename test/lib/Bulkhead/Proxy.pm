@@ -214,6 +214,6 @@ sub complaints {
 
 
 
-on_exit(sub { for my $p (@running) { $p->stop } });
+on_exit(sub { for my $p (my @r = @running) { $p->stop } });
 
 1;

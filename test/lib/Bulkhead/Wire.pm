@@ -404,6 +404,7 @@ sub value {
     my $r = $self->query($sql);
     die "query failed: $r->{error}{C} $r->{error}{M}\n" if $r->{error};
     die "connection closed\n" if $r->{eof};
+    @{ $r->{results} } or die "no result\n";
     my $row = $r->{results}[-1]{rows}[0];
     return $row ? $row->[0] : undef;
 }
