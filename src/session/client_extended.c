@@ -229,7 +229,7 @@ static enum step judged(struct client *c, struct text sql, const char *types, in
         client_ask(c, &ask, true, sql, oids, n_types);
         asked = &ask;
     }
-    struct stmt *st = stmt_get(c->engine, sql, types, n_types, asked);
+    struct stmt *st = stmt_get(c->engine, c->shard, sql, types, n_types, asked);
     free(oids);
     if (!st)
         return no_memory(c);
@@ -346,6 +346,19 @@ static enum step parse_unnamed(struct client *c, struct stmt *st)
     return STEP_DONE;
 }
 
+/* A statement that a server of the pool has prepared before needs none now: it is prepared again where it is first used.
+ * (So a driver that prepares while all servers are in others' transactions does not wait for them.) */
+static enum step parse_known(struct client *c, struct text name, struct stmt *st)
+{
+    struct pend *p;
+
+    stat_inc(&stats(c)->client_parses);
+    stat_inc(&stats(c)->ps_hits);
+    if (!name_add(c, name, st) || !fake(c, PEND_PARSE, '1', &p))
+        return no_memory(c);
+    return STEP_DONE;
+}
+
 enum step client_parse(struct client *c, const char *m, size_t n)
 {
     struct wire_parse w;
@@ -365,6 +378,11 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         return step;
     if (refused_now(c, st, false)) {
         step = refuse_verdict(c, st->verdict);
+        stmt_unref(st);
+        return step;
+    }
+    if (!c->server && w.name.n && st->proven) {
+        step = parse_known(c, w.name, st);
         stmt_unref(st);
         return step;
     }

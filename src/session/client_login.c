@@ -275,8 +275,11 @@ static void begin_auth(struct client *c)
         auth_failed(c, &err);
         return;
     }
+    struct text secret = c->user ? c->user->secret : TEXT("");
+    if (method == AUTH_M_SCRAM)
+        secret = scram_cache_get(c->engine->scram, c->user_name, secret);
     buf_init(&out);
-    l->check = login_check_new(method, c->user_name, c->user ? c->user->secret : TEXT(""), known, c->engine->hub->mock_seed,
+    l->check = login_check_new(method, c->user_name, secret, known, c->engine->hub->mock_seed,
                                (uint32_t)s->g.scram_iterations, &out, &step, &err);
     if (!l->check) {
         buf_wipe(&out);

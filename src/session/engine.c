@@ -14,8 +14,9 @@
 
 /* ---- end of turn ---- */
 
-static void end_of_turn(struct engine *e)
+static void end_of_turn(void *arg)
 {
+    struct engine *e = arg;
     struct list *n;
 
     dispatch_offers(e);
@@ -23,19 +24,11 @@ static void end_of_turn(struct engine *e)
         client_to_console(LIST_ENTRY(n, struct client, console_node));
     servers_bury(e);
     clients_bury(e);
-    loop_flush(&e->loop);
-}
-
-static void on_turn(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    end_of_turn(arg);
 }
 
 void engine_turn(struct engine *e)
 {
-    event_active(e->ev_turn, EV_TIMEOUT, 0);
+    loop_later_set(&e->loop, &e->turn);
 }
 
 /* ---- mails ---- */
@@ -219,6 +212,7 @@ static void on_end(void *owner)
     }
     cancels_close(e);
     end_of_turn(e);
+    loop_later_stop(&e->turn);
 }
 
 static const struct loop_handler engine_loop = {
@@ -276,8 +270,9 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
     struct tenant_engine_opts to = { .cache_bytes = (size_t)s->g.tenant_cache_size,
                                      .max_statement = (size_t)s->g.tenant_max_statement };
     e->tenant = tenant_engine_new(&to);
-    e->ev_turn = event_new(e->loop.base, -1, 0, on_turn, e);
-    if (!e->resolver || !e->tenant || !e->ev_turn) {
+    e->scram = scram_cache_new(h->mock_seed, (uint32_t)s->g.scram_iterations);
+    loop_later_init(&e->turn, end_of_turn, e);
+    if (!e->resolver || !e->tenant || !e->scram) {
         err_set(err, "cannot set up worker %d: out of memory", id);
         engine_free(e);
         return NULL;
@@ -317,13 +312,13 @@ void engine_free(struct engine *e)
     while ((n = list_pop(&e->shards)) != NULL)
         free_shard(LIST_ENTRY(n, struct shard, node));
     free(e->shard_by_pool);
-    if (e->ev_turn)
-        event_free(e->ev_turn);
     if (e->resolver)
         resolver_free(e->resolver);
     loop_release(&e->loop);
     if (e->tenant)
         tenant_engine_free(e->tenant);
+    if (e->scram)
+        scram_cache_free(e->scram);
     map_release(&e->cancel_keys);
     map_release(&e->stmts);
     slab_release(&e->clients);

@@ -57,6 +57,7 @@ struct engine {
     struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
     struct resolver *resolver;
     struct tenant_engine *tenant;
+    struct scram_cache *scram;   /* SCRAM secrets computed from plain ones */
     struct registry *registry;
     struct slab clients, servers;
     struct list all_clients;     /* client.all */
@@ -67,7 +68,7 @@ struct engine {
     int n_shard_slots;
     struct list hungry;          /* shards with waiting clients */
     struct list offers;          /* shards with servers for other workers */
-    struct event *ev_turn;       /* runs the end-of-turn work */
+    struct loop_later turn;      /* the end-of-turn work */
     struct map cancel_keys;      /* 8 bytes → client */
     struct map stmts;            /* stmt.key → stmt */
     struct list to_console;      /* administrators that go to the control thread at the end of the turn */

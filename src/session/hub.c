@@ -177,6 +177,11 @@ static void take_setup(struct engine *e, void *arg)
     e->client_tls = ns->client_tls ? tls_ctx_ref(ns->client_tls) : NULL;
     e->server_tls = ns->server_tls ? tls_ctx_ref(ns->server_tls) : NULL;
     e->loop.loopcnt = (int)e->setup->g.sbuf_loopcnt;
+    struct scram_cache *fresh = scram_cache_new(e->hub->mock_seed, (uint32_t)e->setup->g.scram_iterations);
+    if (fresh) { /* secrets may be others now */
+        scram_cache_free(e->scram);
+        e->scram = fresh;
+    }
     LIST_FOREACH_SAFE(n, next, &e->shards)
     {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);

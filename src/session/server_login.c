@@ -182,29 +182,15 @@ static void add(struct params *ps, const char *name, struct text value)
     ps->p[ps->n++] = (struct startup_param){ text_of(name), value };
 }
 
-/* The search path that tenants' statements are judged under, as a setting. */
-static void pinned_path(const struct policy *p, struct buf *out)
-{
-    const struct catalog *cat = p->catalog;
-    for (int i = 0; i < cat->n_search_path; i++) {
-        if (i)
-            buf_text_append(out, TEXT(", "));
-        wire_quote_ident(out, cat->search_path[i]);
-    }
-    if (cat->n_search_path == 0)
-        buf_text_append(out, TEXT("\"\""));
-}
-
 static void send_startup(struct server *s)
 {
     struct shard *sh = s->shard;
     const struct database_conf *db = sh->db;
     struct params ps = { .n = 0 };
-    struct buf out, path;
+    struct buf out;
     struct policy *policy = NULL;
 
     buf_init(&out);
-    buf_init(&path);
     add(&ps, "user", sh->pool->user_name);
     add(&ps, "database", text_of(db->dbname));
     if (db->client_encoding)
@@ -221,8 +207,7 @@ static void send_startup(struct server *s)
             server_login_failed(s, "57P03", "the catalog of database \"%.*s\" is not known yet", TEXT_ARG(db->name));
             return;
         }
-        pinned_path(policy, &path);
-        add(&ps, "search_path", buf_text(&path));
+        add(&ps, "search_path", arena_text(&sh->db_arena, policy_search_path(policy)));
         add(&ps, "standard_conforming_strings", TEXT("on"));
         s->search_path_serial = atomic_load(&sh->pool->db->search_path_serial);
         policy_unref(policy);
@@ -232,7 +217,6 @@ static void send_startup(struct server *s)
         conn_write_copy(s->conn, out.p, out.n);
     bool failed = out.failed;
     buf_release(&out);
-    buf_release(&path);
     if (failed) {
         server_login_failed(s, "53200", "out of memory");
         return;

@@ -417,6 +417,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         if (s->client)
             s->client->in_copy = false;
     }
+    if (f->type == '1' && p->stmt)
+        p->stmt->proven = true;
     if (completes(p, f->type))
         answered(s, r);
     return true;

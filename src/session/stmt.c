@@ -10,9 +10,10 @@
 
 /* ---- a worker's statements ---- */
 
-/* What makes two statements the same: verdict (they decide what is sent), types, text. */
-static bool build_key(struct buf *b, struct text sql, const char *types, int n_types, const struct verdict *v)
+/* What makes two statements the same: pool, verdict (they decide what is sent), types, text. */
+static bool build_key(struct buf *b, const void *pool, struct text sql, const char *types, int n_types, const struct verdict *v)
 {
+    buf_append(b, &pool, sizeof(pool));
     buf_append(b, &v, sizeof(v));
     buf_append(b, &n_types, sizeof(n_types));
     buf_append(b, types, (size_t)n_types * 4);
@@ -103,7 +104,7 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     return s;
 }
 
-struct stmt *stmt_get(struct engine *e, struct text sql, const char *types, int n_types, const struct tenant_ask *ask)
+struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types, const struct tenant_ask *ask)
 {
     struct verdict *v = NULL;
     struct buf key;
@@ -115,7 +116,7 @@ struct stmt *stmt_get(struct engine *e, struct text sql, const char *types, int 
     }
     buf_init(&key);
     struct stmt *s = NULL;
-    if (build_key(&key, sql, types, n_types, v)) {
+    if (build_key(&key, pool, sql, types, n_types, v)) {
         s = map_get(&e->stmts, buf_text(&key));
         if (s) {
             s->refs++;

@@ -24,11 +24,12 @@ struct stmt {
     char name[32];     /* on servers: PGBULKHEAD_n; unique in the process */
     struct verdict *verdict; /* guarded clients; NULL otherwise */
     uint64_t policy_generation;
+    bool proven;       /* a server of the pool has prepared it: a later Parse needs none to be answered */
     struct engine *engine;
 };
 
-/* Found by text, types and (guarded) policy generation and mode, or made; one reference for the caller. NULL: out of memory. */
-struct stmt *stmt_get(struct engine *e, struct text sql, const char *types, int n_types, const struct tenant_ask *ask);
+/* Found by pool (only its address counts), text, types and (guarded) policy generation and mode, or made; one reference for the caller. NULL: out of memory. */
+struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types, const struct tenant_ask *ask);
 struct stmt *stmt_ref(struct stmt *s);
 void stmt_unref(struct stmt *s);
 
