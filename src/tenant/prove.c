@@ -3,6 +3,7 @@
  * equalities. */
 #include "tenant/prove.h"
 
+#include "tenant/quiet.h"
 #include "tenant/value.h"
 
 /* column of ref = constant or parameter, or = the tenant column of other; holds for items lo..hi-1.
@@ -275,6 +276,9 @@ bool prove_level(struct walk *w, struct level *l, struct node *from, struct node
 {
     struct proof p = { w, l, NULL };
     (void)from;
+    w->noisy |= !quiet(where);
+    for (const struct join_range *j = l->joins; j; j = j->next)
+        w->noisy |= !quiet(node_get(j->join, R_quals));
     if (!l->refs)
         return true;
     conjunct(&p, where, 0, l->n_items);

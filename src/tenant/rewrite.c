@@ -189,7 +189,7 @@ static bool wrap(struct walk *w, struct tref *r)
     snippet_add(&open, "(SELECT * FROM ");
     snippet_add(&close, " WHERE ");
     snippet_append(&close, &cond);
-    snippet_add(&close, ")");
+    snippet_add(&close, r->fence ? " OFFSET 0)" : ")");
     snippet_add(&text, "(SELECT * FROM x");
     snippet_append(&text, &close);
     snippet_add(&text, " AS ");

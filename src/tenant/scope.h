@@ -40,6 +40,7 @@ struct tref {
     bool only_wrap; /* no condition outside can filter it: sub-select */
     bool renamed;   /* has column aliases */
     bool sampled;
+    bool fence;      /* the sub-select must not be pulled up */
     bool is_target;  /* of UPDATE or DELETE */
     struct node *on; /* JoinExpr whose ON filters it, NULL = WHERE of the owner */
     bool pinned;     /* proven by the statement */

@@ -183,13 +183,13 @@ static void keep_pieces(struct walk *w, const struct snippet *s)
     }
 }
 
-static bool judge_tree(struct walk *w, const struct tree *t, bool had_hint)
+static bool judge_tree(struct walk *w, const struct tree *t, bool had_hint, bool again)
 {
     struct verdict *v = &w->out->pub;
     for (int i = 0; i < t->n_stmts; i++)
         if (!walk_statement(w, t->stmts[i].stmt, t->stmts[i].loc))
             return false;
-    if (!keep_checks(w))
+    if (!again && !keep_checks(w))
         return false;
     if (w->n_params + v->n_added > 65535)
         return walk_refuse(w, REFUSAL_too_many_parameters, -1, NULL,
@@ -274,7 +274,21 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     bool had_hint = ask->sql.n > 2 && memmem(ask->sql.p, ask->sql.n, "/*+", 3);
     bool good = inj.has_hint ? walk_refuse(&w, REFUSAL_unknown_syntax, -1, NULL,
                                            "Hints in comments are not open to tenants.")
-                             : judge_tree(&w, &tree, had_hint);
+                             : judge_tree(&w, &tree, had_hint, false);
+    if (good && !w.rewrite && w.noisy) {
+        /* The statement is proven, but PostgreSQL may test its conditions in any order: add the
+         * barrier all the same. */
+        struct walk proven = w;
+        if (!tree_parse(&e->parser, sql, a, &tree, &err)) {
+            refuse_early(v, REFUSAL_internal_mismatch, &err, 0);
+            return;
+        }
+        w.rewrite = true;
+        w.n_used = 0;
+        w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
+        good = judge_tree(&w, &tree, had_hint, true);
+        w.dependent |= proven.dependent;
+    }
     v->cacheable = true;
     v->dependent = w.dependent;
     if (good)

@@ -53,6 +53,7 @@ struct walk {
     int n_params;
     int depth;
     bool dependent; /* claim values were looked at */
+    bool noisy;     /* a condition could fail on a row of another tenant */
     bool is_simple; /* simple protocol */
 
     bool refused;

@@ -137,7 +137,10 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
         ref->rel = r;
         ref->claim = claim;
         ref->renamed = colnames != NULL;
-        ref->only_wrap = up.wrap || colnames != NULL;
+        /* The tenant column of a view over several relations filters one of them only: conditions of
+         * the client's must not be pushed below it. */
+        ref->fence = r->is_view && r->cat && r->cat->kind == 'v' && r->cat->n_view_reads != 1;
+        ref->only_wrap = up.wrap || colnames != NULL || ref->fence;
         ref->sampled = sampled;
         ref->on = up.on;
     }
@@ -269,17 +272,21 @@ static bool join_expr(struct walk *w, struct level *l, struct node *n, struct ab
     int64_t type = node_int(n, R_jointype);
     struct node *quals = node_get(n, R_quals), *use = node_get(n, R_usingClause);
     struct above left = up, right = up;
-    struct above null_side = { up.owner, quals ? n : NULL, quals == NULL };
+    struct above in_on = { up.owner, quals ? n : NULL, quals == NULL };
     if (node_get(n, R_alias))
         left.wrap = right.wrap = true;
     switch (type) {
     case TREE_JOIN_INNER:
+        /* The innermost ON: its conditions are tested before those of WHERE at equal cost, and the
+         * barrier has to be first. */
+        if (quals)
+            left = right = in_on;
         break;
     case TREE_JOIN_LEFT:
-        right = null_side;
+        right = in_on;
         break;
     case TREE_JOIN_RIGHT:
-        left = null_side;
+        left = in_on;
         break;
     case TREE_JOIN_FULL:
         left = right = (struct above){ up.owner, NULL, true };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* SELECT, VALUES and set operations: scopes, result columns, and the filters of each leaf. */
 #include "tenant/prove.h"
+#include "tenant/quiet.h"
 #include "tenant/rewrite.h"
 #include "tenant/walk.h"
 
@@ -190,6 +191,7 @@ static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns
     for (int i = 0; i < l->n_items; i++)
         cols->reads_shared |= l->items[i]->reads_shared;
     keep_arm(w, arms, n, l, cols);
+    w->noisy |= !quiet(node_get(n, R_havingClause));
     if (w->rewrite)
         return rewrite_level(w, l, n);
     return prove_level(w, l, from, node_get(n, R_whereClause));
