@@ -1,0 +1,218 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# Installs what the tests need, builds in directories of its own, runs everything and ends with the line
+#   N passed, N failed, N skipped
+# and status 0 only if nothing failed. A prerequisite that cannot be had is a failure.
+#
+#   test/run.sh [--quick] [--keep] [STAGE...]
+# Stages: plain clang workers asan tsan dist corpus quickstart bench; --quick runs unit tests, lints and the corpus.
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+quick=no keep=no stages=
+for arg in "$@"; do
+    case $arg in
+    --quick) quick=yes ;;
+    --keep) keep=yes ;;
+    -*) echo "usage: test/run.sh [--quick] [--keep] [STAGE...]" >&2; exit 2 ;;
+    *) stages="$stages $arg" ;;
+    esac
+done
+if [ -z "$stages" ]; then
+    stages="plain clang workers asan tsan dist corpus quickstart bench"
+    [ $quick = yes ] && stages="quick corpus"
+fi
+passed=0 failed=0 skipped=0
+work=$(mktemp -d /tmp/bh-run-XXXXXX) || exit 1
+chmod 755 "$work"
+jobs=$(nproc 2>/dev/null || echo 2)
+finish() {
+    [ $keep = yes ] || rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '\n==== %s (%s s)\n' "$*" "$(($(date +%s) - started))"; }
+started=$(date +%s)
+
+packages="build-essential autoconf automake pkg-config clang ccache libevent-dev libssl-dev libpq-dev
+    libpg-query-dev libprotobuf-c-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 pgbouncer prometheus
+    openssl python3 python3-psycopg python3-psycopg2 python3-asyncpg libdbi-perl libdbd-pg-perl procps curl"
+
+install_packages() {
+    missing=
+    for p in $packages; do
+        dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
+    done
+    [ -z "$missing" ] && return 0
+    echo "to install:$missing"
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    policy=/usr/sbin/policy-rc.d
+    made=no
+    if ! [ -e $policy ]; then
+        # No service of these packages is to be started.
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null && $as_root chmod 755 $policy && made=yes
+    fi
+    $as_root apt-get update -qq &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >"$work/apt.log" 2>&1
+    st=$?
+    [ $made = yes ] && $as_root rm -f $policy
+    [ $st = 0 ] || tail -20 "$work/apt.log"
+    return $st
+}
+
+# Adds up the counts that Automake prints after a run of tests.
+count_make() {
+    for kind in PASS XPASS FAIL ERROR SKIP XFAIL; do
+        n=$(sed -n "s/^# $kind: *\([0-9][0-9]*\)$/\1/p" "$1" | awk '{ s += $1 } END { print s + 0 }')
+        case $kind in
+        PASS | XFAIL) passed=$((passed + n)) ;;
+        SKIP) skipped=$((skipped + n)) ;;
+        *) failed=$((failed + n)) ;;
+        esac
+    done
+}
+
+# check NAME DIR [make arguments]: one run of `make check`.
+check() {
+    name=$1 dir=$2
+    shift 2
+    say "$name"
+    log="$work/$name.log"
+    before=$((passed + failed))
+    was_failed=$failed
+    (cd "$dir" && timeout 1500 make check "$@") >"$log" 2>&1
+    st=$?
+    count_make "$log"
+    if [ $st != 0 ]; then
+        # A run that broke before its summary is a failure by itself.
+        [ $failed = "$was_failed" ] && failed=$((failed + 1))
+        show_failures "$dir" "$log"
+    fi
+    [ $((passed + failed)) -gt $before ] || { failed=$((failed + 1)); tail -30 "$log"; }
+    sed -n 's/^# \([A-Z]*\): */  \1 /p' "$log" | tr '\n' ' '
+    echo
+}
+
+show_failures() {
+    grep -E '^(not ok|FAIL|ERROR|XPASS|make.*(Error|\*\*\*))' "$2" | head -60
+    for t in $(grep -lE '^:test-result: (FAIL|ERROR|XPASS)' $(find "$1/test" -name '*.trs') 2>/dev/null | head -8); do
+        echo "---- ${t%.trs}"
+        grep -vE '^(ok|PASS)' "${t%.trs}.log" | tail -50
+    done
+}
+
+# tap NAME COMMAND...: a program that prints TAP.
+tap() {
+    name=$1
+    shift
+    say "$name"
+    log="$work/$name.log"
+    timeout 1500 "$@" >"$log" 2>&1
+    st=$?
+    p=$(grep -c '^ok ' "$log")
+    f=$(grep -c '^not ok ' "$log")
+    s=$(grep -ciE '^ok .*# skip|^1\.\.0 # skip' "$log")
+    [ $st = 0 ] || [ "$f" -gt 0 ] || f=1
+    passed=$((passed + p - $(grep -ciE '^ok .*# skip' "$log"))) failed=$((failed + f)) skipped=$((skipped + s))
+    [ "$f" = 0 ] || grep -v '^ok' "$log" | tail -60
+    echo "  $p ok, $f not ok"
+}
+
+# one NAME COMMAND...: counts as one test.
+one() {
+    name=$1
+    shift
+    say "$name"
+    log="$work/$name.log"
+    if timeout 1500 "$@" >"$log" 2>&1; then passed=$((passed + 1)); echo "  ok"; return 0; fi
+    failed=$((failed + 1))
+    tail -60 "$log"
+    return 1
+}
+
+# build DIR [configure arguments]
+build() {
+    mkdir -p "$1" && (cd "$1" && shift && "$work/src/configure" --quiet "$@" && make -s -j"$jobs" && make -s -j"$jobs" libbulkhead.a)
+}
+
+say "prerequisites"
+if ! install_packages; then
+    echo "packages that the tests need cannot be installed"
+    failed=$((failed + 1))
+    echo "$passed passed, $failed failed, $skipped skipped"
+    exit 1
+fi
+command -v ccache >/dev/null && export CCACHE_DIR="${CCACHE_DIR:-${TMPDIR:-/tmp}/bh-ccache-$(id -u)}" && cc="ccache gcc" && clang="ccache clang"
+
+say "a copy of the source"
+mkdir "$work/src"
+(cd "$top" && tar cf - --exclude=./.git --exclude=./Makefile --exclude=./config.status --exclude=./config.log --exclude=./config.cache \
+    --exclude='*.o' --exclude='*.a' --exclude='*.trs' --exclude=.deps --exclude=.dirstamp --exclude='./autom4te.cache' .) |
+    (cd "$work/src" && tar xf -)
+one autoreconf sh -c "cd '$work/src' && autoreconf -i"
+
+# One initdb for all.
+export BH_TMPDIR="$work/tmp"
+mkdir -p "$BH_TMPDIR" && chmod 1777 "$BH_TMPDIR"
+export BH_TEMPLATE="$work/template"
+initdb=$(ls -d /usr/lib/postgresql/*/bin/initdb | tail -1)
+if [ "$(id -u)" = 0 ]; then
+    mkdir "$BH_TEMPLATE" && chown postgres: "$BH_TEMPLATE" && chmod 700 "$BH_TEMPLATE"
+    setpriv --reuid=postgres --regid=postgres --clear-groups "$initdb" -D "$BH_TEMPLATE" -U postgres -A trust -N -E UTF8 --locale=C.UTF-8
+else
+    "$initdb" -D "$BH_TEMPLATE" -U postgres -A trust -N -E UTF8 --locale=C.UTF-8
+fi >"$work/initdb.log" 2>&1 && touch "$BH_TEMPLATE/done"
+
+t=test/t
+for s in $stages; do
+    case $s in
+    quick)
+        one build-plain build "$work/plain" --enable-werror CC="$cc" && {
+            check quick "$work/plain" -j"$jobs" TESTS='$(QUICK_TESTS)'
+            check corpus-short "$work/plain" TESTS="test/corpus/rewrite.pl test/corpus/reject.pl"
+        } ;;
+    plain)
+        one build-plain build "$work/plain" --enable-werror CC="$cc" && {
+            check quick "$work/plain" -j"$jobs" TESTS='$(QUICK_TESTS)'
+            check integration "$work/plain" -j2 TESTS='$(INTEGRATION_TESTS)'
+        } ;;
+    clang)
+        one build-clang build "$work/clang" --enable-werror CC="$clang" &&
+            check clang-quick "$work/clang" -j"$jobs" TESTS='$(UNIT_TESTS)' ;;
+    workers)
+        for n in 1 4; do
+            [ -x "$work/plain/pgbulkhead" ] && BH_WORKERS=$n check "workers-$n" "$work/plain" -j2 \
+                TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/702-trouble.pl $t/810-drivers.pl"
+        done ;;
+    asan)
+        one build-asan build "$work/asan" --enable-werror --enable-sanitize=address,undefined CC="$cc" CFLAGS='-O1 -g' && {
+            export BH_SANITIZE=1 BH_SLOW=1 BH_PGBENCH_SECONDS=2 BH_PGBENCH_SCALE=1
+            check asan-unit "$work/asan" -j"$jobs" TESTS='$(UNIT_TESTS)'
+            check asan-integration "$work/asan" -j2 TESTS="$(cd "$top" && ls test/t/*.pl | tr '\n' ' ') test/corpus/rewrite.pl"
+            unset BH_SANITIZE BH_SLOW BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
+        } ;;
+    tsan)
+        one build-tsan build "$work/tsan" --enable-werror --enable-sanitize=thread CC="$clang" CFLAGS='-O1 -g' && {
+            export BH_SANITIZE=1 BH_SLOW=1 BH_WORKERS=4 BH_PGBENCH_SECONDS=2 BH_PGBENCH_SCALE=1
+            check tsan-unit "$work/tsan" -j"$jobs" TESTS='$(UNIT_TESTS)'
+            check tsan-integration "$work/tsan" -j2 TESTS="$t/100-simple.pl $t/101-extended.pl $t/102-copy.pl $t/105-cancel.pl $t/106-prepared.pl \
+                $t/200-modes.pl $t/201-limits.pl $t/202-waiting.pl $t/300-tls-clients.pl $t/400-tenants.pl $t/500-console.pl $t/600-metrics.pl \
+                $t/700-reload.pl $t/701-shutdown.pl $t/702-trouble.pl $t/703-tagged.pl $t/800-pgbench.pl"
+            unset BH_SANITIZE BH_SLOW BH_WORKERS BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
+        } ;;
+    dist)
+        [ -f "$work/plain/Makefile" ] && one distcheck sh -c "cd '$work/plain' && make -s distcheck -j$jobs TESTS='\$(UNIT_TESTS)'" ;;
+    corpus)
+        tap corpus-selftest perl -I"$work/src/test/lib" "$work/src/test/corpus/selftest.pl" ;;
+    quickstart)
+        one quickstart sh "$work/src/contrib/quickstart.sh" --once ;;
+    bench)
+        [ -x "$work/plain/pgbulkhead" ] && BH_BENCH_SECONDS="${BH_BENCH_SECONDS:-2}" top_builddir="$work/plain" one bench sh "$work/src/test/bench/run.sh" && cat "$work/bench.log" ;;
+    *) echo "no stage $s"; failed=$((failed + 1)) ;;
+    esac
+done
+
+say "done"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
