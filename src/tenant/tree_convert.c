@@ -156,6 +156,7 @@ struct convert {
     struct arena *arena;
     int depth, max_depth;
     bool too_deep;
+    const Node *shared; /* source of the latest MultiAssignRef */
 };
 
 /* The member of a node that starts at an offset. */
@@ -224,6 +225,15 @@ static bool convert_field(struct convert *c, const void *from, const struct entr
     }
 }
 
+/* The columns of `SET (a, b) = source` share one source node. It is converted for the first of them only: a tree of copies
+ * could be exponentially larger than its text. */
+static void convert_shared(struct convert *c, const MultiAssignRef *from, struct node *to)
+{
+    if (from->colno == 1 || from->source != c->shared)
+        node_add_node(c->arena, to, R_source, convert(c, from->source));
+    c->shared = from->source;
+}
+
 static struct node *convert_fields(struct convert *c, const Node *from, enum node_kind kind, int at)
 {
     enum { MAX_FIELDS = 40 };
@@ -244,6 +254,8 @@ static struct node *convert_fields(struct convert *c, const Node *from, enum nod
     to->fields = arena_alloc(c->arena, sizeof(*fields) * n);
     if (n)
         memcpy(to->fields, fields, sizeof(*fields) * n);
+    if (kind == N_MultiAssignRef)
+        convert_shared(c, (const MultiAssignRef *)(const void *)from, to);
     return to;
 }
 
