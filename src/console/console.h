@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The administrators' console: databases "pgbouncer" and "pgbulkhead", simple-query protocol, the
+ * commands of commands.def. Runs on the control loop's thread; workers are asked by hub_call.
+ */
+#ifndef CONSOLE_CONSOLE_H
+#define CONSOLE_CONSOLE_H
+
+#include "session/engine.h"
+
+enum console_shutdown { SHUTDOWN_NOW, SHUTDOWN_WAIT_SERVERS, SHUTDOWN_WAIT_CLIENTS };
+
+/* What main does for the console; all on the control thread. */
+struct console_ops {
+    /* Loads and checks the configuration and puts it in force; false: e, the old one stays. */
+    bool (*reload)(void *arg, struct err *e);
+    /* One key; key is NUL-terminated. false: e. */
+    bool (*set)(void *arg, const char *key, struct text value, struct err *e);
+    void (*shutdown)(void *arg, enum console_shutdown mode);
+    /* The present setup, borrowed until the next reload or set. */
+    const struct setup *(*setup)(void *arg);
+};
+
+struct console;
+
+/* ops and arg must outlive the console. NULL: out of memory. */
+struct console *console_new(struct hub *h, struct loop *control, const struct console_ops *ops,
+                            void *arg) MUST_CHECK;
+/* Closes all connections. Questions to workers that are under way still end through
+ * hub_control_mail; the memory goes with the last of them. NULL is fine. */
+void console_free(struct console *c);
+
+/* Takes over a logged-in administrator's detached connection: AuthenticationOk has been sent;
+ * greeting and ReadyForQuery are the console's. admin=false: may only SHOW. early: input already
+ * read (copied). Owns the connection in any case; false: out of memory, it was closed. */
+bool console_adopt(struct console *c, struct conn *detached, struct text user, bool admin,
+                   struct text early);
+
+/* Once a second: averages of SHOW STATS, and the log's line of statistics. */
+void console_tick(struct console *c);
+
+#endif

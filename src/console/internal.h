@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/* What the console's files share. Everything runs on the control loop's thread unless said. */
+#ifndef CONSOLE_INTERNAL_H
+#define CONSOLE_INTERNAL_H
+
+#include "console/averages.h"
+#include "console/console.h"
+#include "console/parse.h"
+#include "console/row.h"
+#include "session/survey.h"
+
+#define CONSOLE_DB "pgbouncer" /* how the console's own database is called in tables */
+
+struct console {
+    struct hub *hub;
+    struct loop *control;
+    const struct console_ops *ops;
+    void *arg;
+    struct list admins;
+    int n_admins;
+    int busy; /* questions to workers under way */
+    bool dead;
+    struct loop_timer poll; /* runs while a command waits */
+    struct averages averages;
+};
+
+/* What a command waits for. */
+enum waiting { WAIT_NOTHING, WAIT_PAUSED, WAIT_CLOSED };
+
+/* One console connection. */
+struct admin {
+    struct list node; /* in console.admins while connected */
+    struct console *console;
+    struct conn *conn; /* NULL: has left */
+    char *user;
+    bool is_admin;
+    uint64_t id;
+    usec_t connected_at, request_at;
+    bool running;  /* a command waits for workers */
+    bool skipping; /* an extended message was refused: up to Sync */
+    int refs;      /* questions to workers that name it */
+    struct buf out;
+    enum waiting wait;
+    struct text wait_db; /* a ledger's name, empty = all */
+    bool counting; /* workers are being asked on its behalf */
+};
+
+/* ---- answers; each command ends by exactly one of these two, now or later ---- */
+void admin_error(struct admin *a, const char *sqlstate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void admin_complete(struct admin *a, struct text tag);
+/* The answer to nothing at all. */
+void admin_empty(struct admin *a);
+/* Goes before one of them. */
+void admin_notice(struct admin *a, struct text message, struct text detail);
+
+/* ---- asking workers ---- */
+
+/* A question; each worker may write its own part only. */
+struct ask {
+    struct admin *admin;
+    struct text db;      /* a ledger's name; empty = all */
+    uint64_t number;     /* KILL_CLIENT: id or address; SHOW SOCKETS: which */
+    struct ask_part {
+        struct buf rows; /* DataRow messages */
+        uint64_t count;
+    } part[MAX_WORKERS];
+    void (*fn)(struct engine *e, struct ask *ask, struct ask_part *part);
+    void (*done)(struct admin *a, struct ask *ask, uint64_t sum);
+};
+typedef void ask_fn(struct engine *e, struct ask *ask, struct ask_part *part);
+/* Runs fn on each worker's thread; done follows unless the administrator has left meanwhile. done
+ * NULL: the rows are sent in the order of workers and SHOW completes. */
+void admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
+               void (*done)(struct admin *a, struct ask *ask, uint64_t sum));
+/* As survey_run; done follows unless the administrator has left, and with s never NULL. */
+void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct survey *s));
+
+/* ---- commands, as commands.def names them ---- */
+typedef void admin_command(struct admin *a, const struct statement *st);
+#define COMMAND(word, role, fn, ...) admin_command fn;
+#define SHOW(word, role, fn) admin_command fn;
+#include "console/commands.def"
+/* Parses and runs one line. */
+void admin_run(struct admin *a, struct text sql);
+/* Looks whether the command that waits is done. */
+void admin_poll(struct admin *a);
+/* It left while its command waited: takes the command back. */
+void admin_gave_up(struct admin *a);
+/* Starts the timer that calls admin_poll for all that wait. */
+void console_wait(struct console *c);
+
+/* ---- helpers ---- */
+static inline const struct setup *console_setup(const struct console *c)
+{
+    return c->ops->setup(c->arg);
+}
+/* Monotonic to wall clock time. */
+static inline usec_t console_wall(usec_t mono, usec_t now_mono, usec_t now_wall)
+{
+    return now_wall - (now_mono > mono ? now_mono - mono : 0);
+}
+/* The ledgers of all databases, in the order they were first used (malloc; caller frees), *n of
+ * them; NULL: out of memory. */
+struct db_ledger **console_dbs(struct console *c, int *n);
+struct user_ledger **console_users(struct console *c, int *n);
+
+#endif

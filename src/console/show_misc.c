@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: ISC */
+/* SHOW VERSION, CONFIG, STATE, PEERS, PEER_POOLS, DNS_HOSTS, DNS_ZONES, FDS. */
+#include "console/internal.h"
+
+static void put_table(struct admin *a, const struct wire_column *cols, int n)
+{
+    wire_rowdesc_build(&a->out, cols, n);
+}
+
+void show_version(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_S("version") };
+    struct row r;
+
+    (void)st;
+    put_table(a, cols, COLUMNS(cols));
+    row_init(&r);
+    row_z(&r, a->console->hub->version);
+    row_end(&r, COLUMNS(cols), &a->out);
+    admin_complete(a, TEXT("SHOW"));
+}
+
+void show_config(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_S("key"), COL_S("value"), COL_S("default"),
+                                               COL_S("changeable") };
+    const struct setup *s = console_setup(a->console);
+    struct buf value;
+    struct row r;
+
+    (void)st;
+    buf_init(&value);
+    row_init(&r);
+    put_table(a, cols, COLUMNS(cols));
+    for (int i = 0; i < keys_count(); i++) {
+        const struct key_info *k = keys_at(i);
+        buf_clear(&value);
+        keys_value(s, i, &value);
+        row_z(&r, k->name);
+        row_text(&r, buf_text(&value));
+        row_z(&r, k->default_text);
+        row_z(&r, k->reloadable ? "yes" : "no");
+        row_end(&r, COLUMNS(cols), &a->out);
+    }
+    buf_release(&value);
+    admin_complete(a, TEXT("SHOW"));
+}
+
+void show_state(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_S("key"), COL_S("value") };
+    bool paused = atomic_load(&a->console->hub->registry.paused);
+    const char *const rows[][2] = { { "active", paused ? "no" : "yes" },
+                                    { "paused", paused ? "yes" : "no" },
+                                    { "suspended", "no" } };
+    struct row r;
+
+    (void)st;
+    row_init(&r);
+    put_table(a, cols, COLUMNS(cols));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        row_z(&r, rows[i][0]);
+        row_z(&r, rows[i][1]);
+        row_end(&r, COLUMNS(cols), &a->out);
+    }
+    admin_complete(a, TEXT("SHOW"));
+}
+
+void show_peers(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_I("peer_id"), COL_S("host"), COL_I("port"),
+                                               COL_I("pool_size") };
+    const struct setup *s = console_setup(a->console);
+    struct row r;
+
+    (void)st;
+    row_init(&r);
+    put_table(a, cols, COLUMNS(cols));
+    for (int i = 0; i < s->n_peers; i++) {
+        row_int(&r, s->peers[i].id);
+        row_z(&r, s->peers[i].host);
+        row_int(&r, s->peers[i].port);
+        row_int(&r, s->peers[i].pool_size);
+        row_end(&r, COLUMNS(cols), &a->out);
+    }
+    admin_complete(a, TEXT("SHOW"));
+}
+
+void show_peer_pools(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_I("peer_id"), COL_I("cl_active_cancel_req"),
+                                               COL_I("cl_waiting_cancel_req"),
+                                               COL_I("sv_active_cancel"), COL_I("sv_login") };
+
+    (void)st;
+    put_table(a, cols, COLUMNS(cols));
+    admin_complete(a, TEXT("SHOW"));
+}
+
+/* Names are counted in SHOW LISTS; the resolver does not list them. */
+void show_dns_hosts(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_S("hostname"), COL_Q("ttl"), COL_S("addrs") };
+
+    (void)st;
+    put_table(a, cols, COLUMNS(cols));
+    admin_complete(a, TEXT("SHOW"));
+}
+
+void show_dns_zones(struct admin *a, const struct statement *st)
+{
+    static const struct wire_column cols[] = { COL_S("zonename"), COL_Q("serial"), COL_I("count") };
+
+    (void)st;
+    put_table(a, cols, COLUMNS(cols));
+    admin_complete(a, TEXT("SHOW"));
+}
+
+void show_fds(struct admin *a, const struct statement *st)
+{
+    (void)st;
+    admin_error(a, "08P01", "SHOW FDS is not supported: connections are not handed to another process");
+}
