@@ -241,7 +241,7 @@ static bool start_listeners(struct control *c, struct err *e)
                                .unix_mode = (int)g->unix_socket_mode,
                                .unix_group = g->unix_socket_group,
                                .reuseport = g->so_reuseport,
-                               .defer_accept = g->tcp_defer_accept != 0 };
+                               .defer_accept = (int)g->tcp_defer_accept };
     c->listeners = listeners_open(&c->loop, &o, accepted, c, e);
     return c->listeners != NULL;
 }

@@ -18,7 +18,6 @@
 
 #define ACCEPTS 64                        /* accepted per readiness */
 #define ACCEPT_REST (100 * USEC_PER_MSEC) /* pause when there are no descriptors */
-#define DEFER_SECONDS 45                  /* TCP_DEFER_ACCEPT */
 
 struct listener {
     struct listener *next;
@@ -126,7 +125,7 @@ static int open_tcp(const struct addrinfo *ai, const struct listener_opts *o)
     if (fine && o->reuseport)
         fine = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (fine && o->defer_accept)
-        fine = set_flag(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_SECONDS);
+        fine = set_flag(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept);
     fine = fine && bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, o->backlog) == 0;
     if (fine)
         return fd;

@@ -11,7 +11,8 @@ struct listener_opts {
     const char *unix_dir; /* "" = none; "@x" abstract */
     int unix_mode;
     const char *unix_group; /* "" = leave */
-    bool reuseport, defer_accept;
+    bool reuseport;
+    int defer_accept; /* seconds the kernel holds a connection back until its first bytes come; 0 = no */
 };
 
 struct listeners;

@@ -34,6 +34,7 @@ struct shard {
     char failure_state[6];
     usec_t asked_at;          /* last request for a server of another worker */
     int next_host;
+    bool always_warm;         /* min_pool_size holds without clients too */
     bool pumping;             /* shard_pump runs */
     struct scram_keys *keys;  /* proved by the last client: for logging in to servers; NULL = none */
     char *password;           /* sent in clear by the last client; NULL = none */

@@ -155,8 +155,12 @@ void cancel_local(struct engine *e, const unsigned char key[8])
         return;
     if (c->server && !pending_empty(c->server->pending))
         start(e, c->server);
-    else if (c->state == CLIENT_WAITING && !client_at_login(c))
-        client_close(c, "57014", "canceling statement due to user request");
+    else if (c->state == CLIENT_WAITING && !client_at_login(c)) {
+        c->canceled = true; /* the message that waits is still in the input: it is answered there */
+        shard_unwait(c);
+        conn_resume(c->conn);
+        conn_reshow(c->conn);
+    }
 }
 
 void cancel_request(struct engine *e, const unsigned char key[8])

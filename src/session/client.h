@@ -51,6 +51,7 @@ struct client {
     struct policy *policy; /* referenced; refreshed from the ledger before each use */
     usec_t catalog_asked;  /* when it last waited for a fresh catalog */
     bool catalog_wait;
+    bool canceled;         /* while it waited: its next message is answered with an error */
 
     /* limits in force */
     struct pool_limits limits;

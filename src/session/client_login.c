@@ -15,7 +15,7 @@ enum phase { PHASE_STARTUP, PHASE_TLS, PHASE_PASSWORD, PHASE_WELCOME };
 struct client_login {
     enum phase phase;
     struct login_check *check;
-    const struct database_conf *db; /* NULL: no such database; refused when the password was asked for */
+    const struct database_conf *db; /* NULL: no such database; told after the password was right */
     struct pool *pool;
     struct vars vars;               /* from the startup packet */
     bool auth_done;
@@ -265,7 +265,7 @@ static void begin_auth(struct client *c)
         return;
     }
     enum auth_method method = method_of(s);
-    bool known = c->user && (c->user->in_auth_file || method == AUTH_M_CERT) && (l->db || c->admin);
+    bool known = c->user && (c->user->in_auth_file || method == AUTH_M_CERT);
     if (method == AUTH_M_CERT) {
         check_cert(c);
         return;

@@ -273,6 +273,13 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         c->left_drop = true;
         return STEP_DONE;
     }
+    if (c->canceled && (f->type == 'Q' || f->type == 'F' || is_extended_type(f->type))) {
+        c->canceled = false;
+        client_refuse_text(c, !is_extended_type(f->type), "57014", "canceling statement due to user request");
+        c->left = f->len - (uint32_t)*used;
+        c->left_drop = true;
+        return c->closing ? STEP_GONE : STEP_DONE;
+    }
     if (too_long(c, f)) {
         client_note_refusal(c, REFUSAL_limit, TEXT("statement longer than tenant_max_statement"));
         client_refuse_text(c, f->type == 'Q', "54000", "statement is longer than tenant_max_statement (%lld bytes)",

@@ -30,7 +30,9 @@ struct hub {
     struct var_names var_names;
     pthread_mutex_t policy_mutex;   /* around taking a reference on a database's policy; never on a query's way */
     unsigned char mock_seed[32];    /* for SCRAM exchanges of unknown users */
-    _Atomic uint64_t next_stmt;     /* PGBULKHEAD_n */
+    pthread_mutex_t names_mutex;    /* guards names; taken when a text is seen for the first time in a worker */
+    struct map names;               /* text and types as sent → struct stmt_name */
+    uint64_t next_stmt;             /* PGBULKHEAD_n; under names_mutex */
     _Atomic uint64_t next_server;
     usec_t started_at;              /* wall clock */
     const char *version;            /* "PgBulkhead 0.1.0" */

@@ -16,7 +16,8 @@ bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct
     var_names_init(&h->var_names, s);
     random_bytes(h->mock_seed, sizeof(h->mock_seed));
     h->started_at = clock_wall_us();
-    if (pthread_mutex_init(&h->policy_mutex, NULL) != 0)
+    map_init(&h->names);
+    if (pthread_mutex_init(&h->policy_mutex, NULL) != 0 || pthread_mutex_init(&h->names_mutex, NULL) != 0)
         return false;
     return true;
 }
@@ -37,7 +38,9 @@ void hub_release(struct hub *h)
     }
     registry_release(&h->registry);
     var_names_release(&h->var_names);
+    map_release(&h->names);
     pthread_mutex_destroy(&h->policy_mutex);
+    pthread_mutex_destroy(&h->names_mutex);
 }
 
 /* ---- welcomes ---- */

@@ -127,12 +127,28 @@ static void keep_warm(struct shard *sh)
     bool reserved;
 
     if (!sh->db || sh->limits.min_pool_size <= 0 || sh->failed_at
-        || sh->n_idle_clients + sh->n_active + sh->n_waiting == 0
+        || (sh->n_idle_clients + sh->n_active + sh->n_waiting == 0 && !sh->always_warm)
         || atomic_load(&sh->pool->db->paused) || atomic_load(&sh->engine->registry->paused))
         return;
     if (atomic_load(&sh->pool->servers) < sh->limits.min_pool_size
         && pool_slot_take(sh->pool, false, &reserved) == SLOT_OK)
         server_launch(sh, reserved);
+}
+
+/* Databases with a forced user have their pool from the start, so that min_pool_size holds without clients. */
+static void open_forced(struct engine *e)
+{
+    for (int i = 0; e->id == 0 && i < e->setup->n_databases; i++) {
+        const struct database_conf *db = e->setup->databases[i];
+        if (!db->user || (db->min_pool_size <= 0 && (db->min_pool_size != LIMIT_UNSET || e->setup->g.min_pool_size <= 0)))
+            continue;
+        int mode = setup_tenant_mode(e->setup, db, NULL);
+        bool guarded = mode == TENANT_REJECT || mode == TENANT_REWRITE;
+        struct pool *p = registry_pool(e->registry, db->name, text_of(db->user), guarded);
+        struct shard *sh = p && !(guarded && !atomic_load(&p->db->policy)) ? engine_shard(e, p) : NULL;
+        if (sh)
+            sh->always_warm = true;
+    }
 }
 
 void engine_reap(struct engine *e)
@@ -141,6 +157,7 @@ void engine_reap(struct engine *e)
 
     reap_clients(e);
     cancels_reap(e);
+    open_forced(e);
     LIST_FOREACH_SAFE(n, next, &e->shards)
     {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);

@@ -27,8 +27,58 @@ static uint32_t get32(const char *p)
     return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
 }
 
+/* ---- names on servers, shared by all workers ---- */
+
+struct stmt_name {
+    int refs; /* under the hub's names_mutex */
+    char name[32];
+    size_t n_key;
+    char key[];
+};
+
+static struct stmt_name *name_get(struct hub *h, const uint32_t *types, int n_types, struct text sent)
+{
+    struct buf key;
+
+    buf_init(&key);
+    buf_append(&key, &n_types, sizeof(n_types));
+    buf_append(&key, types, sizeof(*types) * (size_t)n_types);
+    buf_text_append(&key, sent);
+    if (key.failed) {
+        buf_release(&key);
+        return NULL;
+    }
+    pthread_mutex_lock(&h->names_mutex);
+    struct stmt_name *n = map_get(&h->names, buf_text(&key));
+    if (n) {
+        n->refs++;
+    } else if ((n = malloc(sizeof(*n) + key.n)) != NULL) {
+        n->refs = 1;
+        n->n_key = key.n;
+        memcpy(n->key, key.p, key.n);
+        snprintf(n->name, sizeof(n->name), "PGBULKHEAD_%llu", (unsigned long long)++h->next_stmt);
+        map_put(&h->names, text_n(n->key, n->n_key), n);
+    }
+    pthread_mutex_unlock(&h->names_mutex);
+    buf_release(&key);
+    return n;
+}
+
+static void name_put(struct hub *h, struct stmt_name *n)
+{
+    pthread_mutex_lock(&h->names_mutex);
+    bool last = --n->refs == 0;
+    if (last)
+        map_del(&h->names, text_n(n->key, n->n_key));
+    pthread_mutex_unlock(&h->names_mutex);
+    if (last)
+        free(n);
+}
+
 static void stmt_free(struct stmt *s)
 {
+    if (s->shared)
+        name_put(s->engine->hub, s->shared);
     if (s->verdict)
         verdict_unref(s->engine->tenant, s->verdict);
     free((void *)(uintptr_t)s->key.p);
@@ -82,6 +132,14 @@ static bool fill_sent(struct stmt *s, const struct identity *id)
     return true;
 }
 
+static bool give_name(struct stmt *s)
+{
+    s->shared = name_get(s->engine->hub, s->sent_types, s->n_sent_types, s->sent);
+    if (s->shared)
+        s->name = s->shared->name;
+    return s->shared != NULL;
+}
+
 static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql, const char *types, int n_types)
 {
     struct stmt *s = calloc(1, sizeof(*s));
@@ -99,8 +157,6 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     }
     for (int i = 0; i < n_types; i++)
         s->types[i] = get32(types + 4 * i);
-    uint64_t serial = atomic_fetch_add(&e->hub->next_stmt, 1) + 1;
-    snprintf(s->name, sizeof(s->name), "PGBULKHEAD_%llu", (unsigned long long)serial);
     return s;
 }
 
@@ -125,7 +181,7 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
             if (v)
                 verdict_ref(v);
             s->policy_generation = ask ? ask->policy->generation : 0;
-            if (fill_sent(s, ask && ask->mode != TENANT_AUDIT ? ask->identity : NULL)) {
+            if (fill_sent(s, ask && ask->mode != TENANT_AUDIT ? ask->identity : NULL) && give_name(s)) {
                 map_put(&e->stmts, s->key, s);
             } else {
                 stmt_free(s);

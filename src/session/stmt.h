@@ -21,7 +21,8 @@ struct stmt {
     struct text sent;  /* text to prepare: the client's, or rewritten (NUL behind it) */
     uint32_t *sent_types;
     int n_sent_types;
-    char name[32];     /* on servers: PGBULKHEAD_n; unique in the process */
+    const char *name;  /* on servers: PGBULKHEAD_n; the same in all workers for the same text and types */
+    struct stmt_name *shared; /* holds it */
     struct verdict *verdict; /* guarded clients; NULL otherwise */
     uint64_t policy_generation;
     bool proven;       /* a server of the pool has prepared it: a later Parse needs none to be answered */
