@@ -11,18 +11,10 @@ const struct guard_limits guard_default_limits = {
 const char *guard_code_name(enum guard_code c)
 {
     static const char *const names[] = {
-        [GUARD_OK] = "ok",
-        [GUARD_BYTES] = "bytes",
-        [GUARD_NUL] = "nul",
-        [GUARD_UTF8] = "utf8",
-        [GUARD_ENCODING] = "encoding",
-        [GUARD_STRINGS] = "strings",
-        [GUARD_TOKENS] = "tokens",
-        [GUARD_OPERATOR] = "operator",
-        [GUARD_COMMENT] = "comment",
-        [GUARD_DEPTH] = "depth",
-        [GUARD_STATEMENTS] = "statements",
-        [GUARD_PARAM] = "param",
+        [GUARD_OK] = "ok",         [GUARD_BYTES] = "bytes",           [GUARD_NUL] = "nul",
+        [GUARD_UTF8] = "utf8",     [GUARD_ENCODING] = "encoding",     [GUARD_STRINGS] = "strings",
+        [GUARD_TOKENS] = "tokens", [GUARD_OPERATOR] = "operator",     [GUARD_COMMENT] = "comment",
+        [GUARD_DEPTH] = "depth",   [GUARD_STATEMENTS] = "statements", [GUARD_PARAM] = "param",
         [GUARD_SYNTAX] = "syntax",
     };
     return (size_t)c < sizeof(names) / sizeof(*names) ? names[c] : "unknown";
@@ -83,7 +75,8 @@ bool guard_utf8(struct text t, size_t *bad)
     return true;
 }
 
-static enum guard_code check_bytes(struct text sql, const struct guard_settings *s, size_t *bad, struct err *e)
+static enum guard_code check_bytes(struct text sql, const struct guard_settings *s, size_t *bad,
+                                   struct err *e)
 {
     const char *nul = sql.n ? memchr(sql.p, 0, sql.n) : NULL;
     if (nul) {
@@ -100,7 +93,8 @@ static enum guard_code check_bytes(struct text sql, const struct guard_settings 
         return GUARD_UTF8;
     }
     if (!s->utf8 && (*bad = skip_ascii(sql.p, 0, sql.n)) < sql.n) {
-        err_set_state(e, "0A000", "client_encoding is not UTF8 and the statement is not pure ASCII");
+        err_set_state(e, "0A000",
+                      "client_encoding is not UTF8 and the statement is not pure ASCII");
         return GUARD_ENCODING;
     }
     return GUARD_OK;
@@ -137,8 +131,8 @@ static uint32_t param_number(struct text sql, struct token t)
     return v <= 65535 ? v : 0;
 }
 
-static enum guard_code check_token(struct text sql, const struct guard_limits *l, struct token t, bool *in_statement,
-                                   struct guard_report *r, struct err *e)
+static enum guard_code check_token(struct text sql, const struct guard_limits *l, struct token t,
+                                   bool *in_statement, struct guard_report *r, struct err *e)
 {
     if (token_is_comment(t)) {
         r->comments++;
@@ -165,7 +159,8 @@ static enum guard_code check_token(struct text sql, const struct guard_limits *l
     return GUARD_OK;
 }
 
-static enum guard_code check_tokens(struct text sql, const struct guard_limits *l, struct guard_report *r, struct err *e)
+static enum guard_code check_tokens(struct text sql, const struct guard_limits *l,
+                                    struct guard_report *r, struct err *e)
 {
     struct lexer x;
     struct token t;
@@ -187,8 +182,9 @@ static enum guard_code check_tokens(struct text sql, const struct guard_limits *
     return code_of(x.trouble);
 }
 
-enum guard_code guard_check(struct text sql, const struct guard_settings *s, const struct guard_limits *limits,
-                            struct guard_report *r, struct err *e)
+enum guard_code guard_check(struct text sql, const struct guard_settings *s,
+                            const struct guard_limits *limits, struct guard_report *r,
+                            struct err *e)
 {
     const struct guard_limits *l = limits ? limits : &guard_default_limits;
     struct guard_report own;

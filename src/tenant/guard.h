@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is checked before a text goes to the parser: everything that the parser takes more than linear time, stack or memory
- * for, and everything that it could read differently from the server.
+ * What is checked before a text goes to the parser: everything that the parser takes more than
+ * linear time, stack or memory for, and everything that it could read differently from the server.
  */
 #ifndef TENANT_GUARD_H
 #define TENANT_GUARD_H
@@ -40,27 +40,30 @@ struct guard_settings {
 };
 
 struct guard_report {
-    uint32_t off;        /* byte offset of the trouble */
-    uint32_t tokens;     /* without comments */
+    uint32_t off;    /* byte offset of the trouble */
+    uint32_t tokens; /* without comments */
     uint32_t comments;
     uint32_t statements; /* that are not empty */
     uint32_t max_param;  /* highest $n */
 };
 
-/* limits NULL = defaults. r may be NULL; it is filled up to the trouble. e (may be NULL) gets a message and SQLSTATE when the
- * answer is not GUARD_OK: 42601 for GUARD_SYNTAX, 22021 for bytes, 54000 for limits, 0A000 for settings. */
-enum guard_code guard_check(struct text sql, const struct guard_settings *s, const struct guard_limits *limits,
-                            struct guard_report *r, struct err *e);
+/* limits NULL = defaults. r may be NULL; it is filled up to the trouble. e (may be NULL) gets a
+ * message and SQLSTATE when the answer is not GUARD_OK: 42601 for GUARD_SYNTAX, 22021 for bytes,
+ * 54000 for limits, 0A000 for settings. */
+enum guard_code guard_check(struct text sql, const struct guard_settings *s,
+                            const struct guard_limits *limits, struct guard_report *r,
+                            struct err *e);
 /* "statements", "nul", ...: for logs. */
 const char *guard_code_name(enum guard_code c);
 
-/* A copy of a text that passed guard_check, with a NUL behind it, in which each comment is overwritten with spaces (line ends
- * stay), so that the parser, which is stricter than the server about comments between some tokens, reads what the server
- * reads. A block comment that follows a string stays: without it, the string could continue on the next line. Offsets do not
- * change. */
+/* A copy of a text that passed guard_check, with a NUL behind it, in which each comment is
+ * overwritten with spaces (line ends stay), so that the parser, which is stricter than the server
+ * about comments between some tokens, reads what the server reads. A block comment that follows a
+ * string stays: without it, the string could continue on the next line. Offsets do not change. */
 struct text guard_blank(struct arena *a, struct text sql);
 
-/* Valid UTF-8 as PostgreSQL has it: no overlong forms, no surrogates, at most U+10FFFF. false: *bad is the offset. */
+/* Valid UTF-8 as PostgreSQL has it: no overlong forms, no surrogates, at most U+10FFFF. false: *bad
+ * is the offset. */
 bool guard_utf8(struct text t, size_t *bad);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* PostgreSQL's scanner by hand: one pass, no look-back, each byte looked at a bounded number of times. */
+/* PostgreSQL's scanner by hand: one pass, no look-back, each byte looked at a bounded number of
+ * times. */
 #include "tenant/lexer.h"
 
 enum {
-    SPACE = 1,       /* space tab newline return form feed */
-    ID_START = 2,    /* letter, underscore, any byte above 127 */
+    SPACE = 1,    /* space tab newline return form feed */
+    ID_START = 2, /* letter, underscore, any byte above 127 */
     DIGIT = 4,
     OPERATOR = 8,
     SELF = 16,       /* punctuation that is a token of its own */
@@ -16,6 +17,7 @@ enum {
     ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START,      \
         ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START
 
+/* clang-format off */
 static const uint8_t classes[256] = {
     ['\t'] = SPACE, ['\n'] = SPACE | NEWLINE, ['\f'] = SPACE, ['\r'] = SPACE | NEWLINE, [' '] = SPACE,
     ['A'] = ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START, ID_START,
@@ -37,6 +39,7 @@ static const uint8_t classes[256] = {
     [';'] = SELF, [':'] = SELF,
     [128] = HIGH16, HIGH16, HIGH16, HIGH16, HIGH16, HIGH16, HIGH16, HIGH16,
 };
+/* clang-format on */
 
 const struct lexer_limits lexer_default_limits = {
     .tokens = 200000, .operator_run = 63, .comment_nesting = 16, .depth = 500
@@ -94,8 +97,8 @@ static void blank(struct lexer *x, size_t from, size_t to)
             x->blank[i] = ' ';
 }
 
-/* Behind a closing quote: does the string continue behind a line end (white space and -- comments around it)? Gives the
- * offset behind the next opening quote, 0 when it does not. */
+/* Behind a closing quote: does the string continue behind a line end (white space and -- comments
+ * around it)? Gives the offset behind the next opening quote, 0 when it does not. */
 static size_t continuation(struct lexer *x, size_t i)
 {
     bool newline = false;
@@ -140,8 +143,8 @@ static size_t escaped_end(const struct lexer *x, size_t i)
     return i < x->sql.n ? i + 1 : 0;
 }
 
-/* i is behind the opening quote; gives the offset behind the closing one, 0 when there is none. A doubled quote is part of
- * the string, but ends a bit string. */
+/* i is behind the opening quote; gives the offset behind the closing one, 0 when there is none. A
+ * doubled quote is part of the string, but ends a bit string. */
 static size_t quoted(struct lexer *x, size_t i, enum token_kind kind)
 {
     bool doubles = kind != TOKEN_BIT && kind != TOKEN_HEX;
@@ -287,8 +290,8 @@ static bool lex_dollar(struct lexer *x, struct token *t)
     return give(x, t, TOKEN_DOLLAR, (size_t)(end - x->sql.p) + tag);
 }
 
-/* Operator bytes and comment starts that follow each other without anything else are counted: the parser's scanner looks at
- * such a run again for each token in it. */
+/* Operator bytes and comment starts that follow each other without anything else are counted: the
+ * parser's scanner looks at such a run again for each token in it. */
 static bool count_run(struct lexer *x, size_t from, uint32_t n)
 {
     x->run += n;
@@ -338,7 +341,8 @@ static bool lex_line_comment(struct lexer *x, struct token *t)
     return true;
 }
 
-/* Number of bytes of the operator at the offset, by the rules of the manual's chapter "Operators". */
+/* Number of bytes of the operator at the offset, by the rules of the manual's chapter "Operators".
+ */
 static size_t operator_length(const struct lexer *x, size_t from, size_t end)
 {
     size_t n = 1;
@@ -456,7 +460,8 @@ static const char *unterminated(const struct lexer *x)
         return "unterminated hexadecimal string literal";
     case 'u':
     case 'U':
-        return at(x, i + 2) == '"' ? "unterminated quoted identifier" : "unterminated quoted string";
+        return at(x, i + 2) == '"' ? "unterminated quoted identifier"
+                                   : "unterminated quoted string";
     default:
         return "unterminated quoted string";
     }
@@ -477,9 +482,11 @@ bool lexer_error(const struct lexer *x, struct err *e)
     case LEXER_LONG_OPERATOR:
         return err_set_state(e, "42601", "operator too long");
     case LEXER_OPERATOR_RUN:
-        return err_set_state(e, "54000", "more than %u operator characters in a row", x->limits->operator_run);
+        return err_set_state(e, "54000", "more than %u operator characters in a row",
+                             x->limits->operator_run);
     case LEXER_NESTING:
-        return err_set_state(e, "54000", "comments nested more than %u deep", x->limits->comment_nesting);
+        return err_set_state(e, "54000", "comments nested more than %u deep",
+                             x->limits->comment_nesting);
     case LEXER_DEPTH:
         return err_set_state(e, "54000", "parentheses nested more than %u deep", x->limits->depth);
     case LEXER_TOKENS:
@@ -488,7 +495,8 @@ bool lexer_error(const struct lexer *x, struct err *e)
     return err_set(e, "no error");
 }
 
-int lexer_run(struct text sql, struct arena *a, struct token **out, const struct lexer_limits *limits, struct err *e)
+int lexer_run(struct text sql, struct arena *a, struct token **out,
+              const struct lexer_limits *limits, struct err *e)
 {
     struct lexer x;
     struct token t, *v = NULL;

@@ -269,7 +269,8 @@ void list_insert(struct arena *a, struct node *list, int at, struct node *kid)
     CHECK(at >= 0 && at <= list_len(list));
     list_append(a, list, kid);
     struct field new = list->fields[list->n_fields - 1];
-    memmove(&list->fields[at + 1], &list->fields[at], sizeof(new) * (list->n_fields - 1 - (uint32_t)at));
+    memmove(&list->fields[at + 1], &list->fields[at],
+            sizeof(new) * (list->n_fields - 1 - (uint32_t)at));
     list->fields[at] = new;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * PostgreSQL's raw parse tree in our own form: nodes with named fields. No header of PostgreSQL or libpg_query is visible
- * here. Everything lives in the caller's arena.
+ * PostgreSQL's raw parse tree in our own form: nodes with named fields. No header of PostgreSQL or
+ * libpg_query is visible here. Everything lives in the caller's arena.
  *
- * Kinds are called N_<node tag>, fields R_<C field name>, enum values TREE_<PostgreSQL's name>. A field that is NULL, an
- * empty list, zero or false is absent. What the converter does not know becomes N_Unknown, which callers refuse.
+ * Kinds are called N_<node tag>, fields R_<C field name>, enum values TREE_<PostgreSQL's name>. A
+ * field that is NULL, an empty list, zero or false is absent. What the converter does not know
+ * becomes N_Unknown, which callers refuse.
  */
 #ifndef TENANT_TREE_H
 #define TENANT_TREE_H
@@ -30,7 +31,9 @@ enum node_role {
     R_COUNT
 };
 
-#define ENUM_TYPE(type) enum tree_##type {
+#define ENUM_TYPE(type)                                                                            \
+    enum tree_##type                                                                               \
+    {
 #define ENUM_VALUE(type, value) TREE_##value,
 #define ENUM_END(type)                                                                             \
     }                                                                                              \
@@ -56,15 +59,16 @@ struct field {
 
 struct node {
     enum node_kind kind;
-    int loc; /* byte offset in the parsed text, -1 unknown; of operators the operator's, of RangeVar the first name's */
+    int loc; /* byte offset in the parsed text, -1 unknown; of operators the operator's, of RangeVar
+                the first name's */
     uint32_t n_fields, cap;
     struct field *fields;
 };
 
 struct tree_stmt {
     struct node *stmt; /* never NULL */
-    int loc;           /* byte offset where the statement's text starts, white space and comments included */
-    int len;           /* bytes up to the `;`, or to the end of the text */
+    int loc; /* byte offset where the statement's text starts, white space and comments included */
+    int len; /* bytes up to the `;`, or to the end of the text */
 };
 
 struct tree {
@@ -79,11 +83,13 @@ struct tree_parser {
 
 #define TREE_MAX_DEPTH 2000
 
-/* Parses sql (a NUL byte stands behind it, none within) into out. The depth of the result is limited; a long AND or OR list
- * is one node. false: e has the parser's message with SQLSTATE 42601, or 54001 when it is nested too deep; out->error_pos.
- * p may be NULL. Safe in any thread. The caller limits the size of the text (guard.h): libpg_query ends the process
- * when it cannot get memory. */
-bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, struct tree *out, struct err *e);
+/* Parses sql (a NUL byte stands behind it, none within) into out. The depth of the result is
+ * limited; a long AND or OR list is one node. false: e has the parser's message with SQLSTATE
+ * 42601, or 54001 when it is nested too deep; out->error_pos. p may be NULL. Safe in any thread.
+ * The caller limits the size of the text (guard.h): libpg_query ends the process when it cannot get
+ * memory. */
+bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, struct tree *out,
+                struct err *e);
 
 /* The PostgreSQL major version whose grammar this is. */
 int tree_major(void);
@@ -94,13 +100,14 @@ static inline bool node_is(const struct node *n, enum node_kind k)
     return n && n->kind == k;
 }
 
-struct field *node_field(const struct node *n, enum node_role r);  /* NULL when absent */
-struct node *node_get(const struct node *n, enum node_role r);     /* NULL when absent */
-int64_t node_int(const struct node *n, enum node_role r);          /* 0 when absent */
-struct text node_str(const struct node *n, enum node_role r);      /* empty when absent */
+struct field *node_field(const struct node *n, enum node_role r); /* NULL when absent */
+struct node *node_get(const struct node *n, enum node_role r);    /* NULL when absent */
+int64_t node_int(const struct node *n, enum node_role r);         /* 0 when absent */
+struct text node_str(const struct node *n, enum node_role r);     /* empty when absent */
 bool node_has(const struct node *n, enum node_role r);
 
-/* Lists: node_list is node_get that insists on an N_List. list_len of NULL is 0; list_at outside is NULL. */
+/* Lists: node_list is node_get that insists on an N_List. list_len of NULL is 0; list_at outside is
+ * NULL. */
 struct node *node_list(const struct node *n, enum node_role r);
 int list_len(const struct node *list);
 struct node *list_at(const struct node *list, int i);
@@ -110,17 +117,20 @@ const char *node_role_name(enum node_role r);
 /* Known by kind only: fields are not converted, and two of them are never equal. */
 bool node_kind_opaque(enum node_kind k);
 
-/* Complete structural equality without regard to positions and the order of fields (lists in order). Nodes that are opaque
- * or unknown equal nothing. Trees deeper than twice TREE_MAX_DEPTH are unequal. */
+/* Complete structural equality without regard to positions and the order of fields (lists in
+ * order). Nodes that are opaque or unknown equal nothing. Trees deeper than twice TREE_MAX_DEPTH
+ * are unequal. */
 bool tree_equal(const struct node *a, const struct node *b);
 
 /* Appends (Kind role=1 role="text" role=(Kind ...)), lists as [...]; for tests and diagnosis. */
 void tree_dump(const struct node *n, struct buf *out);
 
-/* Building. loc is -1. Absent values (0, NULL) are not stored by node_add_*; a role is added once. */
+/* Building. loc is -1. Absent values (0, NULL) are not stored by node_add_*; a role is added once.
+ */
 struct node *node_new(struct arena *a, enum node_kind k);
 void node_add_int(struct arena *a, struct node *n, enum node_role r, int64_t v);
-void node_add_str(struct arena *a, struct node *n, enum node_role r, struct text s); /* s.p NULL: absent; copied */
+void node_add_str(struct arena *a, struct node *n, enum node_role r,
+                  struct text s); /* s.p NULL: absent; copied */
 void node_add_node(struct arena *a, struct node *n, enum node_role r, struct node *kid);
 /* Sets, replaces or (NULL, 0) removes. node_set_node removes also for an empty list. */
 void node_set_int(struct arena *a, struct node *n, enum node_role r, int64_t v);

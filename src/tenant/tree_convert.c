@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * libpg_query's native parse tree → our nodes. The only file that sees headers of PostgreSQL and libpg_query.
+ * libpg_query's native parse tree → our nodes. The only file that sees headers of PostgreSQL and
+ * libpg_query.
  *
- * Only struct and enum definitions of the server's headers are used, never their variables: libpg_query has its own,
- * thread-local ones. The headers must be of the major version whose grammar libpg_query holds.
+ * Only struct and enum definitions of the server's headers are used, never their variables:
+ * libpg_query has its own, thread-local ones. The headers must be of the major version whose
+ * grammar libpg_query holds.
  */
 #include "tenant/tree.h"
 
@@ -25,7 +27,21 @@ _Static_assert(PG_VERSION_NUM / 10000 == TREE_QUERY_VERSION_NUM / 10000,
                "PostgreSQL's server headers and libpg_query are of different major versions");
 _Static_assert(PG_VERSION_NUM / 10000 == 15, "tree.def describes the nodes of PostgreSQL 15");
 
-enum entry_type { E_NODE, E_BOOL, E_INT, E_SHORT, E_LONG, E_OID, E_CHAR, E_ENUM, E_STR, E_KID, E_LIST, E_VALUE, E_LOC };
+enum entry_type {
+    E_NODE,
+    E_BOOL,
+    E_INT,
+    E_SHORT,
+    E_LONG,
+    E_OID,
+    E_CHAR,
+    E_ENUM,
+    E_STR,
+    E_KID,
+    E_LIST,
+    E_VALUE,
+    E_LOC
+};
 
 /* false: a value that this file does not know. */
 typedef bool (*enum_map)(int from, int64_t *to);
@@ -68,8 +84,8 @@ static bool map_LimitOption(int from, int64_t *to)
 
 /* The lines of tree.def in one array: a node's line, then its fields. */
 struct entry {
-    uint8_t type;   /* enum entry_type */
-    uint16_t role;  /* of E_NODE the kind */
+    uint8_t type;  /* enum entry_type */
+    uint16_t role; /* of E_NODE the kind */
     uint16_t offset;
     enum_map map;
 };
@@ -115,7 +131,7 @@ enum {
 
 /* The C type of each field is what tree.def says. */
 #define SAME_TYPE(tag, field, ctype)                                                               \
-    _Static_assert(_Generic(&((tag *)NULL)->field, ctype *: 1, default: 0), #tag "." #field);
+    _Static_assert(_Generic(&((tag *)NULL)->field, ctype * : 1, default : 0), #tag "." #field);
 #define POINTER(tag, field)                                                                        \
     _Static_assert(sizeof(((tag *)NULL)->field) == sizeof(void *), #tag "." #field);
 #define BOOL(tag, field) SAME_TYPE(tag, field, bool)
@@ -156,7 +172,7 @@ struct convert {
     struct arena *arena;
     int depth, max_depth;
     bool too_deep;
-    const Node *shared; /* source of the latest MultiAssignRef */
+    const Node *shared; /* source of the MultiAssignRef before the current list element */
 };
 
 /* The member of a node that starts at an offset. */
@@ -164,15 +180,28 @@ struct convert {
 
 static struct node *convert(struct convert *c, const Node *from);
 
+/* The columns of `SET (a, b) = source` are list elements that share one source node: the source of
+ * the element before i. */
+static const Node *source_before(const List *list, int i)
+{
+    const ResTarget *target = i > 0 ? list->elements[i - 1].ptr_value : NULL;
+    if (!target || !IsA(target, ResTarget) || !target->val || !IsA(target->val, MultiAssignRef))
+        return NULL;
+    return ((const MultiAssignRef *)(const void *)target->val)->source;
+}
+
 static struct node *convert_list(struct convert *c, const List *list)
 {
+    const Node *outer = c->shared;
     struct node *to = node_new(c->arena, N_List);
     to->n_fields = to->cap = (uint32_t)list->length;
     to->fields = ARENA_ARRAY(c->arena, struct field, list->length);
     for (int i = 0; i < list->length; i++) {
+        c->shared = source_before(list, i);
         to->fields[i].type = F_NODE;
         to->fields[i].node = convert(c, list->elements[i].ptr_value);
     }
+    c->shared = outer;
     return to;
 }
 
@@ -194,8 +223,10 @@ static int64_t scalar(const void *from, const struct entry *e)
     }
 }
 
-/* Fills f and says whether the field is there. *known becomes false for a value that nobody explained. */
-static bool convert_field(struct convert *c, const void *from, const struct entry *e, struct field *f, bool *known)
+/* Fills f and says whether the field is there. *known becomes false for a value that nobody
+ * explained. */
+static bool convert_field(struct convert *c, const void *from, const struct entry *e,
+                          struct field *f, bool *known)
 {
     *f = (struct field){ .role = (enum node_role)e->role };
     switch ((enum entry_type)e->type) {
@@ -225,13 +256,12 @@ static bool convert_field(struct convert *c, const void *from, const struct entr
     }
 }
 
-/* The columns of `SET (a, b) = source` share one source node. It is converted for the first of them only: a tree of copies
- * could be exponentially larger than its text. */
-static void convert_shared(struct convert *c, const MultiAssignRef *from, struct node *to)
+/* A shared source is converted for the first of its columns only: a tree of copies could be
+ * exponentially larger than its text. */
+static void convert_source(struct convert *c, const MultiAssignRef *from, struct node *to)
 {
-    if (from->colno == 1 || from->source != c->shared)
+    if (from->source != c->shared)
         node_add_node(c->arena, to, R_source, convert(c, from->source));
-    c->shared = from->source;
 }
 
 static struct node *convert_fields(struct convert *c, const Node *from, enum node_kind kind, int at)
@@ -255,7 +285,7 @@ static struct node *convert_fields(struct convert *c, const Node *from, enum nod
     if (n)
         memcpy(to->fields, fields, sizeof(*fields) * n);
     if (kind == N_MultiAssignRef)
-        convert_shared(c, (const MultiAssignRef *)(const void *)from, to);
+        convert_source(c, (const MultiAssignRef *)(const void *)from, to);
     return to;
 }
 
@@ -296,9 +326,11 @@ static bool convert_tree(struct convert *c, const List *list, struct text sql, s
     return !c->too_deep;
 }
 
-bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, struct tree *out, struct err *e)
+bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, struct tree *out,
+                struct err *e)
 {
-    struct convert c = { .arena = a, .max_depth = p && p->max_depth > 0 ? p->max_depth : TREE_MAX_DEPTH };
+    struct convert c = { .arena = a,
+                         .max_depth = p && p->max_depth > 0 ? p->max_depth : TREE_MAX_DEPTH };
     *out = (struct tree){ 0 };
     MemoryContext ctx = pg_query_enter_memory_context();
     PgQueryInternalParsetreeAndError r = pg_query_raw_parse(sql.p);

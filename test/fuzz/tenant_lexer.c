@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Guard, lexer and blanking over any bytes: no crash; tokens cover the text in order; blanking keeps all tokens. */
+/* Guard, lexer and blanking over any bytes: no crash; tokens cover the text in order; blanking
+ * keeps all tokens. */
 #include "base/check.h"
 #include "tenant/guard.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Guard, blanking, parser and conversion over any bytes: no crash; a copy is equal; a second parse gives the same tree. */
+/* Guard, blanking, parser and conversion over any bytes: no crash; a copy is equal; a second parse
+ * gives the same tree. */
 #include "base/check.h"
 #include "tenant/guard.h"
 #include "tenant/tree.h"
@@ -34,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             struct node *n = t.stmts[i].stmt;
             CHECK(tree_equal(n, node_copy(&a, n)) == known(n));
             CHECK(tree_equal(n, u.stmts[i].stmt) == known(n));
-            CHECK(t.stmts[i].loc >= 0 && t.stmts[i].len >= 0 && (size_t)(t.stmts[i].loc + t.stmts[i].len) <= sql.n);
+            CHECK(t.stmts[i].loc >= 0 && t.stmts[i].len >= 0 &&
+                  (size_t)(t.stmts[i].loc + t.stmts[i].len) <= sql.n);
         }
     }
     arena_release(&a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The lexer against libpg_query's scanner, over hand-written texts and mutations of them; the guard; blanking of comments. */
+/* The lexer against libpg_query's scanner, over hand-written texts and mutations of them; the
+ * guard; blanking of comments. */
 #include "tap.h"
 
 #include "base/buf.h"
@@ -10,7 +11,8 @@
 
 static const struct lexer_limits unlimited = { UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX };
 
-/* ---- what libpg_query's scanner says, from its protobuf answer: ScanResult { 2: ScanToken { 1: start, 2: end } } ---- */
+/* ---- what libpg_query's scanner says, from its protobuf answer: ScanResult { 2: ScanToken { 1:
+ * start, 2: end } } ---- */
 struct span {
     uint32_t start, end;
 };
@@ -71,8 +73,8 @@ static struct scan scan(struct arena *a, const char *sql)
 
 /* ---- comparison ---- */
 
-/* A copy without the comments between the parts of a continued string: libpg_query ends the string there, the server does
- * not. */
+/* A copy without the comments between the parts of a continued string: libpg_query ends the string
+ * there, the server does not. */
 static struct text without_gap_comments(struct arena *a, struct text sql)
 {
     char *copy = arena_strdup(a, sql.p), *blanked = arena_strdup(a, sql.p);
@@ -139,7 +141,8 @@ static enum outcome compare(struct arena *a, struct text original, uint32_t *at,
     return next == s.n ? AGREE : DIFFER;
 }
 
-/* Blanking keeps every token that is no comment, and removes every comment but block comments behind strings. */
+/* Blanking keeps every token that is no comment, and removes every comment but block comments
+ * behind strings. */
 static bool blank_is_sound(struct arena *a, struct text sql)
 {
     struct token *v, *w;
@@ -155,7 +158,8 @@ static bool blank_is_sound(struct arena *a, struct text sql)
         if (j >= m || w[j].off != v[i].off || w[j].len != v[i].len || w[j].kind != v[i].kind)
             return false;
         if (!token_is_comment(v[i]))
-            after_string = v[i].kind >= TOKEN_STRING && v[i].kind <= TOKEN_HEX && v[i].kind != TOKEN_DOLLAR;
+            after_string =
+                v[i].kind >= TOKEN_STRING && v[i].kind <= TOKEN_HEX && v[i].kind != TOKEN_DOLLAR;
         j++;
     }
     return j == m && b.n == sql.n && b.p[b.n] == 0;
@@ -163,33 +167,105 @@ static bool blank_is_sound(struct arena *a, struct text sql)
 
 /* ---- texts ---- */
 static const char *const nasty[] = {
-    "SELECT 1", "", " \t\n\r\f", "select a.b, c.*, \"D\"\"d\" from t where x = $1 and y<>$22;",
-    "SELECT 'a''b', E'a\\'b\\\\', U&'d\\0061t' UESCAPE '!', N'nat', B'0101', X'1f', $$x$$, $t$ $$ $x$ $t$",
-    "SELECT 'a'\n'b'", "SELECT 'a' 'b'", "SELECT 'a' \t\n  'b'\n\n'c'", "SELECT 'a' --x\n'b'", "SELECT 'a'--\n--y\n 'b' --z",
-    "SELECT 'a' /* c */\n'b'", "SELECT E'a\\n'\n'b\\''", "SELECT U&'a'\n'b'", "SELECT x'1'\n'2', b'0'\n'1'",
-    "SELECT 1/**/2", "/* a /* b */ c */ SELECT 1 -- end", "SELECT 1 --x\rSELECT 2", "SELECT /**/ 'a' /**/", "/**/",
-    "SELECT 1+-1, 1--1\n, 1-+-1, @-1, a@-b, a<-b, a*-b, a<=-1, a!=-1, a<>-1, a->>-1, a|/-2, a||/-27",
+    "SELECT 1",
+    "",
+    " \t\n\r\f",
+    "select a.b, c.*, \"D\"\"d\" from t where x = $1 and y<>$22;",
+    "SELECT 'a''b', E'a\\'b\\\\', U&'d\\0061t' UESCAPE '!', N'nat', B'0101', X'1f', $$x$$, "
+    "$t$ $$ $x$ $t$",
+    "SELECT 'a'\n'b'",
+    "SELECT 'a' 'b'",
+    "SELECT 'a' \t\n  'b'\n\n'c'",
+    "SELECT 'a' --x\n'b'",
+    "SELECT 'a'--\n--y\n 'b' --z",
+    "SELECT 'a' /* c */\n'b'",
+    "SELECT E'a\\n'\n'b\\''",
+    "SELECT U&'a'\n'b'",
+    "SELECT x'1'\n'2', b'0'\n'1'",
+    "SELECT 1/**/2",
+    "/* a /* b */ c */ SELECT 1 -- end",
+    "SELECT 1 --x\rSELECT 2",
+    "SELECT /**/ 'a' /**/",
+    "/**/",
+    "SELECT 1+-1, 1--1\n, 1-+-1, @-1, a@-b, a<-b, a*-b, a<=-1, a!=-1, a<>-1, a->>-1, a|/-2, "
+    "a||/-27",
     "SELECT +/*x*/+1, +/**/-/**/1, */**/, 1*/**/2, a->/* x */b, a-/*x*/>b",
-    "SELECT 1.5, .5, 5., 1e5, 1.e5, .5e-3, 1E+7, 1..2, 1...2, a[1:2], a[1 : 2], 00012, 2147483647, 2147483648, 99999999999",
-    "SELECT 1a", "SELECT 1e", "SELECT 1e+", "SELECT 1.5e-", "SELECT 0x1F", "SELECT 1_000", "SELECT 1.a", "SELECT 1e5a", "SELECT $1a",
-    "SELECT $1$2, $1 $2, a$1, a$b$c, $a", "SELECT $", "SELECT $$", "SELECT $a$b", "SELECT $a$x$a$y", "SELECT $é$x$é$", "SELECT $1$$x$$",
-    "SELECT a::int::text, a:b, a:=b, a=>b, a= >b, a>=b, a<=b, a=<b, a==b, a=>-b, f(x := 1, y => 2)",
-    "SELECT U&\"d\\0061t\" FROM u&\"x\"\"y\", U & \"x\", u&1", "SELECT \"\"", "SELECT U&\"\"", "SELECT \"a", "SELECT 'a", "SELECT E'a\\",
-    "SELECT /* a", "SELECT /* /* */", "SELECT $$a$", "SELECT x'", "SELECT b'1", "SELECT u&'", "SELECT n'", "SELECT E'\\''", "SELECT E'\\u0041\\U00000041\\x41\\101'",
-    "SELECT E'\\u00'", "SELECT ünïcödé, \"ß\", 日本 FROM été", "a \xc2\xa0 b \xef\xbb\xbf", "\x01 \x7f { } \\ \v", "select ?, a ? b, a ?| b, a ?& b, a @? b, a @@ b",
-    "SELECT a#>b, a#>>b, a<->b, a<#>b, a<=>b, a&&b, a@>b, a<@b, a!~*b, a~~*b, !!a, |/ a, @ a, a % b, a^b, `a`, a ~ -b, a ~- b",
-    "INSERT INTO t (a, b) VALUES (1, 'x'), (2, DEFAULT) ON CONFLICT DO NOTHING RETURNING *;;;", "BEGIN; SELECT 1; END", ";",
-    "EXPLAIN (ANALYZE, BUFFERS false) SELECT * FROM t WHERE NOT/**/IN NULLS/**/FIRST", "CREATE FUNCTION f() RETURNS int AS $_$ SELECT $1 $_$ LANGUAGE sql",
-    "COPY t FROM STDIN WITH (FORMAT csv, DELIMITER E'\\t')", "SELECT e'a' 'b', E 'a', e'a'\n--\n'b'", "SELECT nn'a', bb'0', xx'0', ee'a', uu&'x'",
-    "SELECT a.b.c.d[1][2:3].e, (f(x)).g, row(1,2).*, array[1,2][1]", "SELECT '\\', '\\\\', '''', '''''', ''''''", "SELECT ''\n'', ''--\n''",
-    "SELECT --\n1", "--", "-- x", "/*/", "/*/*/", "/*/**/*/", "*/", "SELECT a/*b*/.c", "SELECT 'a'/**/--\n'b'", "SELECT 'a'/* */'b'", "SELECT 'a' -- x",
-    "SELECT $1::int, $2::text, ($3), $4.a, $5[1]", "SELECT current_date, interval '1' day, timestamp 'x', date $$y$$",
+    "SELECT 1.5, .5, 5., 1e5, 1.e5, .5e-3, 1E+7, 1..2, 1...2, a[1:2], a[1 : 2], 00012, "
+    "2147483647, 2147483648, 99999999999",
+    "SELECT 1a",
+    "SELECT 1e",
+    "SELECT 1e+",
+    "SELECT 1.5e-",
+    "SELECT 0x1F",
+    "SELECT 1_000",
+    "SELECT 1.a",
+    "SELECT 1e5a",
+    "SELECT $1a",
+    "SELECT $1$2, $1 $2, a$1, a$b$c, $a",
+    "SELECT $",
+    "SELECT $$",
+    "SELECT $a$b",
+    "SELECT $a$x$a$y",
+    "SELECT $é$x$é$",
+    "SELECT $1$$x$$",
+    "SELECT a::int::text, a:b, a:=b, a=>b, a= >b, a>=b, a<=b, a=<b, a==b, a=>-b, f(x := 1, y "
+    "=> 2)",
+    "SELECT U&\"d\\0061t\" FROM u&\"x\"\"y\", U & \"x\", u&1",
+    "SELECT \"\"",
+    "SELECT U&\"\"",
+    "SELECT \"a",
+    "SELECT 'a",
+    "SELECT E'a\\",
+    "SELECT /* a",
+    "SELECT /* /* */",
+    "SELECT $$a$",
+    "SELECT x'",
+    "SELECT b'1",
+    "SELECT u&'",
+    "SELECT n'",
+    "SELECT E'\\''",
+    "SELECT E'\\u0041\\U00000041\\x41\\101'",
+    "SELECT E'\\u00'",
+    "SELECT ünïcödé, \"ß\", 日本 FROM été",
+    "a \xc2\xa0 b \xef\xbb\xbf",
+    "\x01 \x7f { } \\ \v",
+    "select ?, a ? b, a ?| b, a ?& b, a @? b, a @@ b",
+    "SELECT a#>b, a#>>b, a<->b, a<#>b, a<=>b, a&&b, a@>b, a<@b, a!~*b, a~~*b, !!a, |/ a, @ a, "
+    "a % b, a^b, `a`, a ~ -b, a ~- b",
+    "INSERT INTO t (a, b) VALUES (1, 'x'), (2, DEFAULT) ON CONFLICT DO NOTHING RETURNING *;;;",
+    "BEGIN; SELECT 1; END",
+    ";",
+    "EXPLAIN (ANALYZE, BUFFERS false) SELECT * FROM t WHERE NOT/**/IN NULLS/**/FIRST",
+    "CREATE FUNCTION f() RETURNS int AS $_$ SELECT $1 $_$ LANGUAGE sql",
+    "COPY t FROM STDIN WITH (FORMAT csv, DELIMITER E'\\t')",
+    "SELECT e'a' 'b', E 'a', e'a'\n--\n'b'",
+    "SELECT nn'a', bb'0', xx'0', ee'a', uu&'x'",
+    "SELECT a.b.c.d[1][2:3].e, (f(x)).g, row(1,2).*, array[1,2][1]",
+    "SELECT '\\', '\\\\', '''', '''''', ''''''",
+    "SELECT ''\n'', ''--\n''",
+    "SELECT --\n1",
+    "--",
+    "-- x",
+    "/*/",
+    "/*/*/",
+    "/*/**/*/",
+    "*/",
+    "SELECT a/*b*/.c",
+    "SELECT 'a'/**/--\n'b'",
+    "SELECT 'a'/* */'b'",
+    "SELECT 'a' -- x",
+    "SELECT $1::int, $2::text, ($3), $4.a, $5[1]",
+    "SELECT current_date, interval '1' day, timestamp 'x', date $$y$$",
 };
 
 static const char *const fragments[] = {
-    "'", "''", "\"", "\"\"", "$$", "$a$", "$1", "$", "\\", "\\'", "--", "--\n", "/*", "*/", "/**/", "\n", "\r", "\t", " ", "E'", "e'", "U&'", "U&\"", "u&",
-    "N'", "B'", "X'", "x", "b", "1", "0x", "1.", ".1", "..", "e5", "E+", "::", ":=", "=>", "<", ">", "<=", "!=", "+", "-", "*", "/", "%", "^", "~", "!",
-    "@", "#", "&", "|", "`", "?", "=", "(", ")", "[", "]", ",", ";", ":", ".", "a", "Z", "_", "9", "\xc3\xa9", "\xff", "\v", "\f", "{", "\x01", "SELECT", " 'b'", "\n'b'",
+    "'",  "''", "\"",   "\"\"", "$$",     "$a$",  "$1",    "$",  "\\", "\\'", "--",       "--\n",
+    "/*", "*/", "/**/", "\n",   "\r",     "\t",   " ",     "E'", "e'", "U&'", "U&\"",     "u&",
+    "N'", "B'", "X'",   "x",    "b",      "1",    "0x",    "1.", ".1", "..",  "e5",       "E+",
+    "::", ":=", "=>",   "<",    ">",      "<=",   "!=",    "+",  "-",  "*",   "/",        "%",
+    "^",  "~",  "!",    "@",    "#",      "&",    "|",     "`",  "?",  "=",   "(",        ")",
+    "[",  "]",  ",",    ";",    ":",      ".",    "a",     "Z",  "_",  "9",   "\xc3\xa9", "\xff",
+    "\v", "\f", "{",    "\x01", "SELECT", " 'b'", "\n'b'",
 };
 
 #define COUNT(v) (sizeof(v) / sizeof(*(v)))
@@ -223,7 +299,8 @@ static struct text mutate(uint64_t *s, struct buf *b)
     buf_text_append(b, text_of(nasty[below(s, COUNT(nasty))]));
     for (size_t k = 1 + below(s, 6); k > 0; k--) {
         size_t at = below(s, b->n + 1);
-        const char *other = nasty[below(s, COUNT(nasty))], *piece = fragments[below(s, COUNT(fragments))];
+        const char *other = nasty[below(s, COUNT(nasty))],
+                   *piece = fragments[below(s, COUNT(fragments))];
         switch (below(s, 4)) {
         case 0:
             if (at < b->n) {
@@ -280,8 +357,8 @@ static void test_differential(void)
 
 /* ---- kinds ---- */
 static const char *const kind_letters[TOKEN_KINDS] = {
-    "id", "qid", "uid", "str", "estr", "ustr", "nstr", "dollar", "bit", "hex", "int", "float", "param", "op",
-    "self", "cast", "ceq", "dots", "arrow", "other", "comment", "line",
+    "id",    "qid",   "uid", "str",  "estr", "ustr", "nstr", "dollar", "bit",   "hex",     "int",
+    "float", "param", "op",  "self", "cast", "ceq",  "dots", "arrow",  "other", "comment", "line",
 };
 
 static void is_kinds(const char *sql, const char *want)
@@ -304,8 +381,10 @@ static void is_kinds(const char *sql, const char *want)
 
 static void test_kinds(void)
 {
-    is_kinds("a \"b\" U&\"c\" 'd' E'e' U&'f' N'g' $$h$$ b'1' x'2'", "id qid uid str estr ustr nstr dollar bit hex");
-    is_kinds("1 2147483648 1.5 1e3 $1 <> + :: := .. => { ~", "int float float float param op self cast ceq dots arrow other op");
+    is_kinds("a \"b\" U&\"c\" 'd' E'e' U&'f' N'g' $$h$$ b'1' x'2'",
+             "id qid uid str estr ustr nstr dollar bit hex");
+    is_kinds("1 2147483648 1.5 1e3 $1 <> + :: := .. => { ~",
+             "int float float float param op self cast ceq dots arrow other op");
     is_kinds("/* a */ -- b", "comment line");
     is_kinds("'a' -- b\n 'c' 'd'", "str str");
     is_kinds("a.1 1..2 a>-1 a@-1", "id float int dots int id self self int id op int");
@@ -345,7 +424,8 @@ static void test_depth_and_keywords(void)
     };
     int found = 0;
     for (size_t i = 0; i < COUNT(words); i++)
-        found += lexer_keyword(words[i], (struct token){ .len = (uint32_t)words[i].n, .kind = TOKEN_IDENT }) ==
+        found += lexer_keyword(words[i], (struct token){ .len = (uint32_t)words[i].n,
+                                                         .kind = TOKEN_IDENT }) ==
                  (enum lexer_keyword)(i + 1);
     is_int(found, COUNT(words), "each key word is found");
     arena_release(&a);
@@ -354,7 +434,8 @@ static void test_depth_and_keywords(void)
 /* ---- guard ---- */
 static const struct guard_settings utf8 = { true, true };
 
-static void is_guard_n(struct text sql, const struct guard_settings *s, enum guard_code want, const char *what)
+static void is_guard_n(struct text sql, const struct guard_settings *s, enum guard_code want,
+                       const char *what)
 {
     struct err e = { 0 };
     enum guard_code got = guard_check(sql, s, NULL, NULL, &e);
@@ -363,7 +444,8 @@ static void is_guard_n(struct text sql, const struct guard_settings *s, enum gua
 }
 
 /* head, n times middle, tail */
-static void is_guard_repeat(const char *head, const char *middle, int n, const char *tail, enum guard_code want)
+static void is_guard_repeat(const char *head, const char *middle, int n, const char *tail,
+                            enum guard_code want)
 {
     struct buf b;
     char what[100];
@@ -396,7 +478,8 @@ static void test_guard_bytes(void)
     is_guard_n(TEXT("SELECT '\xff'"), &utf8, GUARD_UTF8, "no lead byte");
     is_guard_n(TEXT("SELECT 'abcdefghijklm\x80'"), &utf8, GUARD_UTF8, "continuation byte alone");
     is_guard_n(TEXT("SELECT 1"), &other, GUARD_OK, "ASCII in any encoding");
-    is_guard_n(TEXT("SELECT E'\x95\\' || ' OR 1=1 --'"), &other, GUARD_ENCODING, "a trailing byte that is a backslash");
+    is_guard_n(TEXT("SELECT E'\x95\\' || ' OR 1=1 --'"), &other, GUARD_ENCODING,
+               "a trailing byte that is a backslash");
     is_guard_n(TEXT("SELECT 1"), &off, GUARD_STRINGS, "standard_conforming_strings off");
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The converted tree against libpg_query's own JSON, over statements that hold each kind of node; equality; attacks. */
+/* The converted tree against libpg_query's own JSON, over statements that hold each kind of node;
+ * equality; attacks. */
 #include "tap.h"
 
 #include "base/buf.h"
@@ -44,7 +45,12 @@ static struct text json_string(struct match *m)
         char c = *m->p;
         if (c == '\\') {
             c = *++m->p;
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'b' ? '\b' : c == 'f' ? '\f' : c;
+            c = c == 'n'   ? '\n'
+                : c == 't' ? '\t'
+                : c == 'r' ? '\r'
+                : c == 'b' ? '\b'
+                : c == 'f' ? '\f'
+                           : c;
             if (c == 'u') {
                 c = (char)strtol(arena_text(m->arena, text_n(m->p + 1, 4)).p, NULL, 16);
                 m->p += 4;
@@ -141,7 +147,8 @@ static bool match_member(struct match *m, const struct node *n, struct text key,
     enum node_role r = role_of(key);
     const struct field *f = node_field(n, r);
     if (text_is(key, "location"))
-        return strtol(m->p, NULL, 10) == n->loc ? (skip_value(m), true) : differ(m, "location of", node_kind_name(n->kind));
+        return strtol(m->p, NULL, 10) == n->loc ? (skip_value(m), true)
+                                                : differ(m, "location of", node_kind_name(n->kind));
     if (node_is(n, N_A_Const) && !text_is(key, "isnull")) /* the value's kind is the key there */
         f = node_field(n, R_val);
     if (node_is(n, N_MultiAssignRef) && !f && node_int(n, R_colno) > 1) {
@@ -161,7 +168,8 @@ static bool match_node(struct match *m, const struct node *n)
 {
     const char *kind = node_kind_name(n->kind);
     size_t len = strlen(kind);
-    bool wrapped = m->p[0] == '{' && m->p[1] == '"' && strncmp(m->p + 2, kind, len) == 0 && m->p[2 + len] == '"';
+    bool wrapped = m->p[0] == '{' && m->p[1] == '"' && strncmp(m->p + 2, kind, len) == 0 &&
+                   m->p[2 + len] == '"';
     uint32_t matched = 0;
     m->seen[n->kind]++;
     if (n->kind == N_List) { /* {"List":{"items":[...]}} */
@@ -279,16 +287,21 @@ static void test_dump(void)
 {
     is_dump("TABLE t", "(SelectStmt targetList=[(ResTarget val=(ColumnRef fields=[(A_Star)]))] "
                        "fromClause=[(RangeVar relname=\"t\" inh=1 relpersistence=112)])");
-    is_dump("SELECT DISTINCT ''", "(SelectStmt distinctClause=[NULL] targetList=[(ResTarget val=(A_Const val=(String sval=\"\")))])");
-    is_dump("SELECT NULL, 0, false", "(SelectStmt targetList=[(ResTarget val=(A_Const isnull=1)) (ResTarget val=(A_Const "
-                                     "val=(Integer))) (ResTarget val=(A_Const val=(Boolean)))])");
-    is_dump("SELECT \"a\"\"\\b\" ORDER BY 1 FETCH FIRST 2 ROWS WITH TIES",
-            "(SelectStmt targetList=[(ResTarget val=(ColumnRef fields=[(String sval=\"a\\\"\\\\b\")]))] "
-            "sortClause=[(SortBy node=(A_Const val=(Integer ival=1)))] limitCount=(A_Const val=(Integer ival=2)) limitOption=2)");
-    is_dump("UPDATE t SET (a, b) = (1, $2)",
-            "(UpdateStmt relation=(RangeVar relname=\"t\" inh=1 relpersistence=112) targetList=[(ResTarget name=\"a\" "
-            "val=(MultiAssignRef colno=1 ncolumns=2 source=(RowExpr args=[(A_Const val=(Integer ival=1)) (ParamRef "
-            "number=2)] row_format=2))) (ResTarget name=\"b\" val=(MultiAssignRef colno=2 ncolumns=2))])");
+    is_dump(
+        "SELECT DISTINCT ''",
+        "(SelectStmt distinctClause=[NULL] targetList=[(ResTarget val=(A_Const val=(String sval=\"\")))])");
+    is_dump("SELECT NULL, 0, false",
+            "(SelectStmt targetList=[(ResTarget val=(A_Const isnull=1)) (ResTarget val=(A_Const "
+            "val=(Integer))) (ResTarget val=(A_Const val=(Boolean)))])");
+    is_dump(
+        "SELECT \"a\"\"\\b\" ORDER BY 1 FETCH FIRST 2 ROWS WITH TIES",
+        "(SelectStmt targetList=[(ResTarget val=(ColumnRef fields=[(String sval=\"a\\\"\\\\b\")]))] "
+        "sortClause=[(SortBy node=(A_Const val=(Integer ival=1)))] limitCount=(A_Const val=(Integer ival=2)) limitOption=2)");
+    is_dump(
+        "UPDATE t SET (a, b) = (1, $2)",
+        "(UpdateStmt relation=(RangeVar relname=\"t\" inh=1 relpersistence=112) targetList=[(ResTarget name=\"a\" "
+        "val=(MultiAssignRef colno=1 ncolumns=2 source=(RowExpr args=[(A_Const val=(Integer ival=1)) (ParamRef "
+        "number=2)] row_format=2))) (ResTarget name=\"b\" val=(MultiAssignRef colno=2 ncolumns=2))])");
     is_dump("DISCARD ALL", "(DiscardStmt)");
     is_dump("VACUUM", "(VacuumStmt is_vacuumcmd=1)");
     is_dump("CLUSTER", "(ClusterStmt)");
@@ -300,7 +313,8 @@ static void test_places(void)
     struct tree t;
     struct err e = { 0 };
     arena_init(&a, 0);
-    ok(tree_parse(NULL, TEXT(" /* x */ ; SELECT a.b FROM s.t; ; DELETE FROM u --x\n"), &a, &t, &e), "two statements");
+    ok(tree_parse(NULL, TEXT(" /* x */ ; SELECT a.b FROM s.t; ; DELETE FROM u --x\n"), &a, &t, &e),
+       "two statements");
     is_int(t.n_stmts, 2, "empty ones are none");
     is_int(t.stmts[0].loc, 10, "first starts behind the semicolon");
     is_int(t.stmts[0].len, 20, "length up to the semicolon");
@@ -360,7 +374,8 @@ static const char *const different[][2] = {
     { "SELECT a UNION SELECT b", "SELECT a INTERSECT SELECT b" },
     { "(SELECT a UNION SELECT b) UNION SELECT c", "SELECT a UNION (SELECT b UNION SELECT c)" },
     { "SELECT a LIMIT 1", "SELECT a OFFSET 1" },
-    { "SELECT a ORDER BY a FETCH FIRST 1 ROW ONLY", "SELECT a ORDER BY a FETCH FIRST 1 ROW WITH TIES" },
+    { "SELECT a ORDER BY a FETCH FIRST 1 ROW ONLY",
+      "SELECT a ORDER BY a FETCH FIRST 1 ROW WITH TIES" },
     { "SELECT a ORDER BY a", "SELECT a ORDER BY a DESC" },
     { "SELECT a ORDER BY a", "SELECT a ORDER BY a NULLS FIRST" },
     { "SELECT a ORDER BY a", "SELECT a ORDER BY a USING <" },
@@ -398,7 +413,8 @@ static const char *const different[][2] = {
     { "INSERT INTO t VALUES (1), (2)", "INSERT INTO t VALUES (1, 2)" },
     { "INSERT INTO t VALUES (1)", "INSERT INTO t OVERRIDING USER VALUE VALUES (1)" },
     { "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING" },
-    { "INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING", "INSERT INTO t VALUES (1) ON CONFLICT (b) DO NOTHING" },
+    { "INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING",
+      "INSERT INTO t VALUES (1) ON CONFLICT (b) DO NOTHING" },
     { "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1",
       "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1 WHERE c" },
     { "UPDATE t SET a = 1", "UPDATE t SET b = 1" },
@@ -431,7 +447,8 @@ static void test_equal(void)
         struct arena a;
         arena_init(&a, 0);
         struct node *x = parse(&a, different[i][0]), *y = parse(&a, different[i][1]);
-        ok(!tree_equal(x, y) && !tree_equal(y, x), "different: %s, %s", different[i][0], different[i][1]);
+        ok(!tree_equal(x, y) && !tree_equal(y, x), "different: %s, %s", different[i][0],
+           different[i][1]);
         arena_release(&a);
     }
     for (size_t i = 0; i < COUNT(statements); i++) {
@@ -455,9 +472,12 @@ static void test_building(void)
     arena_init(&a, 0);
     struct node *s = parse(&a, "SELECT a FROM t ORDER BY a LIMIT 1");
     struct node *want = parse(&a, "SELECT a, b FROM t x WHERE a = 'v' ORDER BY a");
-    struct node *cond = node_new(&a, N_A_Expr), *name = list_new(&a), *col = node_new(&a, N_ColumnRef);
-    struct node *names = list_new(&a), *value = node_new(&a, N_A_Const), *item = node_new(&a, N_ResTarget);
-    struct node *alias = node_new(&a, N_Alias), *b = node_new(&a, N_ColumnRef), *b_names = list_new(&a);
+    struct node *cond = node_new(&a, N_A_Expr), *name = list_new(&a),
+                *col = node_new(&a, N_ColumnRef);
+    struct node *names = list_new(&a), *value = node_new(&a, N_A_Const),
+                *item = node_new(&a, N_ResTarget);
+    struct node *alias = node_new(&a, N_Alias), *b = node_new(&a, N_ColumnRef),
+                *b_names = list_new(&a);
     list_append(&a, name, node_string(&a, TEXT("=")));
     list_append(&a, names, node_string(&a, TEXT("a")));
     node_add_node(&a, col, R_fields, names);
@@ -480,13 +500,15 @@ static void test_building(void)
     node_set_str(&a, alias, R_aliasname, TEXT("y"));
     ok(!tree_equal(s, want), "and no more");
     node_set_str(&a, alias, R_aliasname, TEXT("x"));
-    list_set(node_list(s, R_targetList), 1, node_copy(&a, list_at(node_list(want, R_targetList), 1)));
+    list_set(node_list(s, R_targetList), 1,
+             node_copy(&a, list_at(node_list(want, R_targetList), 1)));
     ok(tree_equal(s, want), "a copied element is equal");
     arena_release(&a);
 }
 
 /* ---- attacks ---- */
-static void attack(const char *head, const char *left, const char *middle, const char *right, size_t bytes, const char *state)
+static void attack(const char *head, const char *left, const char *middle, const char *right,
+                   size_t bytes, const char *state)
 {
     struct arena a;
     struct buf b;
@@ -544,6 +566,14 @@ static void test_attacks(void)
     attack("", "WITH c AS (UPDATE t SET (a,b,c,d,e,f) = (", "SELECT 1", "))SELECT 1", 2000, "");
 }
 
+/* n levels, each with a source below and a small one in the second column's subscript */
+static void test_shared_sources(void)
+{
+    attack("",
+           "WITH c AS (UPDATE t SET (a, b[(WITH d AS (UPDATE u SET (e, f) = (g)) SELECT 1)]) = (",
+           "SELECT 1", ")) SELECT 1", 4000, "");
+}
+
 static void test_depth_option(void)
 {
     struct arena a;
@@ -567,7 +597,8 @@ static void measure(const char *sql)
     for (int i = 0; i < ROUNDS; i++) {
         struct guard_settings s = { true, true };
         struct text text = text_of(sql);
-        if (guard_check(text, &s, NULL, NULL, NULL) || !tree_parse(NULL, guard_blank(&a, text), &a, &t, NULL))
+        if (guard_check(text, &s, NULL, NULL, NULL) ||
+            !tree_parse(NULL, guard_blank(&a, text), &a, &t, NULL))
             break;
         arena_clear(&a);
     }
@@ -602,10 +633,12 @@ int main(int argc, char **argv)
     test_building();
     test_depth_option();
     test_attacks();
+    test_shared_sources();
     measure("UPDATE pgbench_accounts SET abalance = abalance + 42 WHERE aid = 1234567;");
     measure("SELECT abalance FROM pgbench_accounts WHERE aid = 1234567;");
     measure("UPDATE pgbench_tellers SET tbalance = tbalance + 42 WHERE tid = 12;");
-    measure("INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 2, 3, 4, CURRENT_TIMESTAMP);");
+    measure(
+        "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 2, 3, 4, CURRENT_TIMESTAMP);");
     measure("BEGIN");
     return tap_done();
 }
