@@ -68,6 +68,16 @@ static bool quiet_call(struct node *n)
            one_of(node_get(n, R_funcname), functions) && quiet_list(node_get(n, R_args));
 }
 
+/* A cast of it is done once, before any row is looked at. */
+static bool constant(struct node *n)
+{
+    struct node *elements = node_is(n, N_A_ArrayExpr) ? node_get(n, R_elements) : NULL;
+    for (int i = 0; i < list_len(elements); i++)
+        if (!constant(list_at(elements, i)))
+            return false;
+    return elements || node_is(n, N_A_Const) || node_is(n, N_ParamRef);
+}
+
 bool quiet(struct node *n)
 {
     if (!n)
@@ -91,7 +101,7 @@ bool quiet(struct node *n)
     case N_CollateClause:
         return quiet(node_get(n, R_arg));
     case N_TypeCast:
-        return node_is(node_get(n, R_arg), N_A_Const) || node_is(node_get(n, R_arg), N_ParamRef);
+        return constant(node_get(n, R_arg));
     case N_A_Expr:
         return quiet_operator(n);
     case N_FuncCall:

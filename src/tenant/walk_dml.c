@@ -204,8 +204,7 @@ static bool conflict_arbiter(struct walk *w, const struct policy_relation *r, st
 /* SET of INSERT's conflict action and UPDATE. */
 static bool set_list(struct walk *w, struct level *l, struct node *list, const struct tref *target)
 {
-    struct node *source =
-        NULL; /* of the multi-assignment in progress: its copies in the tree are one sub-select */
+    bool assigned = false; /* a multi-assignment is in progress */
     struct text column = target->rel->column->name;
     for (int i = 0; list && i < list_len(list); i++) {
         struct node *t = list_at(list, i), *val = node_get(t, R_val),
@@ -227,16 +226,13 @@ static bool set_list(struct walk *w, struct level *l, struct node *list, const s
                 return walk_refuse(w, REFUSAL_tenant_column, t->loc,
                                    "Assign the tenant column on its own.",
                                    "The tenant column is among several assigned at once.");
-            if (node_int(val, R_colno) == 1) {
-                source = node_get(val, R_source);
-                if (!walk_expr(w, l, source))
-                    return false;
-            } else if (source) {
-                node_set_node(w->arena, val, R_source, source);
-            } else {
-                return walk_refuse(w, REFUSAL_unknown_syntax, t->loc, NULL,
-                                   "A SET of an unknown form.");
-            }
+            /* The columns of one assignment share a source, which stands at the first of them. */
+            struct node *own = node_get(val, R_source);
+            assigned |= own != NULL;
+            if (!assigned || !walk_expr(w, l, own))
+                return w->refused ? false
+                                  : walk_refuse(w, REFUSAL_unknown_syntax, t->loc, NULL,
+                                                "A SET of an unknown form.");
             continue;
         }
         if (!walk_expr(w, l, val))
