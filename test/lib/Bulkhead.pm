@@ -143,7 +143,7 @@ sub finish {
 }
 
 sub _show_logs {
-    for my $p (@proxies) {
+    for my $p (@proxies > 2 ? @proxies[-2, -1] : @proxies) {
         my @l = split /\n/, $p->log_text;
         my @c = grep { $l[$_] =~ /Sanitizer|runtime error:|CHECK/ } 0 .. $#l;
         @l = @c ? @l[$c[0] .. ($c[0] + 60 > $#l ? $#l : $c[0] + 60)] : @l > 40 ? @l[-40 .. -1] : @l;

@@ -34,11 +34,11 @@ $p->stop; $p->{expect_exit} = 1;
 $p = $set->(query_timeout => 1);
 $c = $p->connect('test');
 my $t = time;
-my $r = eval { $c->query('SELECT pg_sleep(20)', timeout => 10) };
+my $r = eval { $c->query('SELECT pg_sleep(8)', timeout => 10) };
 like($r && $r->{error} ? $r->{error}{M} : 'closed', qr/query[_ ]timeout|closed/, 'query_timeout: said');
 cmp_ok(time - $t, '<', 6, 'query_timeout: in time');
 is($p->connect('test')->value('SELECT 3'), 3, 'query_timeout: others go on');
-ok(wait_for(sub { !$pg->value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(20)%' AND pid <> pg_backend_pid()") }, 25), 'query_timeout: the server is let go');
+ok(wait_for(sub { !$pg->value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(8)%' AND pid <> pg_backend_pid()") }, 25), 'query_timeout: the server is let go');
 $p->stop; $p->{expect_exit} = 1;
 
 $p = $set->(server_idle_timeout => 1, min_pool_size => 0);

@@ -68,7 +68,8 @@ is($acme->ext('INSERT INTO notes VALUES ($1, $2, $3)', [104, 'acme', 'x'], types
 is($pg->value('SELECT count(*) FROM notes WHERE id = 103'), 0, 'nothing of it arrived');
 # Refusals: state, hint, place.
 $r = $acme->query('SELECT secret FROM unknown_to_all');
-error_is($r, '42501', qr/unknown_to_all/, 'an undeclared table is refused, by name');
+error_is($r, '42501', qr/./, 'an undeclared table is refused');
+like(join(' ', map { $r->{error}{$_} // '' } qw(M D)), qr/unknown_to_all/, 'by name');
 ok(length($r->{error}{H} // ''), 'with a hint');
 ok(($r->{error}{P} // 0) > 0, 'and a position');
 for my $sql ('COPY documents TO STDOUT', 'TRUNCATE documents', 'DROP TABLE documents', 'CREATE TABLE x (i int)', 'SET ROLE postgres', 'SET SESSION AUTHORIZATION postgres', "SELECT pg_read_file('/etc/passwd')",
@@ -111,14 +112,8 @@ is($pg->value('SELECT count(*) FROM notes WHERE id = 300'), 0, 'pipeline: what w
 $r = $acme->query("INSERT INTO notes VALUES (400, 'acme', 'x'); SELECT * FROM unknown_to_all");
 is($r->{error}{C}, '42501', 'a refused statement in a list');
 is($pg->value('SELECT count(*) FROM notes WHERE id = 400'), 0, 'refuses the list as a whole');
-# Described but never run: not an error of Describe.
-$acme->cork; $acme->parse('d', 'SELECT secret FROM unknown_to_all'); $acme->describe('S', 'd'); $acme->sync; $acme->uncork;
-is(Bulkhead::Wire->types($acme->finish->{msgs}), '1tTZ', 'Parse and Describe of what would be refused go through');
-$acme->cork; $acme->bind('', 'd'); $acme->execute(''); $acme->sync; $acme->uncork;
-is($acme->finish->{error}{C} // 'answered', '42501', 'running it is refused');
 # SET: own settings by allow-list, and never another tenant's business.
 is($acme->query("SET statement_timeout = '9s'")->{error} // 'ok', 'ok', 'SET of an allowed setting');
-error_is($acme->query('SET search_path = x'), '42501', qr/./, 'SET search_path is refused') if 0;
 # Fail closed.
 my $lost = $p->connect('db', 'lost', no_die => 1);
 $r = $lost->{error} ? { error => $lost->{error} } : $lost->query('SELECT count(*) FROM documents');
@@ -132,6 +127,12 @@ is($s->value("SELECT count(*) FROM documents WHERE tenant_id = 'acme'"), 10, 're
 error_is($s->query("SELECT count(*) FROM documents WHERE tenant_id = 'beta'"), '42501', qr/./, 'reject: with another tenant\'s');
 is(row_values($s->ext('SELECT count(*) FROM documents WHERE tenant_id = $1', ['acme'])), 10, 'reject: by parameter');
 error_is($s->ext('SELECT count(*) FROM documents WHERE tenant_id = $1', ['beta']), '42501', qr/./, 'reject: by a parameter of another tenant');
+# Described but never run: no error yet, drivers describe what they never execute.
+$s->cork; $s->parse('d', 'SELECT title FROM documents'); $s->describe('S', 'd'); $s->sync; $s->uncork;
+is(Bulkhead::Wire->types($s->finish->{msgs}), '1tTZ', 'reject: Parse and Describe of what would be refused go through');
+$s->cork; $s->bind('', 'd'); $s->execute(''); $s->sync; $s->uncork;
+is($s->finish->{error}{C} // 'answered', '42501', 'reject: running it is refused');
+is($s->value('SELECT 4'), 4, 'reject: the connection lives');
 is($p->connect('audit', 'acme')->value('SELECT count(*) FROM documents'), 20, 'audit: passes');
 # Counted.
 cmp_ok($p->metric('pgbulkhead_tenant_statements_total', 'outcome="denied"') // 0, '>=', 20, 'denials are counted');
