@@ -192,6 +192,8 @@ static bool conn_show(struct conn *c, char *data, size_t n, bool own)
     struct loop *l = c->loop;
     l->showing = c;
     c->in_input = true;
+    if (!own) /* what was kept stands in front of the new input in the scratch */
+        buf_clear(&c->in);
     size_t used = c->handler->input(c->owner, data, n);
     /* Slices of data that others were given are written or copied before data goes away. */
     loop_flush(l);
@@ -206,10 +208,8 @@ static bool conn_show(struct conn *c, char *data, size_t n, bool own)
         return false;
     if (own) {
         buf_consume(&c->in, used);
-    } else {
-        buf_clear(&c->in);
-        if (used < n)
-            buf_append(&c->in, data + used, n - used);
+    } else if (used < n) {
+        buf_append(&c->in, data + used, n - used);
     }
     if (c->in.failed) {
         conn_end(c, CONN_ERROR, "out of memory");
