@@ -129,11 +129,8 @@ void client_new(struct engine *e, int fd, bool is_unix)
     if (!is_unix)
         set_sock_opts(e, fd);
     c->conn = conn_adopt(&e->loop, fd, &client_handler, c);
-    if (!c->conn || !client_login_begin(c)) {
-        if (!c->conn)
-            close(fd);
+    if (!c->conn || !client_login_begin(c)) /* conn_adopt has closed fd when it failed */
         client_drop(c, "out of memory");
-    }
 }
 
 static void unlink_state(struct client *c)

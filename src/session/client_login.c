@@ -640,6 +640,7 @@ void client_login_resume(struct client *c)
         client_set_state(c, CLIENT_IDLE);
     }
     c->idle_at = e->loop.now;
+    conn_resume(c->conn);
     conn_reshow(c->conn);
 }
 
@@ -736,6 +737,8 @@ size_t client_login_input(struct client *c, char *data, size_t n)
     while (pos < n && !c->closing && client_at_login(c) && !list_linked(&c->console_node)) {
         struct client_login *l = c->login;
         struct frame f;
+        if (l->phase == PHASE_WELCOME && n - pos >= CLIENT_KEEP)
+            conn_pause(c->conn); /* client_login_resume goes on */
         if (l->phase == PHASE_TLS || l->phase == PHASE_WELCOME)
             break;
         if (l->phase == PHASE_STARTUP) {

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEEP_WHILE_WAITING (128 * 1024) /* input kept of a client that waits, before reading stops */
-
 bool client_need_server(struct client *c)
 {
     if (c->server)
@@ -341,7 +339,7 @@ size_t client_input(void *owner, char *data, size_t n)
     if (client_at_login(c))
         return client_login_input(c, data, n);
     if (c->state == CLIENT_WAITING || c->catalog_wait || c->engine->suspended) {
-        if (n >= KEEP_WHILE_WAITING)
+        if (n >= CLIENT_KEEP)
             conn_pause(c->conn);
         return 0;
     }

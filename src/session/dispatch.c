@@ -108,7 +108,12 @@ static void give_away(struct server *s, int worker)
     *copy = *s;
     s->magic = 0;
     slab_put(&e->servers, s);
-    *m = (struct mail_server){ .mail.kind = MAIL_SERVER, .pool = copy->shard->pool, .conn = copy->conn, .server = copy };
+    *m = (struct mail_server){ .mail.kind = MAIL_SERVER,
+                               .pool = copy->shard->pool,
+                               .conn = copy->conn,
+                               .server = copy,
+                               .generation = e->setup->generation,
+                               .replaced = e->replaced };
     loop_post(&e->hub->engine[worker]->loop, &m->mail);
 }
 
@@ -138,7 +143,13 @@ void engine_take_server(struct engine *e, struct mail_server *m)
     list_push_tail(&sh->servers[SERVER_HANDOVER], &s->node);
     sh->n_servers[SERVER_HANDOVER]++;
     server_set_state(s, SERVER_IDLE);
-    shard_offer(sh, s);
+    if (m->generation != e->setup->generation || m->replaced != e->replaced)
+        s->close_needed = true; /* it was on its way while the others of the pool were marked */
+    const char *why = server_worn_out(s);
+    if (why)
+        server_close(s, NULL, "%s", why);
+    else
+        shard_offer(sh, s);
 }
 
 /* ---- waiting ---- */
@@ -222,6 +233,7 @@ void client_assign(struct client *c, struct server *s)
         server_close(s, "53200", "out of memory");
         return;
     }
+    conn_resume(c->conn);
     conn_reshow(c->conn);
 }
 
@@ -233,7 +245,7 @@ static struct server *take_idle(struct shard *sh)
 
     while ((n = g->server_round_robin ? list_last(&sh->servers[SERVER_IDLE]) : list_first(&sh->servers[SERVER_IDLE])) != NULL) {
         struct server *s = LIST_ENTRY(n, struct server, node);
-        if (s->close_needed) {
+        if (s->close_needed || !server_path_current(s)) {
             server_close(s, NULL, "obsolete connection");
             continue;
         }
@@ -285,7 +297,7 @@ static bool fail_fast(struct shard *sh)
 {
     if (!sh->failed_at || shard_servers(sh) > 0 || atomic_load(&sh->pool->servers) > 0)
         return false;
-    if (sh->engine->loop.now - sh->failed_at >= sh->engine->setup->g.server_login_retry)
+    if (sh->engine->loop.now - sh->failed_at > sh->engine->setup->g.server_login_retry)
         return false;
     struct client *c;
     while ((c = first_waiting(sh)) != NULL)
@@ -352,8 +364,8 @@ static void pump(struct shard *sh)
             return;
         if (sh->failed_at && sh->n_servers[SERVER_LOGIN] > 0)
             return; /* one attempt at a time while logins fail */
-        if (sh->failed_at && sh->engine->loop.now - sh->failed_at < sh->engine->setup->g.server_login_retry)
-            return;
+        if (sh->failed_at && sh->engine->loop.now - sh->failed_at <= sh->engine->setup->g.server_login_retry)
+            return; /* never twice at the same moment, even without a pause between attempts */
         if (!open_one(sh)) {
             ask_others(sh);
             return;
@@ -368,6 +380,19 @@ void shard_pump(struct shard *sh)
     sh->pumping = true;
     pump(sh);
     sh->pumping = false;
+}
+
+void shard_hold(struct shard *sh)
+{
+    CHECK(!sh->pumping);
+    sh->pumping = true;
+}
+
+void shard_unhold(struct shard *sh)
+{
+    sh->pumping = false;
+    if (sh->n_waiting > 0)
+        shard_pump(sh);
 }
 
 void shard_offer(struct shard *sh, struct server *s)

@@ -81,6 +81,7 @@ struct engine {
     bool suspended;
     bool draining;               /* shutting down when idle */
     usec_t last_reap;
+    uint64_t replaced;           /* orders to replace servers (RECONNECT, KILL) carried out so far */
 };
 
 /* ---- control thread ---- */

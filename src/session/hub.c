@@ -159,14 +159,23 @@ static void mark_servers(struct shard *sh)
         }
 }
 
-static void close_marked(struct shard *sh)
+static void close_all(struct shard *sh, enum server_state state, const char *why)
 {
-    LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_IDLE])
+    shard_hold(sh);
+    LIST_FOREACH_SAFE(n, next, &sh->servers[state])
     {
-        struct server *s = LIST_ENTRY(n, struct server, node);
-        if (s->close_needed)
-            server_close(s, NULL, "database configuration changed");
+        server_close(LIST_ENTRY(n, struct server, node), NULL, "%s", why);
     }
+    shard_unhold(sh);
+}
+
+/* Replaces all servers: free ones and those that log in (by the old entry's address and password) now, the rest when
+ * they are released. */
+static void replace_servers(struct shard *sh)
+{
+    mark_servers(sh);
+    close_all(sh, SERVER_LOGIN, "database configuration changed");
+    close_all(sh, SERVER_IDLE, "database configuration changed");
 }
 
 static void take_setup(struct engine *e, void *arg)
@@ -193,10 +202,9 @@ static void take_setup(struct engine *e, void *arg)
         const struct database_conf *was = setup_database(old, sh->pool->db_name, &scratch);
         shard_refresh(e, sh);
         if (!sh->db || (was && !same_target(was, sh->db)) || ns->tls_changed) {
-            mark_servers(sh);
             if (sh->db && was && !same_target(was, sh->db))
                 sh->failed_at = 0;
-            close_marked(sh);
+            replace_servers(sh);
         }
         arena_release(&scratch);
         shard_pump(sh);
@@ -245,12 +253,8 @@ void engine_close_idle(struct engine *e, struct text db)
     LIST_FOREACH_SAFE(n, next, &e->shards)
     {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
-        if (!concerns(sh, db))
-            continue;
-        LIST_FOREACH_SAFE(k, knext, &sh->servers[SERVER_IDLE])
-        {
-            server_close(LIST_ENTRY(k, struct server, node), NULL, "paused");
-        }
+        if (concerns(sh, db))
+            close_all(sh, SERVER_IDLE, "paused");
     }
 }
 
@@ -266,21 +270,20 @@ void engine_resume(struct engine *e, struct text db)
 
 void engine_reconnect(struct engine *e, struct text db)
 {
+    e->replaced++;
     LIST_FOREACH_SAFE(n, next, &e->shards)
     {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (!concerns(sh, db))
             continue;
         mark_servers(sh);
-        LIST_FOREACH_SAFE(k, knext, &sh->servers[SERVER_IDLE])
-        {
-            server_close(LIST_ENTRY(k, struct server, node), NULL, "obsolete connection");
-        }
+        close_all(sh, SERVER_IDLE, "obsolete connection");
     }
 }
 
 void engine_kill(struct engine *e, struct text db)
 {
+    e->replaced++;
     LIST_FOREACH_SAFE(n, next, &e->all_clients)
     {
         struct client *c = LIST_ENTRY(n, struct client, all);
@@ -291,10 +294,7 @@ void engine_kill(struct engine *e, struct text db)
     {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         for (int i = 0; concerns(sh, db) && i < SERVER_STATES; i++)
-            LIST_FOREACH_SAFE(k, knext, &sh->servers[i])
-            {
-                server_close(LIST_ENTRY(k, struct server, node), NULL, "KILL command used");
-            }
+            close_all(sh, (enum server_state)i, "KILL command used");
     }
 }
 

@@ -89,6 +89,7 @@ static void reap_unfinished(struct shard *sh, enum server_state state, usec_t li
 {
     usec_t now = sh->engine->loop.now;
 
+    shard_hold(sh);
     LIST_FOREACH_SAFE(n, next, &sh->servers[state])
     {
         struct server *s = LIST_ENTRY(n, struct server, node);
@@ -99,6 +100,7 @@ static void reap_unfinished(struct shard *sh, enum server_state state, usec_t li
         else
             server_close(s, NULL, "%s", why);
     }
+    shard_unhold(sh);
 }
 
 static void reap_idle(struct shard *sh)
@@ -108,6 +110,7 @@ static void reap_idle(struct shard *sh)
     const struct settings *g = &e->setup->g;
     int64_t min = sh->limits.min_pool_size;
 
+    shard_hold(sh);
     LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_IDLE])
     {
         struct server *s = LIST_ENTRY(n, struct server, node);
@@ -119,6 +122,7 @@ static void reap_idle(struct shard *sh)
                  && atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > min)
             server_close(s, NULL, "server idle timeout");
     }
+    shard_unhold(sh);
 }
 
 /* Keeps min_pool_size servers warm while clients are connected. */

@@ -159,12 +159,12 @@ bool server_usable(const struct server *s)
 }
 
 /* Must it be replaced now that it is free? */
-static const char *worn_out(const struct server *s)
+const char *server_worn_out(const struct server *s)
 {
     const struct shard *sh = s->shard;
     const struct engine *e = sh->engine;
 
-    if (s->close_needed || !sh->db)
+    if (s->close_needed || !sh->db || !server_path_current(s))
         return "obsolete connection";
     if (atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed)
         || atomic_load_explicit(&e->registry->paused, memory_order_relaxed))
@@ -179,7 +179,7 @@ static const char *worn_out(const struct server *s)
 
 void server_ready(struct server *s)
 {
-    const char *why = worn_out(s);
+    const char *why = server_worn_out(s);
 
     if (why) {
         server_close(s, NULL, "%s", why);
@@ -200,7 +200,7 @@ static struct text reset_query(const struct server *s)
 {
     const struct settings *g = &s->shard->engine->setup->g;
 
-    if (s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always)
+    if ((s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always) && *g->server_reset_query)
         return text_of(g->server_reset_query);
     if (s->dirty)
         return TEXT("RESET ALL");
@@ -222,7 +222,7 @@ void server_release(struct server *s)
         c->idle_at = s->shard->engine->loop.now;
     }
     struct text reset = reset_query(s);
-    if (reset.n && !worn_out(s)) {
+    if (reset.n && !server_worn_out(s)) {
         s->dirty = false;
         server_set_state(s, SERVER_TESTED);
         s->request_at = s->shard->engine->loop.now;

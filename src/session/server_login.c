@@ -202,17 +202,19 @@ static void send_startup(struct server *s)
     if (db->application_name)
         add(&ps, "application_name", text_of(db->application_name));
     if (sh->pool->guarded) {
+        /* the number before the policy: an older number with a newer path only costs a connection */
+        s->search_path_serial = atomic_load(&sh->pool->db->search_path_serial);
         policy = hub_policy_get(sh->engine->hub, sh->pool->db);
         if (!policy) {
             server_login_failed(s, "57P03", "the catalog of database \"%.*s\" is not known yet", TEXT_ARG(db->name));
             return;
         }
-        add(&ps, "search_path", arena_text(&sh->db_arena, policy_search_path(policy)));
+        add(&ps, "search_path", policy_search_path(policy));
         add(&ps, "standard_conforming_strings", TEXT("on"));
-        s->search_path_serial = atomic_load(&sh->pool->db->search_path_serial);
-        policy_unref(policy);
     }
     startup_build(&out, ps.p, ps.n);
+    if (policy)
+        policy_unref(policy);
     if (!out.failed)
         conn_write_copy(s->conn, out.p, out.n);
     bool failed = out.failed;

@@ -15,6 +15,9 @@ void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
 /* Asks for the end-of-turn work (burials, hand-overs) after the callbacks that run now. */
 void engine_turn(struct engine *e);
 
+/* Input kept of a client that must wait, before reading stops. */
+#define CLIENT_KEEP (128 * 1024)
+
 /* ---- client.c ---- */
 /* A fresh socket. Closes it when memory is short. */
 void client_new(struct engine *e, int fd, bool is_unix);
@@ -124,6 +127,14 @@ void server_count_bytes(struct server *s);
 /* Frees what was closed; called at the end of a turn. */
 void servers_bury(struct engine *e);
 bool server_usable(const struct server *s);
+/* Guarded servers: was it started with the search path that statements are judged under now? */
+static inline bool server_path_current(const struct server *s)
+{
+    return !s->shard->pool->guarded
+           || s->search_path_serial == atomic_load_explicit(&s->shard->pool->db->search_path_serial, memory_order_acquire);
+}
+/* Why a free server must not be used any more; NULL: it may. */
+const char *server_worn_out(const struct server *s);
 
 /* ---- server_login.c ---- */
 bool server_login_begin(struct server *s);
@@ -149,6 +160,9 @@ void client_assign(struct client *c, struct server *s);
 bool shard_give(struct shard *sh, int worker);
 /* Hands over what shard_offer left for the end of the turn. */
 void dispatch_offers(struct engine *e);
+/* While held, nothing is given to waiting clients: for loops that close a shard's servers. */
+void shard_hold(struct shard *sh);
+void shard_unhold(struct shard *sh);
 /* A slot of the ledger became free: wake whoever waits for one. */
 void shard_slot_freed(struct shard *sh);
 void dispatch_tick(struct engine *e);
@@ -168,7 +182,13 @@ enum mail_kind {
     MAIL_ACCEPT = 1, MAIL_CALL, MAIL_CALL_DONE, MAIL_SERVER, MAIL_WANT, MAIL_SLOT, MAIL_CANCEL, MAIL_POLICY, MAIL_EVICT,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
-struct mail_server { struct mail mail; struct pool *pool; struct conn *conn; struct server *server; };
+struct mail_server {
+    struct mail mail;
+    struct pool *pool;
+    struct conn *conn;
+    struct server *server;
+    uint64_t generation, replaced; /* of the sender: an order that it had not carried out did not see the server */
+};
 struct mail_pool { struct mail mail; struct pool *pool; int from; };
 struct mail_policy { struct mail mail; struct db_ledger *db; };
 struct mail_cancel { struct mail mail; unsigned char key[8]; };
