@@ -3,6 +3,7 @@
 #include "main/console_glue.h"
 
 #include "console/console.h"
+#include "metrics/metrics.h"
 
 /* ---- what the console asks of main ---- */
 
@@ -41,10 +42,46 @@ void services_adopt(struct control *c, struct mail_console *m)
     console_adopt(c->console, m->conn, text_of(m->user), m->admin, text_n(m->early, m->n_early));
 }
 
+/* ---- what the metrics ask of main ---- */
+
+static bool reload_state(void *arg, usec_t *at)
+{
+    const struct control *c = arg;
+
+    *at = c->reload_at;
+    return c->reload_ok;
+}
+
+static void cert_expiry(void *arg, int64_t *client, int64_t *server)
+{
+    const struct control *c = arg;
+
+    *client = c->client_tls ? tls_ctx_cert_expiry(c->client_tls) : 0;
+    *server = c->server_tls ? tls_ctx_cert_expiry(c->server_tls) : 0;
+}
+
+static const struct metrics_ops metrics_ops = {
+    .setup = present_setup,
+    .reload = reload_state,
+    .cert_expiry = cert_expiry,
+};
+
 void services_probe(struct control *c, struct mail_probe *m)
 {
-    (void)c;
-    (void)m;
+    const struct metrics_backend_row row = {
+        .backend = m->backend,
+        .ok = m->ok,
+        .max_connections = m->result.max_connections,
+        .reserved = m->result.reserved,
+        .used = m->result.used,
+        .in_recovery = m->result.in_recovery,
+        .duration_us = m->result.duration_us,
+    };
+
+    if (!m->ok)
+        log_warn(&c->log, "probe of %s failed: %s", m->backend, m->text);
+    if (c->metrics)
+        metrics_backend(c->metrics, &row, 1);
 }
 
 /* ---- PAUSE by signal ---- */
@@ -70,16 +107,29 @@ void services_pause(struct control *c, bool pause)
 
 bool services_start(struct control *c, struct err *e)
 {
+    const struct settings *g = &c->setup->g;
+    const struct metrics_opts o = {
+        .listen_addr = g->metrics_listen_addr,
+        .port = (int)g->metrics_port,
+        .ops = &metrics_ops,
+        .arg = c,
+    };
+
     c->console = console_new(&c->hub, &c->loop, &console_ops, c);
     if (!c->console)
         return err_set(e, "cannot set up the console: out of memory");
-    return true;
+    if (g->metrics_port == 0)
+        return true;
+    c->metrics = metrics_new(&c->hub, &c->loop, &o, e);
+    return c->metrics != NULL;
 }
 
 void services_stop(struct control *c)
 {
     console_free(c->console);
+    metrics_free(c->metrics);
     c->console = NULL;
+    c->metrics = NULL;
 }
 
 void services_second(struct control *c)

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: ISC */
+/* Gauges of clients, pools, servers and workers; counters of engines. */
+#include "metrics/collect.h"
+
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct family {
+    const char *name;
+    enum expo_type type;
+    const char *help;
+} families[] = {
+#define METRIC(name, type, help) { "pgbulkhead_" #name, EXPO_##type, help },
+#define METRIC_PLAIN(name, type, help) { #name, EXPO_##type, help },
+#include "metrics/metrics.def"
+};
+
+void collect_family(struct expo *x, enum metric m)
+{
+    expo_family(x, families[m].name, families[m].type, families[m].help);
+}
+
+static void gauge(struct expo *x, enum metric m, int64_t v)
+{
+    collect_family(x, m);
+    expo_int(x, v);
+}
+
+/* ---- about the program ---- */
+
+static void write_build(const struct collect *c, struct expo *x)
+{
+    const char *space = strchr(c->hub->version, ' ');
+
+    collect_family(x, METRIC_build_info);
+    expo_label(x, "version", text_of(space ? space + 1 : c->hub->version));
+    expo_label(x, "openssl", text_of(OpenSSL_version(OPENSSL_VERSION_STRING)));
+    expo_label(x, "libevent", text_of(event_get_version()));
+    expo_uint(x, 1);
+    collect_family(x, METRIC_start_time_seconds);
+    expo_usec(x, c->hub->started_at);
+}
+
+static void write_config(const struct collect *c, struct expo *x)
+{
+    gauge(x, METRIC_config_last_reload_successful, c->reload_ok);
+    collect_family(x, METRIC_config_last_reload_success_timestamp_seconds);
+    expo_usec(x, c->reload_at);
+    collect_family(x, METRIC_slow_query_threshold_seconds);
+    expo_usec(x, c->setup->g.slow_query_threshold);
+    collect_family(x, METRIC_tls_certificate_expiry_timestamp_seconds);
+    if (c->client_cert) {
+        expo_labels(x, "role=\"client\"");
+        expo_int(x, c->client_cert);
+    }
+    if (c->server_cert) {
+        expo_labels(x, "role=\"server\"");
+        expo_int(x, c->server_cert);
+    }
+}
+
+/* ---- clients ---- */
+
+struct db_clients {
+    struct text name;
+    int64_t active, waiting, idle;
+};
+
+static void write_clients(const struct collect *c, struct expo *x)
+{
+    const struct survey *s = c->survey;
+    struct db_clients *dbs = calloc((size_t)s->n_pools + 1, sizeof(*dbs));
+    struct map by_name;
+    int n = 0;
+
+    if (!dbs)
+        return;
+    map_init(&by_name);
+    for (int i = 0; i < s->n_pools; i++) {
+        const struct survey_pool *p = &s->pools[i];
+        if (!p->pool)
+            continue;
+        struct db_clients *d = map_get(&by_name, p->pool->db_name);
+        if (!d) {
+            d = &dbs[n++];
+            d->name = p->pool->db_name;
+            map_put(&by_name, d->name, d);
+        }
+        d->active += p->cl_active;
+        d->waiting += p->cl_waiting;
+        d->idle += p->cl_idle;
+    }
+    map_release(&by_name);
+    collect_family(x, METRIC_client_connections);
+    for (int i = 0; i < n; i++) {
+        const int64_t v[] = { dbs[i].active, dbs[i].waiting, dbs[i].idle };
+        static const char *const states[] = { "state=\"active\"", "state=\"waiting\"", "state=\"idle\"" };
+        for (int k = 0; k < 3; k++) {
+            expo_label(x, "database", dbs[i].name);
+            expo_labels(x, states[k]);
+            expo_int(x, v[k]);
+        }
+    }
+    expo_labels(x, "database=\"\",state=\"login\"");
+    expo_int(x, s->logins);
+    free(dbs);
+    gauge(x, METRIC_client_connections_max, atomic_load(&c->hub->registry.clients.max));
+}
+
+/* ---- pools ---- */
+
+static void pool_labels(struct expo *x, const struct pool *p)
+{
+    expo_label(x, "database", p->db_name);
+    expo_label(x, "user", p->user_name);
+    expo_labels(x, p->guarded ? "guarded=\"1\"" : "guarded=\"0\"");
+}
+
+static void write_pool_servers(const struct collect *c, struct expo *x)
+{
+    collect_family(x, METRIC_pool_server_connections);
+    for (int i = 0; i < c->survey->n_pools; i++) {
+        const struct survey_pool *p = &c->survey->pools[i];
+        if (!p->pool)
+            continue;
+        const struct {
+            const char *state;
+            int n;
+        } states[] = {
+            { "state=\"active\"", p->sv[SERVER_ACTIVE] },
+            { "state=\"idle\"", p->sv[SERVER_IDLE] + p->sv[SERVER_HANDOVER] },
+            { "state=\"used\"", p->sv[SERVER_USED] },
+            { "state=\"tested\"", p->sv[SERVER_TESTED] },
+            { "state=\"login\"", p->sv[SERVER_LOGIN] },
+            { "state=\"cancel\"", p->sv[SERVER_BEING_CANCELED] },
+        };
+        for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++) {
+            pool_labels(x, p->pool);
+            expo_labels(x, states[k].state);
+            expo_int(x, states[k].n);
+        }
+    }
+}
+
+static int64_t pool_value(const struct survey_pool *p, enum metric m, usec_t now)
+{
+    switch (m) {
+    case METRIC_pool_size:
+        return atomic_load_explicit(&p->pool->size, memory_order_relaxed);
+    case METRIC_pool_reserve_size:
+        return atomic_load_explicit(&p->pool->reserve, memory_order_relaxed);
+    case METRIC_pool_waiting_clients:
+        return p->cl_waiting;
+    default:
+        return p->oldest && now > p->oldest ? (int64_t)(now - p->oldest) : 0;
+    }
+}
+
+static void write_pools(const struct collect *c, struct expo *x)
+{
+    static const enum metric gauges[] = { METRIC_pool_size, METRIC_pool_reserve_size, METRIC_pool_waiting_clients,
+                                          METRIC_pool_max_wait_seconds };
+
+    write_pool_servers(c, x);
+    for (size_t k = 0; k < sizeof(gauges) / sizeof(gauges[0]); k++) {
+        collect_family(x, gauges[k]);
+        for (int i = 0; i < c->survey->n_pools; i++) {
+            const struct survey_pool *p = &c->survey->pools[i];
+            if (!p->pool)
+                continue;
+            int64_t v = pool_value(p, gauges[k], c->survey->now);
+            pool_labels(x, p->pool);
+            if (gauges[k] == METRIC_pool_max_wait_seconds)
+                expo_usec(x, (uint64_t)v);
+            else
+                expo_int(x, v);
+        }
+    }
+    gauge(x, METRIC_paused, atomic_load(&c->hub->registry.paused));
+}
+
+/* ---- counters of the engines ---- */
+
+static void write_rejections(const struct collect *c, struct expo *x)
+{
+    static const char *const reasons[] = {
+        [REJECT_AUTH] = "auth",         [REJECT_TLS] = "tls",         [REJECT_LIMIT] = "limit", [REJECT_TENANT] = "tenant",
+        [REJECT_PROTOCOL] = "protocol", [REJECT_TIMEOUT] = "timeout", [REJECT_OTHER] = "other",
+    };
+
+    collect_family(x, METRIC_client_rejections_total);
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        uint64_t n = 0;
+        for (int e = 0; e < c->hub->n_engines; e++)
+            n += stat_get(&c->hub->engine[e]->stats.rejected[i]);
+        expo_label(x, "reason", text_of(reasons[i]));
+        expo_uint(x, n);
+    }
+}
+
+static void write_tls(const struct collect *c, struct expo *x)
+{
+    static const char *const sides[] = { "side=\"client\"", "side=\"server\"" };
+    static const char *const versions[] = { "version=\"TLSv1.2\"", "version=\"TLSv1.3\"" };
+
+    collect_family(x, METRIC_tls_handshakes_total);
+    for (int s = 0; s < 2; s++)
+        for (int v = 0; v < 2; v++) {
+            uint64_t n = 0;
+            for (int e = 0; e < c->hub->n_engines; e++)
+                n += stat_get(&c->hub->engine[e]->stats.tls_handshakes[s][v]);
+            expo_labels(x, sides[s]);
+            expo_labels(x, versions[v]);
+            expo_uint(x, n);
+        }
+    collect_family(x, METRIC_tls_handshake_errors_total);
+    for (int s = 0; s < 2; s++) {
+        uint64_t n = 0;
+        for (int e = 0; e < c->hub->n_engines; e++)
+            n += stat_get(&c->hub->engine[e]->stats.tls_errors[s]);
+        expo_labels(x, sides[s]);
+        expo_uint(x, n);
+    }
+}
+
+#define PARSE_EDGES 8
+
+static void write_parse(const struct collect *c, struct expo *x)
+{
+    static const uint64_t edges[PARSE_EDGES] = { 10, 25, 100, 250, 1000, 2500, 5000, 10000 };
+    uint64_t count[PARSE_EDGES + 1] = { 0 }, sum = 0;
+
+    for (int e = 0; e < c->hub->n_engines; e++) {
+        const struct engine_stats *st = &c->hub->engine[e]->stats;
+        for (int i = 0; i <= PARSE_EDGES; i++)
+            count[i] += stat_get(&st->parse_bucket[i]);
+        sum += stat_get(&st->parse_sum_us);
+    }
+    collect_family(x, METRIC_parse_duration_seconds);
+    expo_histogram(x, count, edges, PARSE_EDGES, sum);
+#define CACHE(metric, member)                                                                      \
+    do {                                                                                           \
+        uint64_t n = 0;                                                                            \
+        for (int e = 0; e < c->hub->n_engines; e++)                                                \
+            n += stat_get(&c->hub->engine[e]->stats.member);                                       \
+        collect_family(x, metric);                                                                 \
+        expo_uint(x, n);                                                                           \
+    } while (0)
+    CACHE(METRIC_parse_cache_entries, cache_entries);
+    CACHE(METRIC_parse_cache_bytes, cache_bytes);
+    CACHE(METRIC_parse_cache_hits_total, cache_hits);
+    CACHE(METRIC_parse_cache_misses_total, cache_misses);
+    CACHE(METRIC_parse_cache_evictions_total, cache_evictions);
+#undef CACHE
+}
+
+static void worker_label(struct expo *x, int worker)
+{
+    char label[40];
+    snprintf(label, sizeof(label), "worker=\"%d\"", worker);
+    expo_labels(x, label);
+}
+
+static void write_workers(const struct collect *c, struct expo *x)
+{
+    collect_family(x, METRIC_worker_busy_seconds_total);
+    for (int e = 0; e < c->hub->n_engines; e++) {
+        worker_label(x, e);
+        expo_usec(x, atomic_load_explicit(&c->hub->engine[e]->loop.busy_us, memory_order_relaxed));
+    }
+    collect_family(x, METRIC_worker_turns_total);
+    for (int e = 0; e < c->hub->n_engines; e++) {
+        worker_label(x, e);
+        expo_uint(x, atomic_load_explicit(&c->hub->engine[e]->loop.turns, memory_order_relaxed));
+    }
+    collect_family(x, METRIC_worker_connections);
+    for (int e = 0; e < c->hub->n_engines; e++) {
+        worker_label(x, e);
+        expo_int(x, atomic_load_explicit(&c->hub->engine[e]->loop.load, memory_order_relaxed));
+    }
+    gauge(x, METRIC_dns_names, c->survey->dns_names);
+}
+
+/* ---- servers as the probe saw them ---- */
+
+static void backend_values(const struct collect *c, struct expo *x, enum metric m)
+{
+    collect_family(x, m);
+    for (int i = 0; i < c->n_backends; i++) {
+        const struct backend *b = &c->backends[i];
+        if (!b->last.ok && m != METRIC_backend_probe_success && m != METRIC_backend_probe_timestamp_seconds
+            && m != METRIC_backend_probe_duration_seconds)
+            continue;
+        expo_label(x, "backend", text_of(b->name));
+        switch (m) {
+        case METRIC_backend_probe_success:
+            expo_int(x, b->last.ok);
+            break;
+        case METRIC_backend_probe_timestamp_seconds:
+            expo_usec(x, b->at_wall);
+            break;
+        case METRIC_backend_probe_duration_seconds:
+            expo_usec(x, b->last.duration_us);
+            break;
+        case METRIC_backend_role_info:
+            expo_labels(x, b->last.in_recovery ? "role=\"standby\"" : "role=\"primary\"");
+            expo_int(x, 1);
+            break;
+        case METRIC_backend_connections_max:
+            expo_int(x, b->last.max_connections);
+            break;
+        case METRIC_backend_connections_reserved:
+            expo_int(x, b->last.reserved);
+            break;
+        default:
+            expo_int(x, b->last.used);
+        }
+    }
+}
+
+struct own {
+    struct text name;
+    int64_t n;
+};
+
+/* Our servers by host and port; a list of hosts cannot be told apart here. */
+static void write_own(const struct collect *c, struct expo *x)
+{
+    struct arena arena;
+    struct map by_name;
+    size_t pos = 0;
+    struct text key;
+    void *value;
+
+    arena_init(&arena, 0);
+    map_init(&by_name);
+    for (int i = 0; i < c->survey->n_pools; i++) {
+        const struct pool *p = c->survey->pools[i].pool;
+        const struct database_conf *db = p ? setup_database(c->setup, p->db_name, &arena) : NULL;
+        if (!db || db->n_hosts > 1)
+            continue;
+        struct text name = arena_printf(&arena, "%s:%d", *db->host ? db->host : "unix", db->port);
+        struct own *o = map_get(&by_name, name);
+        if (!o) {
+            o = ARENA_NEW(&arena, struct own);
+            o->name = name;
+            map_put(&by_name, name, o);
+        }
+        o->n += atomic_load_explicit(&p->servers, memory_order_relaxed);
+    }
+    collect_family(x, METRIC_backend_connections_own);
+    while (map_next(&by_name, &pos, &key, &value)) {
+        expo_label(x, "backend", key);
+        expo_int(x, ((struct own *)value)->n);
+    }
+    map_release(&by_name);
+    arena_release(&arena);
+}
+
+static void write_backends(const struct collect *c, struct expo *x)
+{
+    for (int m = METRIC_backend_probe_success; m <= METRIC_backend_connections_used; m++)
+        backend_values(c, x, (enum metric)m);
+    write_own(c, x);
+    collect_family(x, METRIC_backend_storage_capacity_bytes);
+    for (int i = 0; i < c->setup->n_databases; i++) {
+        const struct database_conf *db = c->setup->databases[i];
+        if (db->storage_capacity <= 0)
+            continue;
+        expo_label(x, "database", db->name);
+        expo_int(x, db->storage_capacity);
+    }
+}
+
+/* ---- all ---- */
+
+void collect_write(const struct collect *c, struct expo *x)
+{
+    /* what is few goes first, so that the ceiling cuts off databases and pools, not these */
+    write_build(c, x);
+    collect_process(c, x);
+    write_config(c, x);
+    write_workers(c, x);
+    write_rejections(c, x);
+    write_tls(c, x);
+    write_parse(c, x);
+    write_backends(c, x);
+    int64_t limit = x->max_series;
+    if (limit > 0)
+        x->max_series = limit > 2 ? limit - 2 : 1; /* room for the last two */
+    write_clients(c, x);
+    write_pools(c, x);
+    collect_databases(c, x);
+    x->max_series = limit;
+    collect_family(x, METRIC_metrics_series_dropped_total);
+    expo_uint(x, c->dropped_before + (uint64_t)x->dropped);
+    usec_t now = clock_mono_us();
+    collect_family(x, METRIC_scrape_duration_seconds);
+    expo_usec(x, now > c->begun ? now - c->begun : 0);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* Everything that one answer of /metrics shows, written in one go. */
+#ifndef METRICS_COLLECT_H
+#define METRICS_COLLECT_H
+
+#include "metrics/expo.h"
+#include "metrics/metrics.h"
+#include "session/survey.h"
+
+/* One probed server, kept between probes. */
+struct backend {
+    char *name;
+    struct metrics_backend_row last; /* backend = name */
+    usec_t at_wall, at_mono;
+};
+
+struct collect {
+    struct hub *hub;
+    const struct setup *setup;
+    const struct survey *survey;
+    const struct backend *backends;
+    int n_backends;
+    bool reload_ok;
+    usec_t reload_at;
+    int64_t client_cert, server_cert; /* seconds since 1970, 0 = none */
+    usec_t begun;                     /* monotonic */
+    uint64_t dropped_before;
+};
+
+void collect_write(const struct collect *c, struct expo *x);
+/* Parts of it. */
+void collect_databases(const struct collect *c, struct expo *x);
+void collect_process(const struct collect *c, struct expo *x);
+
+/* Begins a family of metrics.def. */
+enum metric {
+#define METRIC(name, type, help) METRIC_##name,
+#define METRIC_PLAIN(name, type, help) METRIC_##name,
+#include "metrics/metrics.def"
+    METRICS
+};
+void collect_family(struct expo *x, enum metric m);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: ISC */
+/* The HTTP service. */
+#include "metrics/metrics.h"
+
+#include "base/check.h"
+#include "metrics/collect.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_SCRAPES 16 /* at once */
+#define TIMEOUT_S 15
+#define FORGET_US (600 * USEC_PER_SEC) /* servers that are not probed any more */
+
+struct metrics {
+    struct hub *hub;
+    struct loop *control;
+    struct metrics_opts opts;
+    struct evhttp *http;
+    struct backend *backends;
+    int n_backends, cap_backends;
+    int scrapes; /* under way */
+    bool dead;
+    uint64_t dropped;
+};
+
+/* One answer being gathered. */
+struct scrape {
+    struct metrics *m;
+    struct evhttp_request *req; /* NULL: the client has left */
+    usec_t begun;
+};
+
+/* ---- answers ---- */
+
+static void reply(struct evhttp_request *req, int code, const char *reason, const char *type, struct text body)
+{
+    struct evkeyvalq *head = evhttp_request_get_output_headers(req);
+    struct evbuffer *b = evbuffer_new();
+    char length[32];
+
+    if (!b) {
+        evhttp_send_error(req, 503, "Out of memory");
+        return;
+    }
+    evhttp_add_header(head, "Content-Type", type);
+    evhttp_add_header(head, "Cache-Control", "no-store");
+    snprintf(length, sizeof(length), "%zu", body.n);
+    evhttp_add_header(head, "Content-Length", length);
+    if (evhttp_request_get_command(req) != EVHTTP_REQ_HEAD)
+        evbuffer_add(b, body.p, body.n);
+    evhttp_send_reply(req, code, reason, b);
+    evbuffer_free(b);
+}
+
+static void reply_text(struct evhttp_request *req, int code, const char *reason, const char *body)
+{
+    reply(req, code, reason, "text/plain; charset=utf-8", text_of(body));
+}
+
+/* false: refused, and answered. */
+static bool method_ok(struct evhttp_request *req)
+{
+    enum evhttp_cmd_type cmd = evhttp_request_get_command(req);
+
+    if (cmd == EVHTTP_REQ_GET || cmd == EVHTTP_REQ_HEAD)
+        return true;
+    evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET, HEAD");
+    reply_text(req, 405, "Method Not Allowed", "only GET and HEAD\n");
+    return false;
+}
+
+/* ---- /metrics ---- */
+
+static void metrics_release(struct metrics *m)
+{
+    for (int i = 0; i < m->n_backends; i++)
+        free(m->backends[i].name);
+    free(m->backends);
+    free(m);
+}
+
+static void write_answer(struct scrape *s, const struct survey *survey)
+{
+    struct metrics *m = s->m;
+    const struct metrics_ops *ops = m->opts.ops;
+    const struct setup *setup = ops->setup(m->opts.arg);
+    struct expo x;
+
+    if (!setup || !survey) {
+        reply_text(s->req, 503, "Service Unavailable", "not ready\n");
+        return;
+    }
+    struct collect c = { .hub = m->hub,
+                         .setup = setup,
+                         .survey = survey,
+                         .backends = m->backends,
+                         .n_backends = m->n_backends,
+                         .begun = s->begun,
+                         .dropped_before = m->dropped };
+    c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
+    ops->cert_expiry(m->opts.arg, &c.client_cert, &c.server_cert);
+    expo_init(&x, setup->g.metrics_max_series);
+    collect_write(&c, &x);
+    m->dropped += (uint64_t)x.dropped;
+    if (x.out.failed)
+        reply_text(s->req, 503, "Service Unavailable", "out of memory\n");
+    else
+        reply(s->req, 200, "OK", "text/plain; version=0.0.4; charset=utf-8", buf_text(&x.out));
+    expo_release(&x);
+}
+
+static void forget_client(struct scrape *s)
+{
+    if (s->req)
+        evhttp_connection_set_closecb(evhttp_request_get_connection(s->req), NULL, NULL);
+}
+
+static void gathered(void *arg, const struct survey *survey)
+{
+    struct scrape *s = arg;
+    struct metrics *m = s->m;
+
+    if (s->req) {
+        forget_client(s);
+        write_answer(s, survey);
+    }
+    free(s);
+    m->scrapes--;
+    if (m->dead && m->scrapes == 0)
+        metrics_release(m);
+}
+
+/* The client closed its connection before the answer was there. */
+static void client_left(struct evhttp_connection *conn, void *arg)
+{
+    (void)conn;
+    ((struct scrape *)arg)->req = NULL;
+}
+
+static void on_metrics(struct evhttp_request *req, void *arg)
+{
+    struct metrics *m = arg;
+
+    if (!method_ok(req))
+        return;
+    struct scrape *s = m->scrapes < MAX_SCRAPES ? calloc(1, sizeof(*s)) : NULL;
+    if (!s) {
+        reply_text(req, 503, "Service Unavailable", "too many requests at once\n");
+        return;
+    }
+    s->m = m;
+    s->req = req;
+    s->begun = clock_mono_us();
+    m->scrapes++;
+    evhttp_connection_set_closecb(evhttp_request_get_connection(req), client_left, s);
+    survey_run(m->hub, gathered, s);
+}
+
+/* ---- the others ---- */
+
+static void on_health(struct evhttp_request *req, void *arg)
+{
+    (void)arg;
+    if (method_ok(req))
+        reply_text(req, 200, "OK", "ok\n");
+}
+
+static void on_ready(struct evhttp_request *req, void *arg)
+{
+    struct metrics *m = arg;
+
+    if (!method_ok(req))
+        return;
+    if (atomic_load(&m->hub->registry.shutting_down))
+        reply_text(req, 503, "Service Unavailable", "shutting down\n");
+    else if (!m->opts.ops->setup(m->opts.arg))
+        reply_text(req, 503, "Service Unavailable", "not ready\n");
+    else
+        reply_text(req, 200, "OK", "ready\n");
+}
+
+static void on_other(struct evhttp_request *req, void *arg)
+{
+    (void)arg;
+    if (method_ok(req))
+        reply_text(req, 404, "Not Found", "not found: /metrics /healthz /readyz\n");
+}
+
+/* ---- probes ---- */
+
+static struct backend *backend_slot(struct metrics *m, const char *name)
+{
+    for (int i = 0; i < m->n_backends; i++)
+        if (strcmp(m->backends[i].name, name) == 0)
+            return &m->backends[i];
+    if (m->n_backends == m->cap_backends) {
+        int cap = m->cap_backends ? m->cap_backends * 2 : 8;
+        struct backend *p = realloc(m->backends, sizeof(*p) * (size_t)cap);
+        if (!p)
+            return NULL;
+        m->backends = p;
+        m->cap_backends = cap;
+    }
+    struct backend *b = &m->backends[m->n_backends];
+    *b = (struct backend){ .name = strdup(name) };
+    if (!b->name)
+        return NULL;
+    m->n_backends++;
+    return b;
+}
+
+static void forget_old(struct metrics *m, usec_t now)
+{
+    int n = 0;
+    for (int i = 0; i < m->n_backends; i++) {
+        if (now - m->backends[i].at_mono > FORGET_US)
+            free(m->backends[i].name);
+        else
+            m->backends[n++] = m->backends[i];
+    }
+    m->n_backends = n;
+}
+
+void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, int n)
+{
+    usec_t now = clock_mono_us();
+
+    for (int i = 0; i < n; i++) {
+        struct backend *b = backend_slot(m, rows[i].backend);
+        if (!b)
+            continue;
+        b->last = rows[i];
+        b->last.backend = b->name;
+        b->at_wall = clock_wall_us();
+        b->at_mono = now;
+    }
+    forget_old(m, now);
+}
+
+/* ---- start and stop ---- */
+
+static bool open_http(struct metrics *m, struct err *e)
+{
+    const char *addr = strcmp(m->opts.listen_addr, "*") == 0 ? "0.0.0.0" : m->opts.listen_addr;
+
+    m->http = evhttp_new(m->control->base);
+    if (!m->http)
+        return err_set(e, "cannot set up the metrics service: out of memory");
+    evhttp_set_max_headers_size(m->http, 16384);
+    evhttp_set_max_body_size(m->http, 4096);
+    evhttp_set_timeout(m->http, TIMEOUT_S);
+    evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT
+                                            | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    evhttp_set_gencb(m->http, on_other, m);
+    if (evhttp_set_cb(m->http, "/metrics", on_metrics, m) != 0 || evhttp_set_cb(m->http, "/healthz", on_health, m) != 0
+        || evhttp_set_cb(m->http, "/readyz", on_ready, m) != 0)
+        return err_set(e, "cannot set up the metrics service: out of memory");
+    errno = 0;
+    if (!evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port))
+        return err_set(e, "metrics: cannot listen on %s port %d (metrics_listen_addr, metrics_port): %s", addr,
+                       m->opts.port, errno ? strerror(errno) : "no such address");
+    return true;
+}
+
+struct metrics *metrics_new(struct hub *h, struct loop *control, const struct metrics_opts *o, struct err *e)
+{
+    struct metrics *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        err_set(e, "cannot set up the metrics service: out of memory");
+        return NULL;
+    }
+    m->hub = h;
+    m->control = control;
+    m->opts = *o;
+    if (open_http(m, e))
+        return m;
+    if (m->http)
+        evhttp_free(m->http);
+    free(m);
+    return NULL;
+}
+
+void metrics_free(struct metrics *m)
+{
+    if (!m)
+        return;
+    evhttp_free(m->http);
+    m->http = NULL;
+    m->dead = true;
+    if (m->scrapes == 0)
+        metrics_release(m);
+}

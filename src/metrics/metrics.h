@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The metrics service: HTTP on the control loop (libevent's evhttp). /metrics is Prometheus' text
+ * format 0.0.4, /healthz says that the process answers, /readyz that it takes clients.
+ */
+#ifndef METRICS_METRICS_H
+#define METRICS_METRICS_H
+
+#include "session/engine.h"
+
+/* What main knows; all called on the control thread. */
+struct metrics_ops {
+    const struct setup *(*setup)(void *arg); /* present one; NULL: none yet */
+    /* Did the last reload work, and when did one last (wall clock)? */
+    bool (*reload)(void *arg, usec_t *at);
+    /* End of our own certificates towards clients and servers, seconds since 1970; 0 = none. */
+    void (*cert_expiry)(void *arg, int64_t *client, int64_t *server);
+};
+
+struct metrics_opts {
+    const char *listen_addr; /* one address; "*" = all of IPv4 */
+    int port;
+    const struct metrics_ops *ops; /* must outlive the service */
+    void *arg;
+};
+
+struct metrics;
+
+/* Starts to listen. NULL: e says address, port and reason. */
+struct metrics *metrics_new(struct hub *h, struct loop *control, const struct metrics_opts *o,
+                            struct err *e) MUST_CHECK;
+/* Closes all connections. A gathering under way still ends through hub_control_mail; the memory
+ * goes with the last of them. NULL is fine. */
+void metrics_free(struct metrics *m);
+
+/* What a probe found out about a server. */
+struct metrics_backend_row {
+    const char *backend; /* "host:port" */
+    bool ok;
+    int64_t max_connections, reserved, used; /* ok only */
+    bool in_recovery;
+    usec_t duration_us;
+};
+/* New results; copied. A server that is not probed any more is forgotten after a while. */
+void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, int n);
+
+#endif

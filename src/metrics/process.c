@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/* Figures of our own process, from /proc and getrusage. */
+#include "metrics/collect.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static uint64_t cpu_us(void)
+{
+    struct rusage u;
+
+    if (getrusage(RUSAGE_SELF, &u) != 0)
+        return 0;
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC
+           + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+/* /proc/self/statm: total and resident pages. */
+static bool memory(uint64_t *virt, uint64_t *resident)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (!f)
+        return false;
+    unsigned long long a, b;
+    bool ok = fscanf(f, "%llu %llu", &a, &b) == 2 && page > 0;
+    fclose(f);
+    if (ok) {
+        *virt = a * (uint64_t)page;
+        *resident = b * (uint64_t)page;
+    }
+    return ok;
+}
+
+static int64_t open_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int64_t n = 0;
+
+    if (!d)
+        return -1;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n - 3; /* ".", "..", and this directory */
+}
+
+void collect_process(const struct collect *c, struct expo *x)
+{
+    uint64_t virt, resident;
+    struct rlimit rl;
+    int64_t fds = open_fds();
+
+    collect_family(x, METRIC_process_cpu_seconds_total);
+    expo_usec(x, cpu_us());
+    if (memory(&virt, &resident)) {
+        collect_family(x, METRIC_process_resident_memory_bytes);
+        expo_uint(x, resident);
+        collect_family(x, METRIC_process_virtual_memory_bytes);
+        expo_uint(x, virt);
+    }
+    if (fds >= 0) {
+        collect_family(x, METRIC_process_open_fds);
+        expo_int(x, fds);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY) {
+        collect_family(x, METRIC_process_max_fds);
+        expo_uint(x, rl.rlim_cur);
+    }
+    collect_family(x, METRIC_process_start_time_seconds);
+    expo_usec(x, c->hub->started_at);
+}
