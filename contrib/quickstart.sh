@@ -106,7 +106,7 @@ free_port() {
 run=
 pg_owner=$(id -un)
 if [ "$(id -u)" = 0 ]; then
-    run="setpriv --reuid=postgres --regid=postgres --init-groups"
+    run="env HOME=$work/run setpriv --reuid=postgres --regid=postgres --init-groups"
     pg_owner=postgres
 fi
 bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
@@ -120,9 +120,10 @@ chown -R "$pg_owner" "$work/pg" "$work/run" "$tls"
 : >"$work/proxy.log"
 chown "$pg_owner" "$work/pg.log" "$work/proxy.log"
 cd "$work"
-$run "$bin/initdb" -D "$work/pg" -U postgres -A scram-sha-256 --pwfile=/dev/stdin -N -E UTF8 --locale=C.UTF-8 >/dev/null <<PW
-super-secret
-PW
+echo super-secret >"$work/run/pwfile"
+chown "$pg_owner" "$work/run/pwfile"
+$run "$bin/initdb" -D "$work/pg" -U postgres -A scram-sha-256 --pwfile="$work/run/pwfile" -N -E UTF8 --locale=C.UTF-8 >/dev/null
+rm "$work/run/pwfile"
 cat >>"$work/pg/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 port = $pg_port
