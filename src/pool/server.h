@@ -42,6 +42,8 @@ struct server {
     bool fatal;            /* its last error was FATAL: it is about to close */
     bool own_failed;       /* a message of our own batch failed */
     uint32_t own_vars;     /* tracked parameters that our running batch sets, as bits */
+    uint64_t batch;        /* Syncs sent */
+    uint64_t batch_done;   /* ... and answered */
     int cancels;           /* cancel requests under way; not reused before they are done */
     uint32_t left;         /* bytes of a message being forwarded that have not arrived yet */
     bool left_drop;        /* ... and which are dropped */
@@ -60,6 +62,7 @@ struct server {
     struct pending *pending;
     struct server_stmts *stmts;
     struct vars *vars;
+    char *guc;             /* guarded: tenant that tenant_guc is set to on it; malloc, NULL = none */
 };
 
 #define SERVER_MAGIC 0x5e7e1234u

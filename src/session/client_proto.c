@@ -12,6 +12,10 @@
 
 bool client_need_server(struct client *c)
 {
+    if (c->server && !server_path_current(c->server)) { /* its statements would be judged under another search path */
+        server_close(c->server, "57P01", "the search path of the database has changed");
+        return false;
+    }
     if (c->server)
         return true;
     CHECK(c->state == CLIENT_IDLE);
@@ -43,8 +47,10 @@ static bool keep_bytes(struct pend *p, const struct buf *b)
     return true;
 }
 
-/* A message that PostgreSQL answers with an error and nothing else: it asks for a statement that nobody can have made. */
+/* What PostgreSQL answers with an error and nothing else: Describe of a statement that nobody can have made, and a Query
+ * that is none. */
 static const char failing_describe[] = "S\0refused by pgbulkhead";
+static const char failing_query[] = "refused by pgbulkhead";
 
 static void refuse_on_server(struct client *c, bool simple, const struct buf *bytes)
 {
@@ -53,7 +59,7 @@ static void refuse_on_server(struct client *c, bool simple, const struct buf *by
 
     if (s->skipping && !simple)
         return; /* PostgreSQL would not look at it either */
-    struct pend *p = server_expect(s, PEND_DESCRIBE_S, PEND_REFUSE);
+    struct pend *p = server_expect(s, simple ? PEND_QUERY : PEND_DESCRIBE_S, PEND_REFUSE);
     if (!p)
         return;
     if (!keep_bytes(p, bytes)) {
@@ -61,12 +67,15 @@ static void refuse_on_server(struct client *c, bool simple, const struct buf *by
         return;
     }
     buf_init(&b);
-    size_t mark = msg_begin(&b, 'D');
-    msg_bytes(&b, failing_describe, sizeof(failing_describe));
-    msg_end(&b, mark);
-    if (simple)
-        wire_sync_build(&b);
-    if (b.failed || (simple && !server_expect(s, PEND_SYNC, PEND_FORWARD))) {
+    if (simple) {
+        wire_query_build(&b, TEXT(failing_query));
+        s->stmts->unnamed = 0;
+    } else {
+        size_t mark = msg_begin(&b, 'D');
+        msg_bytes(&b, failing_describe, sizeof(failing_describe));
+        msg_end(&b, mark);
+    }
+    if (b.failed) {
         buf_release(&b);
         server_close(s, "53200", "out of memory");
         return;
@@ -86,8 +95,7 @@ void client_refuse(struct client *c, bool simple, const struct buf *bytes)
         if (simple && c->server->skipping)
             return;
         refuse_on_server(c, simple, bytes);
-        if (!simple)
-            c->extended = true;
+        c->extended = !simple;
         return;
     }
     conn_write_copy(c->conn, bytes->p + bytes->off, buf_len(bytes));
@@ -136,6 +144,7 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
         p->undo = UNDO_UNNAMED;
         p->stmt = c->unnamed;
         c->unnamed = NULL;
+        c->extended = false; /* it ends a batch as Sync does */
         client_note_request(c);
         c->left_drop = false;
     }
@@ -144,6 +153,15 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
         conn_write(c->server->conn, m, *used);
     c->left = f->len - (uint32_t)*used;
     return STEP_DONE;
+}
+
+/* Has the end of the data of a COPY by Execute been sent? */
+static bool copy_ended(const struct pending *q)
+{
+    for (uint32_t i = 1; i < q->n; i++)
+        if (pending_at(q, i)->kind == PEND_COPY_END)
+            return true;
+    return false;
 }
 
 static enum step sync_message(struct client *c, char *m, size_t n)
@@ -160,17 +178,15 @@ static enum step sync_message(struct client *c, char *m, size_t n)
     }
     struct server *s = c->server;
     c->extended = false;
-    if (s->copy_in && pending_head(s->pending)->kind == PEND_EXECUTE) {
-        struct pend *last = pending_last(s->pending);
-        if (last->kind != PEND_COPY_END) { /* swallowed by the running COPY */
-            c->extended = true;
-            conn_write(s->conn, m, n);
-            return STEP_DONE;
-        }
+    if (s->copy_in && pending_head(s->pending)->kind == PEND_EXECUTE && !copy_ended(s->pending)) {
+        c->extended = true; /* swallowed by the running COPY */
+        conn_write(s->conn, m, n);
+        return STEP_DONE;
     }
     if (!server_expect(s, PEND_SYNC, PEND_FORWARD))
         return STEP_GONE;
     s->skipping = false;
+    s->batch++;
     client_note_request(c);
     conn_write(s->conn, m, n);
     return STEP_DONE;
@@ -190,6 +206,7 @@ static enum step function_call(struct client *c, char *m, size_t n)
         return c->closing ? STEP_GONE : STEP_WAIT;
     if (!server_expect(c->server, PEND_FUNCTION, PEND_FORWARD))
         return STEP_GONE;
+    c->extended = false;
     client_note_request(c);
     conn_write(c->server->conn, m, n);
     return STEP_DONE;
@@ -205,7 +222,7 @@ static enum step copy_message(struct client *c, char *m, size_t have, const stru
     c->left = f->len - (uint32_t)*used;
     if (!s)
         return STEP_DONE;
-    if (f->type != 'd' && !pending_empty(s->pending) && pending_head(s->pending)->kind != PEND_QUERY
+    if (f->type != 'd' && !pending_empty(s->pending) && pending_last(s->pending)->kind != PEND_QUERY
         && !server_expect(s, PEND_COPY_END, PEND_FORWARD))
         return STEP_GONE;
     conn_write(s->conn, m, *used);
@@ -331,6 +348,30 @@ static size_t pass_on(struct client *c, char *p, size_t n)
     return take;
 }
 
+/* Normally ReadyForQuery lets the server go. Here after messages that it had already answered when their last byte came
+ * (an error in the middle of COPY, a statement that was too long to be judged). */
+static void release_unused(struct client *c)
+{
+    struct server *s = c->server;
+
+    if (s && !c->left && !c->extended && c->pool_mode != POOL_SESSION && pending_empty(s->pending) && s->status == 'I'
+        && !s->left && !s->skipping && !s->copy_in)
+        server_release(s);
+}
+
+/* So many answers are outstanding that the client must wait. The server is asked for what it holds back (it may have
+ * been sent no Sync yet); server_input lets the client go on. */
+static bool overdrawn(struct client *c)
+{
+    static const char flush[5] = { 'H', 0, 0, 0, 4 };
+
+    if (!c->server || c->server->pending->n < PENDING_HIGH)
+        return false;
+    conn_write_copy(c->server->conn, flush, sizeof(flush));
+    conn_pause(c->conn);
+    return true;
+}
+
 size_t client_input(void *owner, char *data, size_t n)
 {
     struct client *c = owner;
@@ -352,6 +393,8 @@ size_t client_input(void *owner, char *data, size_t n)
             pos += pass_on(c, data + pos, n - pos);
             continue;
         }
+        if (overdrawn(c))
+            break;
         struct frame f;
         size_t used = 0;
         enum frame_status st = frame_peek(data + pos, n - pos, max_len(c), &f);
@@ -368,5 +411,6 @@ size_t client_input(void *owner, char *data, size_t n)
             break;
         pos += used;
     }
+    release_unused(c);
     return pos;
 }

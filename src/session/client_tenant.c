@@ -97,6 +97,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, const str
     p->undo = UNDO_UNNAMED;
     p->stmt = c->unnamed;
     c->unnamed = NULL;
+    c->extended = false;
     client_note_request(c);
     if (v->leaves_state && client_enforced(c))
         s->dirty = true;

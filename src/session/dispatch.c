@@ -9,6 +9,7 @@
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- shards ---- */
 
@@ -130,6 +131,7 @@ void engine_take_server(struct engine *e, struct mail_server *m)
         server_stmts_free(copy->stmts);
         vars_release(copy->vars, &e->hub->var_names);
         free(copy->vars);
+        free(copy->guc);
         pool_slot_put(m->pool);
         if (s)
             slab_put(&e->servers, s);
@@ -188,6 +190,26 @@ static bool paused(const struct shard *sh)
            || atomic_load_explicit(&sh->engine->registry->paused, memory_order_relaxed);
 }
 
+/* tenant_guc: the server's policies and functions may ask who the tenant is. */
+static bool bind_guc(struct client *c, struct server *s, struct buf *sql)
+{
+    const char *guc = c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc : c->engine->setup->g.tenant_guc;
+
+    if (!*guc || !client_enforced(c))
+        return true;
+    struct text tenant = c->identity.claims[0].value;
+    if (s->guc && text_is(tenant, s->guc))
+        return true;
+    buf_text_append(sql, TEXT("SELECT pg_catalog.set_config("));
+    wire_quote_literal(sql, text_of(guc));
+    buf_char(sql, ',');
+    wire_quote_literal(sql, tenant);
+    buf_text_append(sql, TEXT(",false);"));
+    free(s->guc);
+    s->guc = strndup(tenant.p, tenant.n);
+    return s->guc != NULL;
+}
+
 /* Makes the server's parameters those of the client, in the same write as the client's first message. */
 static bool sync_vars(struct client *c, struct server *s)
 {
@@ -196,7 +218,9 @@ static bool sync_vars(struct client *c, struct server *s)
     bool ok = true;
 
     buf_init(&sql);
-    if (vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask) > 0) {
+    vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask);
+    ok = bind_guc(c, s, &sql);
+    if (ok && sql.n > 0) {
         ok = !sql.failed && server_own_query(s, buf_text(&sql));
         s->own_vars = mask;
     }

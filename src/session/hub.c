@@ -178,6 +178,17 @@ static void replace_servers(struct shard *sh)
     close_all(sh, SERVER_IDLE, "database configuration changed");
 }
 
+/* server_fast_close: clients in session mode lose a marked server as soon as it is between transactions. */
+static void close_between_queries(struct shard *sh)
+{
+    LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_ACTIVE])
+    {
+        struct server *s = LIST_ENTRY(n, struct server, node);
+        if (s->close_needed && s->status == 'I' && pending_empty(s->pending))
+            server_close(s, "57P01", "database configuration changed");
+    }
+}
+
 static void take_setup(struct engine *e, void *arg)
 {
     struct new_setup *ns = arg;
@@ -206,6 +217,8 @@ static void take_setup(struct engine *e, void *arg)
                 sh->failed_at = 0;
             replace_servers(sh);
         }
+        if (e->setup->g.server_fast_close && sh->limits.pool_mode == POOL_SESSION)
+            close_between_queries(sh);
         arena_release(&scratch);
         shard_pump(sh);
     }

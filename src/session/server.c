@@ -88,6 +88,7 @@ static void free_server(struct server *s)
         vars_release(s->vars, &e->hub->var_names);
         free(s->vars);
     }
+    free(s->guc);
     list_del(&s->node);
     s->shard->n_servers[SERVER_DEAD]--;
     s->magic = 0;
@@ -212,6 +213,7 @@ void server_release(struct server *s)
     struct client *c = s->client;
 
     CHECK(pending_empty(s->pending) && s->status == 'I' && s->left == 0);
+    s->batch_done = s->batch;
     server_count_bytes(s);
     if (c) {
         client_count_bytes(c);
@@ -224,6 +226,8 @@ void server_release(struct server *s)
     struct text reset = reset_query(s);
     if (reset.n && !server_worn_out(s)) {
         s->dirty = false;
+        free(s->guc); /* the reset takes it back */
+        s->guc = NULL;
         server_set_state(s, SERVER_TESTED);
         s->request_at = s->shard->engine->loop.now;
         if (!server_own_query(s, reset))

@@ -233,6 +233,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     }
     s->status = m[5];
     bool own = p->action == PEND_OWN;
+    if (p->kind == PEND_SYNC)
+        s->batch_done++;
     run_take(r, len, !own && p->action != PEND_DROP);
     s->skipping = false;
     s->copy_in = false;
@@ -343,6 +345,8 @@ static void on_copy_in(struct server *s, struct pend *p)
     for (; i < q->n && pending_at(q, i)->kind != PEND_COPY_END; i++)
         if (pending_at(q, i)->kind != PEND_SYNC)
             *pending_at(q, out++) = *pending_at(q, i);
+        else
+            s->batch_done++;
     bool sync_to_come = true;
     for (; i < q->n; i++) {
         sync_to_come = sync_to_come && pending_at(q, i)->kind != PEND_SYNC;
@@ -453,16 +457,8 @@ static bool streams(const struct server *s, char type)
            && plausible(p, type);
 }
 
-size_t server_input(void *owner, char *data, size_t n)
+static size_t take_input(struct server *s, char *data, size_t n)
 {
-    struct server *s = owner;
-
-    if (s->login)
-        return server_login_input(s, data, n);
-    if (s->client && s->client->conn && conn_blocked(s->client->conn)) {
-        conn_pause(s->conn); /* resumed by the client's drained callback */
-        return 0;
-    }
     struct run r = { s, data, data, '\0' };
     char *end = data + n;
 
@@ -505,4 +501,21 @@ size_t server_input(void *owner, char *data, size_t n)
     }
     run_flush(&r);
     return (size_t)(r.to - data);
+}
+
+size_t server_input(void *owner, char *data, size_t n)
+{
+    struct server *s = owner;
+    struct client *c = s->client; /* what is closed meanwhile is freed at the end of the turn */
+
+    if (s->login)
+        return server_login_input(s, data, n);
+    if (c && c->conn && conn_blocked(c->conn)) {
+        conn_pause(s->conn); /* resumed by the client's drained callback */
+        return 0;
+    }
+    size_t used = take_input(s, data, n);
+    if (c && c->conn && c->conn->paused && !s->dying && (c->server != s || s->pending->n <= PENDING_LOW))
+        conn_resume(c->conn);
+    return used;
 }

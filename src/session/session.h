@@ -18,6 +18,11 @@ void engine_turn(struct engine *e);
 /* Input kept of a client that must wait, before reading stops. */
 #define CLIENT_KEEP (128 * 1024)
 
+/* Answers outstanding at one server at which its client must wait, and at which it goes on. More than PostgreSQL holds
+ * back without being asked to flush (8 kB of 5 bytes each). */
+#define PENDING_HIGH 4096
+#define PENDING_LOW 1024
+
 /* ---- client.c ---- */
 /* A fresh socket. Closes it when memory is short. */
 void client_new(struct engine *e, int fd, bool is_unix);

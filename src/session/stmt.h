@@ -46,7 +46,6 @@ struct server_stmts {
     struct map by_name;
     struct list lru;
     uint64_t unnamed; /* serial of what the unnamed statement is now (client id << 20 | counter), 0 = none */
-    char unnamed_client_tag[1];
 };
 struct server_stmt {
     struct list node;
