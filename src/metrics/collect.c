@@ -290,11 +290,12 @@ static void backend_values(const struct collect *c, struct expo *x, enum metric 
     collect_family(x, m);
     for (int i = 0; i < c->n_backends; i++) {
         const struct backend *b = &c->backends[i];
-        if (!b->last.ok && m != METRIC_backend_probe_success && m != METRIC_backend_probe_timestamp_seconds
+        if (!b->last.ok && m != METRIC_backend_up && m != METRIC_backend_probe_success && m != METRIC_backend_probe_timestamp_seconds
             && m != METRIC_backend_probe_duration_seconds)
             continue;
         expo_label(x, "backend", text_of(b->name));
         switch (m) {
+        case METRIC_backend_up:
         case METRIC_backend_probe_success:
             expo_int(x, b->last.ok);
             break;
@@ -361,7 +362,7 @@ static void write_own(const struct collect *c, struct expo *x)
 
 static void write_backends(const struct collect *c, struct expo *x)
 {
-    for (int m = METRIC_backend_probe_success; m <= METRIC_backend_connections_used; m++)
+    for (int m = METRIC_backend_up; m <= METRIC_backend_connections_used; m++)
         backend_values(c, x, (enum metric)m);
     write_own(c, x);
     collect_family(x, METRIC_backend_storage_capacity_bytes);

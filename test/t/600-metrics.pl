@@ -9,10 +9,11 @@ use Bulkhead;
 
 need_ours();
 my $pg = pg();
-my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=2' }, set => { worker_threads => 2 });
+my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=2 catalog_user=postgres' }, set => { worker_threads => 2, probe_interval => 2 });
 my $c = $p->connect('test');
 $c->query('SELECT 1') for 1 .. 25;
 $c->query('SELECT 1/0');
+ok(wait_for(sub { defined $p->metric('pgbulkhead_backend_up') }, 20, 0.2), 'the server is probed soon');
 my $r = $p->http('/metrics');
 is($r->{code}, 200, '/metrics');
 like($r->{head}, qr{^content-type: text/plain; version=0\.0\.4}im, 'its type');
