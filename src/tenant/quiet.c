@@ -31,6 +31,12 @@ static bool quiet_pattern(struct node *n)
     return node_is(val, N_String) && !(t.n && memchr(t.p, '\\', t.n));
 }
 
+bool quiet_comparison(struct node *name)
+{
+    static const char *const operators[] = { "=", "<>", "!=", "<", ">", "<=", ">=", NULL };
+    return one_of(name, operators);
+}
+
 static bool quiet_operator(struct node *n)
 {
     static const char *const operators[] = { "=",  "<>", "!=", "<",  ">",   "<=", ">=",

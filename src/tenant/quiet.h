@@ -11,5 +11,7 @@
 /* Is the condition (NULL: none) quiet? Comparisons, tests and a few functions are; casts of
  * columns, arithmetic and unknown functions are not. */
 bool quiet(struct node *n);
+/* Is the operator's name one of = <> != < > <= >=? */
+bool quiet_comparison(struct node *name);
 
 #endif

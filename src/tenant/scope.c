@@ -88,6 +88,14 @@ void columns_forget(struct columns *c)
         c->v[i].claim = -1;
 }
 
+void item_forget(struct arena *a, struct item *i)
+{
+    struct columns copy = { .n = 0 };
+    columns_append(a, &copy, &i->cols);
+    columns_forget(&copy);
+    i->cols = copy;
+}
+
 void columns_of_relation(struct arena *a, struct columns *c, const struct policy_relation *r,
                          int claim)
 {

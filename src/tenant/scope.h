@@ -83,6 +83,9 @@ void columns_append(struct arena *a, struct columns *c, const struct columns *mo
 /* Claims are no longer certain (nullable side of an outer join). */
 void columns_forget(struct columns *c);
 
+/* The same for an item, whose column list may be shared with a CTE: on a copy. */
+void item_forget(struct arena *a, struct item *i);
+
 /* Fills the columns of a relation; claim: of its tenant column, -1 none. */
 void columns_of_relation(struct arena *a, struct columns *c, const struct policy_relation *r,
                          int claim);

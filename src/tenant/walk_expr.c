@@ -3,7 +3,7 @@
  * to the policy. */
 #include "tenant/walk.h"
 
-#include "tenant/value.h"
+#include "tenant/quiet.h"
 
 #define MAX_DEPTH 1800
 
@@ -193,6 +193,52 @@ static bool operator_list(struct walk *w, struct node *names, int operands, int 
     return walk_operator(w, schema, name, operands, loc);
 }
 
+/* Are all columns in the expression certainly of this level? */
+static bool is_local(const struct level *l, struct node *n)
+{
+    if (!n)
+        return true;
+    if (!node_is(n, N_ColumnRef)) {
+        for (uint32_t i = 0; i < n->n_fields; i++)
+            if (n->fields[i].type == F_NODE && !is_local(l, n->fields[i].node))
+                return false;
+        return !node_is(n, N_SubLink);
+    }
+    struct node *f = node_get(n, R_fields);
+    int k = list_len(f);
+    if (k < 1 || k > 2 || !node_is(list_at(f, k - 1), N_String))
+        return false;
+    for (int i = 0; i < l->n_items; i++) {
+        const struct item *it = l->items[i];
+        if (it->hidden)
+            continue;
+        if (k == 2 && text_eq(it->name, node_str(list_at(f, 0), R_sval)))
+            return !l->building;
+        if (k == 1 && columns_find(&it->cols, node_str(list_at(f, 0), R_sval)))
+            return !l->building;
+    }
+    return false;
+}
+
+/* `x op ANY (one element)` costs as little as the barrier. Within a sub-query PostgreSQL may move
+ * such a condition to a relation outside and in front of that relation's barrier: only operators
+ * that cannot fail on a row may stand there. */
+static bool cheap_any(struct walk *w, struct level *l, struct node *n)
+{
+    struct node *right = node_get(n, R_rexpr);
+    if (node_is(right, N_A_ArrayExpr) && list_len(node_get(right, R_elements)) > 1)
+        return true;
+    if (quiet_comparison(node_get(n, R_name)))
+        return true;
+    bool nested = false;
+    for (const struct level *up = l->up; up; up = up->up)
+        nested |= up->n_items > 0;
+    if (!nested || is_local(l, n))
+        return true;
+    return walk_refuse(w, REFUSAL_operator, n->loc, "Write the condition in the outer query.",
+                       "ANY and ALL over a column of an outer query, within a sub-query.");
+}
+
 static bool a_expr(struct walk *w, struct level *l, struct node *n)
 {
     struct node *left = node_get(n, R_lexpr), *right = node_get(n, R_rexpr);
@@ -210,6 +256,10 @@ static bool a_expr(struct walk *w, struct level *l, struct node *n)
     case TREE_AEXPR_NOT_DISTINCT:
     case TREE_AEXPR_NULLIF:
         if (!operator_list(w, node_get(n, R_name), left ? 2 : 1, n->loc))
+            return false;
+        if ((node_int(n, R_kind) == TREE_AEXPR_OP_ANY ||
+             node_int(n, R_kind) == TREE_AEXPR_OP_ALL) &&
+            !cheap_any(w, l, n))
             return false;
         break;
     case TREE_AEXPR_BETWEEN:

@@ -127,6 +127,8 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     i->relation_cols = !colnames;
     i->reads_shared = r->cls != REL_TENANT;
     columns_of_relation(w->arena, &i->cols, r, claim);
+    if (colnames)
+        columns_forget(&i->cols); /* positions could have changed since the catalog was read */
     if (!columns_rename(w->arena, &i->cols, colnames))
         return walk_refuse(w, REFUSAL_attribute, n->loc, NULL, "More column aliases than columns.");
     if (claim >= 0) {
@@ -137,8 +139,8 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
         ref->rel = r;
         ref->claim = claim;
         ref->renamed = colnames != NULL;
-        /* The tenant column of a view over several relations filters one of them only: conditions of
-         * the client's must not be pushed below it. */
+        /* The tenant column of a view over several relations filters one of them only: conditions
+         * of the client's must not be pushed below it. */
         ref->fence = r->is_view && r->cat && r->cat->kind == 'v' && r->cat->n_view_reads != 1;
         ref->only_wrap = up.wrap || colnames != NULL || ref->fence;
         ref->sampled = sampled;
@@ -255,16 +257,10 @@ static bool join_alias(struct walk *w, struct level *l, struct node *n, int lo, 
     return true;
 }
 
-/* The items' columns may be NULL: they hold no claim for certain. Column lists can be shared with a
- * CTE: copied. */
 static void forget(struct arena *a, struct level *l, int lo, int hi)
 {
-    for (int i = lo; i < hi; i++) {
-        struct columns copy = { .n = 0 };
-        columns_append(a, &copy, &l->items[i]->cols);
-        columns_forget(&copy);
-        l->items[i]->cols = copy;
-    }
+    for (int i = lo; i < hi; i++)
+        item_forget(a, l->items[i]);
 }
 
 static bool join_expr(struct walk *w, struct level *l, struct node *n, struct above up)

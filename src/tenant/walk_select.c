@@ -7,6 +7,16 @@
 
 /* ---- result columns ---- */
 
+/* Of a relation's columns only the names are relied upon: positions could have changed since the
+ * catalog was read. */
+static void add_item_star(struct walk *w, const struct item *i, struct columns *cols)
+{
+    int first = cols->n;
+    columns_append(w->arena, cols, &i->cols);
+    for (int k = first; i->rel && k < cols->n; k++)
+        cols->v[k].claim = -1;
+}
+
 static void add_star(struct walk *w, const struct level *l, struct columns *cols)
 {
     bool merged = false;
@@ -14,7 +24,7 @@ static void add_star(struct walk *w, const struct level *l, struct columns *cols
         merged |= node_get(j->join, R_usingClause) || node_int(j->join, R_isNatural);
     for (int i = 0; i < l->n_items; i++)
         if (!l->items[i]->hidden)
-            columns_append(w->arena, cols, &l->items[i]->cols);
+            add_item_star(w, l->items[i], cols);
     if (merged) {
         /* USING puts merged columns first and once: names hold, positions do not. */
         columns_forget(cols);
@@ -33,7 +43,7 @@ static void add_column_ref(struct walk *w, const struct level *l, struct text la
         if (k == 1) {
             add_star(w, l, cols);
         } else if ((i = scope_item(l, node_str(list_at(f, k - 2), R_sval))) != NULL) {
-            columns_append(w->arena, cols, &i->cols);
+            add_item_star(w, i, cols);
         } else {
             cols->open = true;
         }
@@ -174,6 +184,14 @@ static bool distinct(struct walk *w, struct level *l, struct node *list)
     return true;
 }
 
+static bool has_grouping_sets(struct node *list)
+{
+    for (int i = 0; i < list_len(list); i++)
+        if (node_is(list_at(list, i), N_GroupingSet))
+            return true;
+    return false;
+}
+
 static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns *cols,
                  struct arms *arms)
 {
@@ -190,6 +208,12 @@ static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns
         return false;
     for (int i = 0; i < l->n_items; i++)
         cols->reads_shared |= l->items[i]->reads_shared;
+    if (has_grouping_sets(node_get(n, R_groupClause))) {
+        /* Columns that are grouped by are NULL in some rows. */
+        columns_forget(cols);
+        for (int i = 0; i < l->n_items; i++)
+            item_forget(w->arena, l->items[i]);
+    }
     keep_arm(w, arms, n, l, cols);
     w->noisy |= !quiet(node_get(n, R_havingClause));
     if (w->rewrite)

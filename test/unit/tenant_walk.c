@@ -98,6 +98,16 @@ static void calls(struct world *w)
     world_is(w, "SELECT current_setting('app.tenant_id')", "!setting", NULL);
     world_is(w, "SELECT current_setting('a' || 'b')", "!setting", NULL);
     world_is(w, "SELECT 'a' ~~~ 'b'", "!operator", NULL);
+    world_is(w,
+             "SELECT 1 FROM tickets t WHERE EXISTS (SELECT 1 FROM doc_types WHERE 'a' LIKE ANY "
+             "(ARRAY[t.subject]))",
+             "!operator", NULL);
+    world_is(w,
+             "SELECT (SELECT max(code) FROM doc_types d WHERE d.label LIKE ANY (ARRAY['a%'])), 'a' "
+             "LIKE ANY (NULL)",
+             "SELECT (SELECT max(code) FROM \"public\".doc_types d WHERE d.label LIKE ANY "
+             "(ARRAY['a%'])), 'a' LIKE ANY (NULL)",
+             NULL);
     world_is(w, "SELECT 1 OPERATOR(toolbox.=) 2", "!operator", NULL);
     world_is(w, "SELECT 1 OPERATOR(pg_catalog.=) 2", "=", NULL);
     world_is(w, "SELECT 'x'::text COLLATE \"C\"", "=", NULL);
