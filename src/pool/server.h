@@ -62,7 +62,7 @@ struct server {
     struct pending *pending;
     struct server_stmts *stmts;
     struct vars *vars;
-    char *guc;             /* guarded: tenant that tenant_guc is set to on it; malloc, NULL = none */
+    char *guc;             /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */
 };
 
 #define SERVER_MAGIC 0x5e7e1234u

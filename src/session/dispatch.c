@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,7 +199,8 @@ static bool bind_guc(struct client *c, struct server *s, struct buf *sql)
     if (!*guc || !client_enforced(c))
         return true;
     struct text tenant = c->identity.claims[0].value;
-    if (s->guc && text_is(tenant, s->guc))
+    size_t n = strlen(guc);
+    if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' && text_is(tenant, s->guc + n + 1))
         return true;
     buf_text_append(sql, TEXT("SELECT pg_catalog.set_config("));
     wire_quote_literal(sql, text_of(guc));
@@ -206,7 +208,9 @@ static bool bind_guc(struct client *c, struct server *s, struct buf *sql)
     wire_quote_literal(sql, tenant);
     buf_text_append(sql, TEXT(",false);"));
     free(s->guc);
-    s->guc = strndup(tenant.p, tenant.n);
+    s->guc = malloc(n + 1 + tenant.n + 1);
+    if (s->guc)
+        snprintf(s->guc, n + 1 + tenant.n + 1, "%s=%.*s", guc, TEXT_ARG(tenant));
     return s->guc != NULL;
 }
 
