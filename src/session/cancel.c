@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define MAX_CANCELS 2 /* under way for one server */
+
 struct cancel {
     struct list node;
     struct engine *engine;
@@ -121,9 +123,11 @@ static const struct conn_handler cancel_handler = {
 
 static void start(struct engine *e, struct server *s)
 {
-    struct cancel *k = calloc(1, sizeof(*k));
     struct err err = { 0 };
 
+    if (s->cancels >= MAX_CANCELS)
+        return; /* who cancels in a loop does not get a connection for each */
+    struct cancel *k = calloc(1, sizeof(*k));
     if (!k)
         return;
     k->engine = e;
@@ -185,8 +189,12 @@ void cancels_reap(struct engine *e)
     LIST_FOREACH_SAFE(n, next, &e->cancels)
     {
         struct cancel *k = LIST_ENTRY(n, struct cancel, node);
-        if (limit && e->loop.now - k->started > limit)
+        if (limit && e->loop.now - k->started > limit) {
+            struct server *s = held_server(k);
+            if (s && k->sent)
+                s->close_needed = true; /* it may still be hit, and must not be when it is another client's */
             finish(k);
+        }
     }
 }
 

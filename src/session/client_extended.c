@@ -10,7 +10,9 @@
 
 #include <stdlib.h>
 
-#define NOTE_ON_SERVER 1 /* the entry's message prepares a statement on the server: forget it there when it fails */
+/* What the entry's message does to the server's statements: taken back when it fails or is skipped. */
+#define NOTE_ON_SERVER 1 /* prepares a named statement, or closes the one in `name`: in doubt */
+#define NOTE_UNNAMED 2   /* prepares the unnamed one: nobody's */
 
 static struct db_stats *stats(const struct client *c)
 {
@@ -37,7 +39,7 @@ static enum step done(const struct client *c)
 /* With max_prepared_statements=0, names of clients that no tenant rule binds are the server's. */
 static bool passes_names(const struct client *c)
 {
-    return !client_guarded(c) && c->engine->setup->g.max_prepared_statements == 0;
+    return !client_guarded(c) && c->setup->g.max_prepared_statements == 0; /* as it was when the client came */
 }
 
 /* ---- the client's names ---- */
@@ -90,10 +92,24 @@ void client_stmts_clear(struct client *c)
     }
 }
 
+/* The server skipped something that was sent for that statement. */
+static void doubt(struct server *s, const char *name)
+{
+    struct server_stmt *e = server_stmts_find(s->stmts, name);
+    if (!e && server_stmts_add(s->stmts, name))
+        e = server_stmts_find(s->stmts, name);
+    if (e)
+        e->doubtful = true;
+    else
+        s->close_needed = true; /* no memory for the note */
+}
+
 void client_undo(struct client *c, struct server *s, struct pend *p)
 {
-    if ((p->note & NOTE_ON_SERVER) && p->stmt && s)
-        server_stmts_drop(s->stmts, p->stmt->name);
+    if (p->note == NOTE_ON_SERVER && s)
+        doubt(s, p->action == PEND_DROP && p->kind == PEND_CLOSE ? p->name : p->stmt->name);
+    if (p->note == NOTE_UNNAMED && s)
+        s->stmts->unnamed = 0;
     if (!c)
         return;
     switch (p->undo) {
@@ -146,6 +162,32 @@ static bool fake(struct client *c, enum pend_kind kind, char type, struct pend *
     return ok;
 }
 
+/* Has a Sync been sent since that batch, and the batch not been answered? Then an error in it may still undo what it did,
+ * while what is sent now will not be skipped. */
+static bool unsure(const struct server *s, uint64_t batch)
+{
+    return batch < s->batch && batch >= s->batch_done;
+}
+
+static bool on_server(struct server *s, const struct stmt *st)
+{
+    const struct server_stmt *e = server_stmts_find(s->stmts, st->name);
+    return e && !e->doubtful && !unsure(s, e->batch);
+}
+
+/* Expects the answer to a Close of ours. */
+static bool close_on_server(struct server *s, const char *name)
+{
+    struct pend *p = server_expect(s, PEND_CLOSE, PEND_DROP);
+    if (!p)
+        return false;
+    p->note = NOTE_ON_SERVER;
+    p->name = strdup(name);
+    if (!p->name)
+        server_close(s, "53200", "out of memory");
+    return p->name != NULL;
+}
+
 /* Closes the least recently used statements beyond the limit. */
 static bool trim_server(struct client *c, struct server *s)
 {
@@ -159,7 +201,7 @@ static bool trim_server(struct client *c, struct server *s)
         struct buf b;
         buf_init(&b);
         wire_target_build(&b, 'C', 'S', text_of(name));
-        ok = !b.failed && server_expect(s, PEND_CLOSE, PEND_DROP) != NULL;
+        ok = !b.failed && close_on_server(s, name);
         if (ok)
             conn_write_copy(s->conn, b.p, b.n);
         buf_release(&b);
@@ -178,6 +220,14 @@ static struct pend *send_parse(struct client *c, struct stmt *st, bool named, en
     if (named && !trim_server(c, s))
         return NULL;
     buf_init(&b);
+    struct server_stmt *e = named ? server_stmts_find(s->stmts, st->name) : NULL;
+    if (named && (e || s->batch != s->batch_done)) { /* perhaps it is there (see unsure), or a Close of it was skipped */
+        wire_target_build(&b, 'C', 'S', text_of(st->name));
+        if (!close_on_server(s, st->name)) {
+            buf_release(&b);
+            return NULL;
+        }
+    }
     wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types, (uint16_t)st->n_sent_types);
     struct pend *p = b.failed ? NULL : server_expect(s, PEND_PARSE, action);
     if (p) {
@@ -186,10 +236,17 @@ static struct pend *send_parse(struct client *c, struct stmt *st, bool named, en
         p->stmt = stmt_ref(st);
         if (named) {
             p->note = NOTE_ON_SERVER;
-            if (!server_stmts_add(s->stmts, st->name))
+            if (e || server_stmts_add(s->stmts, st->name)) {
+                e = server_stmts_find(s->stmts, st->name);
+                e->batch = action == PEND_DROP ? s->batch : STMT_OWN;
+                e->doubtful = false;
+            } else {
                 p = NULL;
+            }
         } else {
+            p->note = NOTE_UNNAMED;
             s->stmts->unnamed = c->unnamed_serial;
+            s->stmts->unnamed_batch = s->batch;
         }
     }
     buf_release(&b);
@@ -201,7 +258,7 @@ static bool ensure(struct client *c, struct stmt *st, bool named)
 {
     struct server *s = c->server;
 
-    if (named ? server_stmts_has(s->stmts, st->name) : s->stmts->unnamed == c->unnamed_serial)
+    if (named ? on_server(s, st) : s->stmts->unnamed == c->unnamed_serial && !unsure(s, s->stmts->unnamed_batch))
         return true;
     return send_parse(c, st, named, PEND_DROP) != NULL;
 }
@@ -296,6 +353,8 @@ static enum step forward_whole(struct client *c, enum pend_kind kind, const char
         return c->closing ? STEP_GONE : STEP_WAIT;
     if (!server_expect(c->server, kind, PEND_FORWARD))
         return STEP_GONE;
+    if (kind == PEND_PARSE)
+        c->server->stmts->unnamed = 0;
     client_note_request(c);
     conn_write(c->server->conn, m, n);
     return STEP_DONE;
@@ -306,7 +365,7 @@ static enum step parse_named(struct client *c, struct text name, struct stmt *st
     struct server *s = c->server;
     struct pend *p = NULL;
 
-    if (server_stmts_has(s->stmts, st->name)) {
+    if (on_server(s, st)) {
         stat_inc(&stats(c)->ps_hits);
         if (!fake(c, PEND_PARSE, '1', &p))
             return no_memory(c);
@@ -340,9 +399,7 @@ static enum step parse_unnamed(struct client *c, struct stmt *st)
     }
     p->undo = UNDO_UNNAMED;
     stmt_unref(p->stmt);
-    p->stmt = NULL;
-    if (before)
-        stmt_unref(before); /* a failed Parse leaves no unnamed statement at all */
+    p->stmt = before; /* is back when the Parse is skipped; when it fails there is none at all (skip_to_sync) */
     return STEP_DONE;
 }
 
@@ -412,7 +469,7 @@ static struct stmt *find(struct client *c, struct text name, bool *pass)
     struct client_stmt *cs = map_get(&c->stmts, name);
     if (cs)
         return cs->stmt;
-    if (!client_guarded(c) && !text_starts(name, TEXT("PGBULKHEAD_"))) {
+    if (!client_enforced(c) && !text_starts(name, TEXT("PGBULKHEAD_"))) {
         *pass = true; /* made by SQL-level PREPARE, or the server says 26000 itself */
         return NULL;
     }
@@ -553,7 +610,7 @@ enum step client_close_target(struct client *c, const char *m, size_t n)
     if (w.what == 'P' || passes_names(c))
         return forward_whole(c, PEND_CLOSE, m, n);
     struct client_stmt *cs = w.name.n ? map_get(&c->stmts, w.name) : NULL;
-    if (w.name.n && !cs && !client_guarded(c) && c->server && !text_starts(w.name, TEXT("PGBULKHEAD_")))
+    if (w.name.n && !cs && !client_enforced(c) && c->server && !text_starts(w.name, TEXT("PGBULKHEAD_")))
         return forward_whole(c, PEND_CLOSE, m, n);
     if (!fake(c, PEND_CLOSE, '3', &p))
         return no_memory(c);

@@ -102,6 +102,7 @@ static void wake_for_policy(struct engine *e, struct db_ledger *db)
         } else if (client_at_login(c)) {
             client_login_resume(c);
         } else {
+            c->catalog_asked = e->loop.now; /* what is unknown now is not asked for again at once, however long it took */
             conn_resume(c->conn);
             conn_reshow(c->conn);
         }

@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 
+#define CATALOG_WAIT (30 * USEC_PER_SEC)
+
 static bool over(usec_t now, usec_t since, usec_t limit)
 {
     return limit && since && now > since && now - since > limit;
@@ -35,6 +37,18 @@ static void waiting_client(struct client *c, usec_t now)
     }
 }
 
+/* The fresh catalog that the client waits for does not come: its statement is judged by the old one. */
+static bool catalog_client(struct client *c, usec_t now)
+{
+    if (!c->catalog_wait || !over(now, c->catalog_asked, CATALOG_WAIT))
+        return false;
+    c->catalog_wait = false;
+    c->catalog_asked = now; /* not again at once */
+    conn_resume(c->conn);
+    conn_reshow(c->conn);
+    return true;
+}
+
 static void active_client(struct client *c, usec_t now)
 {
     struct server *s = c->server;
@@ -42,6 +56,7 @@ static void active_client(struct client *c, usec_t now)
 
     client_count_bytes(c);
     server_count_bytes(s);
+    catalog_client(c, now);
     if (running && over(now, c->query_at, c->query_timeout))
         server_close(s, "57014", "query timeout");
     else if (!running && (s->status == 'T' || s->status == 'E')
@@ -67,9 +82,7 @@ static void reap_clients(struct engine *e)
                 client_close(c, "08P01", "client_login_timeout");
             break;
         case CLIENT_IDLE:
-            if (c->catalog_wait && over(now, c->catalog_asked, 30 * USEC_PER_SEC))
-                client_close(c, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
-            else if (over(now, c->idle_at, c->idle_timeout) && !c->catalog_wait)
+            if (!catalog_client(c, now) && over(now, c->idle_at, c->idle_timeout) && !c->catalog_wait)
                 client_close(c, "57P05", "client_idle_timeout");
             break;
         case CLIENT_WAITING:

@@ -115,6 +115,11 @@ static void skip_to_sync(struct server *s, struct run *r)
     while (n < q->n && pending_at(q, n)->kind != PEND_SYNC)
         n++;
     bool found = n < q->n;
+    struct pend *failed = pending_head(q);
+    if (failed->kind == PEND_PARSE && failed->undo == UNDO_UNNAMED && failed->stmt) {
+        stmt_unref(failed->stmt); /* a Parse that fails leaves no unnamed statement, one that is skipped the old one */
+        failed->stmt = NULL;
+    }
     for (uint32_t i = n; i-- > 0;) {
         client_undo(s->client, s, pending_at(q, i));
     }
@@ -421,7 +426,7 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         if (s->client)
             s->client->in_copy = false;
     }
-    if (f->type == '1' && p->stmt)
+    if (f->type == '1' && p->stmt && p->undo != UNDO_UNNAMED)
         p->stmt->proven = true;
     if (completes(p, f->type))
         answered(s, r);

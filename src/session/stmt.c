@@ -241,14 +241,19 @@ void server_stmts_free(struct server_stmts *s)
     free(s);
 }
 
-bool server_stmts_has(struct server_stmts *s, const char *name)
+struct server_stmt *server_stmts_find(struct server_stmts *s, const char *name)
 {
     struct server_stmt *st = map_get(&s->by_name, text_of(name));
     if (!st)
-        return false;
+        return NULL;
     list_del(&st->node);
     list_push_tail(&s->lru, &st->node);
-    return true;
+    return st;
+}
+
+bool server_stmts_has(struct server_stmts *s, const char *name)
+{
+    return server_stmts_find(s, name) != NULL;
 }
 
 bool server_stmts_add(struct server_stmts *s, const char *name)

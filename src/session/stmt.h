@@ -45,14 +45,20 @@ struct client_stmt {
 struct server_stmts {
     struct map by_name;
     struct list lru;
+    uint64_t unnamed_batch; /* number of the batch that made it so */
     uint64_t unnamed; /* serial of what the unnamed statement is now (client id << 20 | counter), 0 = none */
 };
 struct server_stmt {
     struct list node;
+    uint64_t batch; /* server.batch when it was sent; STMT_OWN: by a client's own Parse, whose failure is the client's */
+    bool doubtful;  /* an error made the server skip what was sent for it: it may be there or not */
     char name[32];
 };
+#define STMT_OWN UINT64_MAX
 struct server_stmts *server_stmts_new(void);
 void server_stmts_free(struct server_stmts *s);
+/* The entry, marked as used; NULL: not known there. */
+struct server_stmt *server_stmts_find(struct server_stmts *s, const char *name);
 /* Known on that server? Marks it as used. */
 bool server_stmts_has(struct server_stmts *s, const char *name);
 /* Adds it. false: out of memory. */
