@@ -81,7 +81,7 @@ static bool word(struct reader *r, struct text *out, struct err *e)
     if (*r->p == '\'' || *r->p == '"')
         return quoted(r, out, e);
     const char *from = r->p;
-    while (r->p < r->end && !ends_word(*r->p))
+    while (r->p < r->end && !ends_word(*r->p) && !starts(r, "--") && !starts(r, "/*"))
         r->p++;
     if (r->p == from)
         return err_set(e, "syntax error at \"%c\"", *r->p);

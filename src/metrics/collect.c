@@ -379,6 +379,10 @@ static void write_backends(const struct collect *c, struct expo *x)
 
 void collect_write(const struct collect *c, struct expo *x)
 {
+    int64_t limit = x->max_series;
+
+    if (limit > 0)
+        x->max_series = limit > 2 ? limit - 2 : 1; /* room for the last two */
     /* what is few goes first, so that the ceiling cuts off databases and pools, not these */
     write_build(c, x);
     collect_process(c, x);
@@ -388,9 +392,6 @@ void collect_write(const struct collect *c, struct expo *x)
     write_tls(c, x);
     write_parse(c, x);
     write_backends(c, x);
-    int64_t limit = x->max_series;
-    if (limit > 0)
-        x->max_series = limit > 2 ? limit - 2 : 1; /* room for the last two */
     write_clients(c, x);
     write_pools(c, x);
     collect_databases(c, x);
