@@ -9,6 +9,7 @@
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,8 +266,8 @@ bool loop_start(struct loop *l, const char *name)
         errno = err;
         return false;
     }
-    char brief[16] = { 0 }; /* the kernel's limit */
-    strncpy(brief, name, sizeof(brief) - 1);
+    char brief[16]; /* the kernel's limit */
+    snprintf(brief, sizeof(brief), "%s", name);
     pthread_setname_np(l->thread, brief);
     return true;
 }

@@ -109,6 +109,7 @@ static bool star_of_level(struct walk *w, const struct level *l, int loc)
 
 static bool column_ref(struct walk *w, struct level *l, struct node *n)
 {
+    w->seen++;
     struct node *fields = node_get(n, R_fields);
     int k = fields ? list_len(fields) : 0;
     if (k < 1 || k > 3)
@@ -164,6 +165,22 @@ static bool indirection(struct walk *w, struct level *l, struct node *n)
                 "Call functions as name(argument), and declare them in [tenant_functions].",
                 "\".%.*s\" is not known to be a field; PostgreSQL may take it for a function call.",
                 TEXT_ARG(name));
+    }
+    return true;
+}
+
+bool walk_assigned(struct walk *w, struct level *l, struct node *target)
+{
+    struct node *list = node_get(target, R_indirection);
+    for (int i = 0; i < list_len(list); i++) {
+        struct node *e = list_at(list, i);
+        if (node_is(e, N_String))
+            continue;
+        if (!node_is(e, N_A_Indices))
+            return walk_refuse(w, REFUSAL_unknown_syntax, target->loc, NULL,
+                               "An assignment of an unknown form.");
+        if (!walk_expr(w, l, node_get(e, R_lidx)) || !walk_expr(w, l, node_get(e, R_uidx)))
+            return false;
     }
     return true;
 }
@@ -241,6 +258,7 @@ static bool cheap_any(struct walk *w, struct level *l, struct node *n)
 
 static bool a_expr(struct walk *w, struct level *l, struct node *n)
 {
+    w->seen++;
     struct node *left = node_get(n, R_lexpr), *right = node_get(n, R_rexpr);
     static const char *const between[] = { ">=", "<=" }, *const outside[] = { "<", ">" };
     const char *const *pair = NULL;
@@ -303,6 +321,7 @@ static bool window(struct walk *w, struct level *l, struct node *n)
 
 static bool func_call(struct walk *w, struct level *l, struct node *n)
 {
+    w->seen++;
     struct text schema, name, why = none;
     struct node *args = node_get(n, R_args), *order = node_get(n, R_agg_order);
     if (!walk_name(node_get(n, R_funcname), &schema, &name))
@@ -313,7 +332,8 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
         n_args += list_len(order);
     if (node_int(n, R_func_variadic))
         n_args = -1;
-    switch (policy_function(w->ask->policy, schema, name, n_args, &why)) {
+    enum fn_class verdict = policy_function(w->ask->policy, schema, name, n_args, &why);
+    switch (verdict) {
     case FN_ALLOW:
         break;
     case FN_ALLOW_SETTING:
@@ -321,10 +341,10 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
             return false;
         break;
     case FN_UNKNOWN:
-        w->out->pub.wants_catalog = true;
-        /* fall through */
     case FN_DENY:
     default:
+        if (verdict == FN_UNKNOWN)
+            w->out->pub.wants_catalog = true;
         return walk_refuse(
             w, REFUSAL_function, n->loc,
             "Declare it in [tenant_functions] if it only computes from its arguments.",
@@ -382,6 +402,7 @@ static bool harmless_for_reg(const struct level *l, struct node *arg)
 
 static bool type_cast(struct walk *w, struct level *l, struct node *n)
 {
+    w->seen++;
     struct node *arg = node_get(n, R_arg), *type = node_get(n, R_typeName);
     struct text schema, name;
     bool reg = node_is(type, N_TypeName) && !node_get(type, R_arrayBounds) &&
@@ -409,6 +430,7 @@ static bool collate(struct walk *w, struct level *l, struct node *n)
 
 static bool sub_link(struct walk *w, struct level *l, struct node *n)
 {
+    w->seen++;
     struct node *oper = node_get(n, R_operName);
     struct columns cols = { .n = 0 };
     int64_t type = node_int(n, R_subLinkType);
