@@ -183,11 +183,48 @@ static void keep_pieces(struct walk *w, const struct snippet *s)
     }
 }
 
+/* Nodes that name something or hold a query. The walker counts those that it looks at: a part of
+ * the tree that it passed by is not let through. */
+static int count_names(const struct node *n)
+{
+    int count = 0;
+    if (!n)
+        return 0;
+    switch (n->kind) {
+    case N_RangeVar:
+    case N_SelectStmt:
+    case N_SubLink:
+    case N_FuncCall:
+    case N_TypeCast:
+    case N_ColumnRef:
+    case N_A_Expr:
+        count = 1;
+        break;
+    default:
+        break;
+    }
+    for (uint32_t i = 0; i < n->n_fields; i++)
+        if (n->fields[i].type == F_NODE)
+            count += count_names(n->fields[i].node);
+    return count;
+}
+
+static bool judge_statement(struct walk *w, const struct tree_stmt *s)
+{
+    int names = count_names(s->stmt);
+    w->seen = 0;
+    if (!walk_statement(w, s->stmt, s->loc))
+        return false;
+    return w->seen == names || walk_refuse(w, REFUSAL_internal_mismatch, s->loc,
+                                           "Write the statement in a simpler form.",
+                                           "A part of the statement was not looked at.");
+}
+
 static bool judge_tree(struct walk *w, const struct tree *t, bool had_hint, bool again)
 {
     struct verdict *v = &w->out->pub;
     for (int i = 0; i < t->n_stmts; i++)
-        if (!walk_statement(w, t->stmts[i].stmt, t->stmts[i].loc))
+        if (!judge_statement(w, &t->stmts[i]))
             return false;
     if (!again && !keep_checks(w))
         return false;

@@ -52,6 +52,7 @@ struct walk {
     struct param_use *params;       /* [0] = $1 */
     int n_params;
     int depth;
+    int seen;       /* nodes of the kinds that name things which were looked at */
     bool dependent; /* claim values were looked at */
     bool noisy;     /* a condition could fail on a row of another tenant */
     bool is_simple; /* simple protocol */
@@ -69,6 +70,9 @@ bool walk_refuse(struct walk *w, enum refusal r, int loc, const char *hint, cons
 /* A whole statement. loc: where its text starts. */
 bool walk_statement(struct walk *w, struct node *n, int loc);
 enum stmt_kind walk_kind(const struct node *n);
+
+/* Subscripts and fields behind the name of a column that is assigned to. */
+bool walk_assigned(struct walk *w, struct level *l, struct node *target);
 
 /* Parts, by file. up = scope around, NULL at the top. cols gets the result columns. arms (may be
  * NULL) collects leaves. */

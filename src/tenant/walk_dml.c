@@ -212,15 +212,8 @@ static bool set_list(struct walk *w, struct level *l, struct node *list, const s
         if (!node_is(t, N_ResTarget))
             return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A SET of an unknown form.");
         bool tenant = text_eq(node_str(t, R_name), column);
-        for (int k = 0; ind && k < list_len(ind); k++) {
-            struct node *e = list_at(ind, k);
-            if (node_is(e, N_A_Indices)
-                    ? !walk_expr(w, l, node_get(e, R_lidx)) || !walk_expr(w, l, node_get(e, R_uidx))
-                    : !node_is(e, N_String))
-                return w->refused ? false
-                                  : walk_refuse(w, REFUSAL_unknown_syntax, t->loc, NULL,
-                                                "A SET of an unknown form.");
-        }
+        if (!walk_assigned(w, l, t))
+            return false;
         if (node_is(val, N_MultiAssignRef)) {
             if (tenant)
                 return walk_refuse(w, REFUSAL_tenant_column, t->loc,
@@ -283,8 +276,9 @@ static bool on_conflict(struct walk *w, struct level *l, struct node *insert, st
 }
 
 /* The column list as names; made from the catalog when the statement has none. */
-static bool insert_columns(struct walk *w, struct node *n, const struct policy_relation *r,
-                           const struct arms *arms, struct text **names, int *count, bool *made)
+static bool insert_columns(struct walk *w, struct level *l, struct node *n,
+                           const struct policy_relation *r, const struct arms *arms,
+                           struct text **names, int *count, bool *made)
 {
     struct node *list = node_get(n, R_cols);
     const struct cat_relation *cat = r->cat;
@@ -297,6 +291,8 @@ static bool insert_columns(struct walk *w, struct node *n, const struct policy_r
             if (!node_is(t, N_ResTarget))
                 return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL,
                                    "A column list of an unknown form.");
+            if (!walk_assigned(w, l, t))
+                return false;
             (*names)[i] = node_str(t, R_name);
             if (node_get(t, R_indirection) && text_eq((*names)[i], r->column->name))
                 return walk_refuse(w, REFUSAL_tenant_column, t->loc, NULL,
@@ -343,7 +339,7 @@ static bool insert_values(struct walk *w, struct node *n, struct level *l,
     struct text *names;
     int count;
     bool made;
-    if (!insert_columns(w, n, r, &arms, &names, &count, &made))
+    if (!insert_columns(w, l, n, r, &arms, &names, &count, &made))
         return false;
     int k = index_of(names, count, r->column->name);
     if (k < 0 && !w->rewrite)

@@ -104,6 +104,7 @@ static struct node *alias_of(struct node *n, struct text *name)
 static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
                       bool sampled)
 {
+    w->seen++;
     struct text alias, schema = node_str(n, R_schemaname), name = node_str(n, R_relname);
     struct node *colnames = alias_of(n, &alias);
     const struct cte *c = schema.n || node_str(n, R_catalogname).n ? NULL : level_cte(l, name);
@@ -350,6 +351,7 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
     (void)owner;
     if (!node_is(rv, N_RangeVar))
         return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A target of an unknown form.");
+    w->seen++;
     const struct policy_relation *r = relation(w, rv);
     if (!r)
         return false;

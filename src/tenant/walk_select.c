@@ -154,6 +154,7 @@ static bool locking(struct walk *w, const struct level *l, struct node *list)
         if (!node_is(c, N_LockingClause))
             return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL,
                                "A locking clause of an unknown form.");
+        w->seen += list_len(of);
         for (int k = 0; k < l->n_items; k++) {
             bool named = !of;
             for (int m = 0; of && m < list_len(of); m++)
@@ -234,8 +235,10 @@ static bool set_operation(struct walk *w, struct level *l, struct node *n, struc
 static bool operand(struct walk *w, struct level *l, struct node *n, struct columns *cols,
                     struct arms *arms)
 {
-    if (node_is(n, N_SelectStmt) && node_int(n, R_op) != TREE_SETOP_NONE && is_plain_arm(n))
+    if (node_is(n, N_SelectStmt) && node_int(n, R_op) != TREE_SETOP_NONE && is_plain_arm(n)) {
+        w->seen++;
         return set_operation(w, l, n, cols, arms);
+    }
     return walk_select(w, l, n, cols, arms);
 }
 
@@ -270,6 +273,7 @@ bool walk_select(struct walk *w, struct level *up, struct node *n, struct column
         return walk_refuse(w, REFUSAL_limit, -1, NULL, "The statement is nested too deeply.");
     if (node_get(n, R_intoClause))
         return walk_refuse(w, REFUSAL_ddl, -1, NULL, "SELECT INTO makes a table.");
+    w->seen++;
     struct level *l = level_new(w->arena, up);
     bool good = walk_with(w, l, node_get(n, R_withClause));
     if (good && node_int(n, R_op) == TREE_SETOP_NONE)

@@ -196,6 +196,13 @@ static void inserts(struct world *w)
              "!unproven_value", NULL);
     world_is(w, "INSERT INTO tickets (tenant_id) SELECT tenant_id FROM chunks GROUP BY ROLLUP (1)",
              "!unproven_value", NULL);
+    world_is(
+        w, "INSERT INTO documents (id, tags[(SELECT max(seq) FROM chunks)]) VALUES (1, 'x')",
+        "INSERT INTO \"public\".documents (id, tags[(SELECT max(seq) FROM \"public\".chunks WHERE "
+        "{chunks.tenant_id})], \"tenant_id\") VALUES (1, 'x', {V})",
+        NULL);
+    world_is(w, "INSERT INTO documents (id, tags[pg_sleep(1)]) VALUES (1, 'x')", "!function", NULL);
+    world_is(w, "UPDATE documents SET tags[pg_sleep(1)] = 'x'", "!function", NULL);
     world_is(w, "INSERT INTO doc_types VALUES ('x')", "!read_only_relation", NULL);
     world_is(w, "INSERT INTO v_both VALUES ('x')", "!read_only_relation", NULL);
     world_is(w, "INSERT INTO tickets VALUES (1,2,3,4,5,6)", "!unproven_value", NULL);
