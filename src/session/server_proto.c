@@ -332,6 +332,8 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
         server_stmts_clear(s->stmts);
         if (s->client && !own)
             client_stmts_clear(s->client);
+    } else if (text_is(tag, "DEALLOCATE")) {
+        server_stmts_doubt(s->stmts); /* of a name in SQL; it could be one of ours */
     }
 }
 

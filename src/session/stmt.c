@@ -160,7 +160,8 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     return s;
 }
 
-struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types, const struct tenant_ask *ask)
+struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types,
+                      const struct tenant_ask *ask)
 {
     struct verdict *v = NULL;
     struct buf key;
@@ -230,6 +231,14 @@ void server_stmts_clear(struct server_stmts *s)
         free(st);
     }
     s->unnamed = 0;
+}
+
+void server_stmts_doubt(struct server_stmts *s)
+{
+    LIST_FOREACH(n, &s->lru)
+    {
+        LIST_ENTRY(n, struct server_stmt, node)->doubtful = true;
+    }
 }
 
 void server_stmts_free(struct server_stmts *s)

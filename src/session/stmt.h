@@ -29,8 +29,10 @@ struct stmt {
     struct engine *engine;
 };
 
-/* Found by pool (only its address counts), text, types and (guarded) policy generation and mode, or made; one reference for the caller. NULL: out of memory. */
-struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types, const struct tenant_ask *ask);
+/* Found by pool (only its address counts), text, types and (guarded) policy generation and mode, or made; one reference
+ * for the caller. NULL: out of memory. */
+struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types,
+                      const struct tenant_ask *ask);
 struct stmt *stmt_ref(struct stmt *s);
 void stmt_unref(struct stmt *s);
 
@@ -64,6 +66,8 @@ bool server_stmts_has(struct server_stmts *s, const char *name);
 /* Adds it. false: out of memory. */
 bool server_stmts_add(struct server_stmts *s, const char *name);
 void server_stmts_drop(struct server_stmts *s, const char *name);
+/* Any of them may have been dropped by name: all are in doubt. */
+void server_stmts_doubt(struct server_stmts *s);
 void server_stmts_clear(struct server_stmts *s);
 /* The least recently used name when more than `max` are there, NULL otherwise. */
 const char *server_stmts_excess(const struct server_stmts *s, int64_t max);

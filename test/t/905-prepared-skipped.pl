@@ -75,6 +75,13 @@ for my $round (1 .. 2) {
         is(row_values($r), $k, "after skipped evictions, round $round: s$k") or diag explain $r->{error};
     }
 }
+# DEALLOCATE by the server's name from another client of the pool.
+my $name = $victim->value("SELECT name FROM pg_prepared_statements WHERE statement = 'SELECT 1' LIMIT 1");
+like($name, qr/^PGBULKHEAD_/, 'the statement is there');
+is($victim->query("DEALLOCATE \"$name\"")->{results}[0]{tag}, 'DEALLOCATE', 'somebody drops it');
+run($c, [bind => '', 's1', []], [execute => ''], ['sync']);
+$r = $c->finish;
+is(row_values($r), 1, 'its owner does not notice') or diag explain $r->{error};
 # A skipped unnamed Parse leaves the one before.
 run($c, [parse => '', 'SELECT 41'], ['sync']);
 $c->finish;
