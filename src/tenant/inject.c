@@ -289,8 +289,17 @@ static bool joins(const struct inject *j, int k)
     }
 }
 
+/* WHEN [NOT] MATCHED of MERGE */
+static bool is_when(const struct inject *j, int k)
+{
+    return kw_at(j, k) == KW_WHEN && (kw_at(j, k + 1) == KW_MATCHED ||
+                                      (kw_at(j, k + 1) == KW_NOT && kw_at(j, k + 2) == KW_MATCHED));
+}
+
 static bool ends_on(const struct inject *j, int k)
 {
+    if (is_when(j, k))
+        return true;
     return ends_query_part(j, k) || joins(j, k) || ch_at(j, k) == ',' || kw_at(j, k) == KW_WHERE ||
            kw_at(j, k) == KW_ON || kw_at(j, k) == KW_USING;
 }
@@ -465,6 +474,36 @@ bool inject_conflict_where(const struct inject *j, int from, struct inject_place
     if (k < 0 || kw_at(j, k) != KW_DO)
         return false;
     return find_where(j, k + 1, ends_dml, p);
+}
+
+bool inject_merge_insert(const struct inject *j, int from, int number, bool has_cols,
+                         struct inject_insert *s, int *values)
+{
+    int k = from;
+    *s = (struct inject_insert){ .cols_close = -1, .query = -1, .defaults = -1 };
+    *values = -1;
+    for (; k >= 0 && !closes(j, k); k = step(j, k))
+        if (is_when(j, k) && number-- == 0)
+            break;
+    while (k >= 0 && !closes(j, k) && kw_at(j, k) != KW_INSERT)
+        k = step(j, k);
+    if (k < 0 || kw_at(j, k) != KW_INSERT)
+        return false;
+    s->target_last = k++;
+    if (has_cols) {
+        if (ch_at(j, k) != '(' || j->tok[k].match < 0)
+            return false;
+        s->cols_close = j->tok[k].match;
+        k = s->cols_close + 1;
+    }
+    if (kw_at(j, k) == KW_OVERRIDING)
+        k += 3;
+    if (kw_at(j, k) == KW_DEFAULT) {
+        s->defaults = k;
+        return kw_at(j, k + 1) == KW_VALUES;
+    }
+    *values = k + 1;
+    return kw_at(j, k) == KW_VALUES && ch_at(j, k + 1) == '(' && j->tok[k + 1].match >= 0;
 }
 
 /* ---- edits ---- */

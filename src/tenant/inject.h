@@ -116,6 +116,10 @@ int inject_arms(const struct inject *j, int first, int end, int *arms, int max);
 int inject_targets_last(const struct inject *j, int select);
 /* Closing parentheses of the rows of VALUES at the token. */
 int inject_rows(const struct inject *j, int values, int *rows, int max);
+/* INSERT actions of MERGE: the number-th WHEN clause behind the token. DEFAULT VALUES: defaults >=
+ * 0; else values is the opening parenthesis. target_last is INSERT itself. */
+bool inject_merge_insert(const struct inject *j, int from, int number, bool has_cols,
+                         struct inject_insert *s, int *values);
 /* WHERE of DO UPDATE, from the first token behind ON CONFLICT's start. */
 bool inject_conflict_where(const struct inject *j, int from, struct inject_place *p);
 

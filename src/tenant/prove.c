@@ -272,16 +272,15 @@ static bool missing(struct walk *w, const struct tref *r)
     return false;
 }
 
-bool prove_level(struct walk *w, struct level *l, struct node *from, struct node *where)
+static bool prove(struct walk *w, struct level *l, struct node *where, int reach)
 {
     struct proof p = { w, l, NULL };
-    (void)from;
     w->noisy |= !quiet(where);
     for (const struct join_range *j = l->joins; j; j = j->next)
         w->noisy |= !quiet(node_get(j->join, R_quals));
     if (!l->refs)
         return true;
-    conjunct(&p, where, 0, l->n_items);
+    conjunct(&p, where, 0, reach);
     for (const struct join_range *j = l->joins; j; j = j->next)
         join_facts(&p, j);
     if (!close_over(&p))
@@ -298,4 +297,15 @@ bool prove_level(struct walk *w, struct level *l, struct node *from, struct node
         return missing(w, r);
     }
     return true;
+}
+
+bool prove_level(struct walk *w, struct level *l, struct node *from, struct node *where)
+{
+    (void)from;
+    return prove(w, l, where, l->n_items);
+}
+
+bool prove_merge(struct walk *w, struct level *l, struct node *on)
+{
+    return prove(w, l, on, 1);
 }

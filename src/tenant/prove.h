@@ -10,5 +10,7 @@
  * ON conditions that filter them; else refused with the missing condition as hint. Parameters that
  * the proof needs get a Bind check. */
 bool prove_level(struct walk *w, struct level *l, struct node *from, struct node *where);
+/* MERGE: its ON filters the target (item 0) only. */
+bool prove_merge(struct walk *w, struct level *l, struct node *on);
 
 #endif

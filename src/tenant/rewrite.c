@@ -347,9 +347,9 @@ static bool default_values(struct walk *w, struct node *insert, const struct tre
     return true;
 }
 
-static bool column_list(struct walk *w, struct node *insert, const struct tref *t,
-                        const struct inject_insert *s, const struct text *cols, int n_cols,
-                        bool add)
+static bool column_list(struct walk *w, struct node *insert, enum node_role role,
+                        const struct tref *t, const struct inject_insert *s,
+                        const struct text *cols, int n_cols, bool add)
 {
     struct snippet list, text;
     snippet_init(&list, w->arena);
@@ -363,7 +363,7 @@ static bool column_list(struct walk *w, struct node *insert, const struct tref *
         snippet_ident(&list, t->rel->column->name);
     }
     struct node *n = parse_snippet(w, "INSERT INTO x (", &list, ") SELECT");
-    struct node *made = node_get(n, R_cols), *old = node_get(insert, R_cols);
+    struct node *made = node_get(n, R_cols), *old = node_get(insert, role);
     if (!made)
         return w->refused ? false : lost(w, t->rv->loc, "the column list");
     if (old) {
@@ -375,7 +375,7 @@ static bool column_list(struct walk *w, struct node *insert, const struct tref *
         inject_put(w->inj, w->inj->tok[s->cols_close].off, 0, RANK_APPEND, &text);
         return true;
     }
-    node_set_node(w->arena, insert, R_cols, made);
+    node_set_node(w->arena, insert, role, made);
     snippet_add(&text, " (");
     snippet_append(&text, &list);
     snippet_add(&text, ") ");
@@ -430,7 +430,7 @@ bool rewrite_insert(struct walk *w, struct node *insert, const struct tref *targ
         return default_values(w, insert, target, &s);
     if (s.query < 0)
         return lost(w, target->rv->loc, "the tenant's value");
-    if (!column_list(w, insert, target, &s, cols, n_cols, add))
+    if (!column_list(w, insert, R_cols, target, &s, cols, n_cols, add))
         return false;
     if (!add)
         return true;
@@ -440,5 +440,73 @@ bool rewrite_insert(struct walk *w, struct node *insert, const struct tref *targ
     for (int i = 0; i < arms->n; i++)
         if (!append_to_arm(w, arms->v[i].select, tokens[i], target->claim, target->rv->loc))
             return false;
+    return true;
+}
+
+/* ---- MERGE ---- */
+
+bool rewrite_merge(struct walk *w, struct level *l, const struct tref *target, struct node *merge,
+                   int *after)
+{
+    struct snippet cond;
+    struct inject_place p;
+    for (struct tref *r = l->refs; r; r = r->next) {
+        if (r == target)
+            continue;
+        if (r->only_wrap) {
+            if (!wrap(w, r))
+                return false;
+            r->pinned = true;
+        } else if (!r->on || (!r->pinned && !into_on(w, l, r))) {
+            return w->refused ? false : lost(w, r->rv->loc, "the predicate");
+        }
+    }
+    snippet_init(&cond, w->arena);
+    ref_predicate(w, l, target, &cond);
+    int at = inject_at(w->inj, min_loc(node_get(merge, R_joinCondition)));
+    if (at < 0 || !inject_on(w->inj, at, &p))
+        return lost(w, target->rv->loc, "the condition of MERGE");
+    *after = p.last + 1;
+    return add_condition(w, merge, R_joinCondition, &p, &cond, RANK_CLOSE_ON);
+}
+
+bool rewrite_merge_insert(struct walk *w, struct node *when, int after, int number,
+                          const struct tref *target, const struct text *cols, int n_cols, bool add)
+{
+    struct inject_insert s;
+    struct snippet v;
+    int values;
+    if (!inject_merge_insert(w->inj, after, number, node_get(when, R_targetList) != NULL, &s,
+                             &values))
+        return lost(w, target->rv->loc, "the tenant column");
+    struct node *list = node_get(when, R_values);
+    snippet_init(&v, w->arena);
+    if (!list) {
+        snippet_add(&v, " (");
+        snippet_ident(&v, target->rel->column->name);
+        snippet_add(&v, ") VALUES (");
+        rewrite_value(w, &v, target->claim);
+        snippet_add(&v, ")");
+        struct node *n = parse_snippet(w, "INSERT INTO x", &v, "");
+        struct node *rows = node_get(node_get(n, R_selectStmt), R_valuesLists);
+        if (s.defaults < 0 || !rows)
+            return w->refused ? false : lost(w, target->rv->loc, "the tenant's value");
+        node_set_node(w->arena, when, R_targetList, node_get(n, R_cols));
+        node_set_node(w->arena, when, R_values, list_at(rows, 0));
+        const struct inject_token *from = &w->inj->tok[s.defaults], *to = from + 1;
+        inject_put(w->inj, from->off, to->end - from->off, RANK_REPLACE, &v);
+        return true;
+    }
+    if (!column_list(w, when, R_targetList, target, &s, cols, n_cols, add))
+        return false;
+    if (!add)
+        return true;
+    struct node *val = value_node(w, target->claim);
+    if (!val || values < 0)
+        return w->refused ? false : lost(w, target->rv->loc, "the tenant's value");
+    list_append(w->arena, list, val);
+    snippet_add(&v, ", ");
+    rewrite_value(w, &v, target->claim);
+    inject_put(w->inj, w->inj->tok[w->inj->tok[values].match].off, 0, RANK_APPEND, &v);
     return true;
 }

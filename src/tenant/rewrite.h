@@ -17,6 +17,13 @@ bool rewrite_default(struct walk *w, struct node *cell, int claim);
  * statement has no list) and its value to each leaf. */
 bool rewrite_insert(struct walk *w, struct node *insert, const struct tref *target,
                     const struct text *cols, int n_cols, bool add, const struct arms *arms);
+/* MERGE: filters the source at its scans and the target in ON, so that another tenant's row never
+ * matches. *after: the token behind ON's condition. */
+bool rewrite_merge(struct walk *w, struct level *l, const struct tref *target, struct node *merge,
+                   int *after);
+/* The number-th WHEN clause inserts: as rewrite_insert. */
+bool rewrite_merge_insert(struct walk *w, struct node *when, int after, int number,
+                          const struct tref *target, const struct text *cols, int n_cols, bool add);
 /* The SQL of the claim's value, as parameter or literal with its cast. */
 void rewrite_value(struct walk *w, struct snippet *s, int claim);
 

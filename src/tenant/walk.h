@@ -81,6 +81,7 @@ bool walk_select(struct walk *w, struct level *up, struct node *n, struct column
 bool walk_insert(struct walk *w, struct level *up, struct node *n, struct columns *cols);
 bool walk_update(struct walk *w, struct level *up, struct node *n, struct columns *cols);
 bool walk_delete(struct walk *w, struct level *up, struct node *n, struct columns *cols);
+bool walk_merge(struct walk *w, struct level *up, struct node *n);
 /* A query of any of the four kinds, as CTEs and COPY hold it. */
 bool walk_query(struct walk *w, struct level *up, struct node *n, struct columns *cols);
 
@@ -88,6 +89,10 @@ bool walk_with(struct walk *w, struct level *l, struct node *with);
 /* FROM and the like: adds items and tenant references to the level. owner: the statement whose
  * WHERE they fall under. */
 bool walk_from(struct walk *w, struct level *l, struct node *list, struct node *owner);
+/* The source of MERGE: filtered at its scans, because rows that match nothing act too. */
+bool walk_source(struct walk *w, struct level *l, struct node *source);
+/* SET lists of UPDATE and its kin. */
+bool walk_set(struct walk *w, struct level *l, struct node *list, const struct tref *target);
 /* The relation that INSERT, UPDATE or DELETE changes (never a CTE): checked for writing, added as
  * item 0. */
 bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *owner,

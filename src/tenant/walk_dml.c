@@ -202,7 +202,7 @@ static bool conflict_arbiter(struct walk *w, const struct policy_relation *r, st
 }
 
 /* SET of INSERT's conflict action and UPDATE. */
-static bool set_list(struct walk *w, struct level *l, struct node *list, const struct tref *target)
+bool walk_set(struct walk *w, struct level *l, struct node *list, const struct tref *target)
 {
     bool assigned = false; /* a multi-assignment is in progress */
     struct text column = target->rel->column->name;
@@ -268,7 +268,7 @@ static bool on_conflict(struct walk *w, struct level *l, struct node *insert, st
     x->rel = target->rel;
     x->relation_cols = true;
     columns_append(w->arena, &x->cols, &target->item->cols);
-    if (!set_list(w, l, node_get(c, R_targetList), target) ||
+    if (!walk_set(w, l, node_get(c, R_targetList), target) ||
         !walk_expr(w, l, node_get(c, R_whereClause)))
         return false;
     x->hidden = true;
@@ -382,7 +382,7 @@ bool walk_update(struct walk *w, struct level *up, struct node *n, struct column
         !walk_target(w, l, node_get(n, R_relation), n, &item))
         return false;
     struct tref *target = l->refs;
-    if (!walk_from(w, l, from, n) || !set_list(w, l, node_get(n, R_targetList), target) ||
+    if (!walk_from(w, l, from, n) || !walk_set(w, l, node_get(n, R_targetList), target) ||
         !walk_expr(w, l, where) || !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
     return w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where);
@@ -413,8 +413,7 @@ bool walk_query(struct walk *w, struct level *up, struct node *n, struct columns
     if (node_is(n, N_DeleteStmt))
         return walk_delete(w, up, n, cols);
     if (node_is(n, N_MergeStmt))
-        return walk_refuse(w, REFUSAL_merge, -1, "Use INSERT ... ON CONFLICT, or UPDATE ... FROM.",
-                           "MERGE is not supported yet.");
+        return walk_merge(w, up, n);
     return walk_refuse(w, REFUSAL_unknown_syntax, n ? n->loc : -1, NULL,
                        "%s is not open to tenants.",
                        n ? node_kind_name(n->kind) : "An empty query");

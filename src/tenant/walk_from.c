@@ -345,6 +345,14 @@ bool walk_from(struct walk *w, struct level *l, struct node *list, struct node *
     return good;
 }
 
+bool walk_source(struct walk *w, struct level *l, struct node *source)
+{
+    l->building = true;
+    bool good = from_item(w, l, source, (struct above){ NULL, NULL, true });
+    l->building = false;
+    return good;
+}
+
 bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *owner,
                  struct item **item)
 {

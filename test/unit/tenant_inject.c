@@ -275,6 +275,41 @@ static void changes(struct world *w)
         "UPDATE \"public\".tickets SET tenant_id = tenant_id, closed = DEFAULT WHERE {tickets.tenant_id}",
         NULL);
     world_is(w, "UPDATE doc_types SET rank = 1", "!read_only_relation", NULL);
+    world_is(
+        w,
+        "MERGE INTO tickets t USING doc_types d ON d.rank = t.severity OR CASE WHEN true THEN "
+        "true END WHEN MATCHED THEN UPDATE SET subject = d.label WHEN NOT MATCHED THEN INSERT "
+        "(id) VALUES (d.rank)",
+        "MERGE INTO \"public\".tickets t USING \"public\".doc_types d ON {t.tenant_id} AND "
+        "(d.rank = t.severity OR CASE WHEN true THEN true END) WHEN MATCHED THEN UPDATE SET "
+        "subject = d.label WHEN NOT MATCHED THEN INSERT (id, \"tenant_id\") VALUES (d.rank, {V})",
+        NULL);
+    world_is(
+        w,
+        "MERGE INTO tickets USING chunks ON chunks.id = tickets.id WHEN MATCHED THEN DO NOTHING "
+        "WHEN NOT MATCHED AND chunks.id > 1 THEN INSERT VALUES (1, DEFAULT) WHEN NOT MATCHED "
+        "THEN INSERT DEFAULT VALUES",
+        "MERGE INTO \"public\".tickets USING (SELECT * FROM \"public\".chunks WHERE "
+        "{chunks.tenant_id}) AS \"chunks\" ON {tickets.tenant_id} AND (chunks.id = tickets.id) "
+        "WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED AND chunks.id > 1 THEN INSERT (\"id\", "
+        "\"tenant_id\") VALUES (1, {V}) WHEN NOT MATCHED THEN INSERT (\"tenant_id\") VALUES ({V})",
+        NULL);
+    world_is(
+        w,
+        "MERGE INTO tickets USING doc_types d ON true WHEN MATCHED THEN UPDATE SET tenant_id = "
+        "'other'",
+        "!wrong_tenant", NULL);
+    world_is(
+        w,
+        "MERGE INTO tickets USING doc_types d ON true WHEN NOT MATCHED THEN INSERT (tenant_id) "
+        "VALUES (d.code)",
+        "!unproven_value", NULL);
+    world_is(w, "MERGE INTO doc_types USING tickets ON true WHEN MATCHED THEN DELETE",
+             "!read_only_relation", NULL);
+    world_is(w,
+             "MERGE INTO tickets t USING doc_types d ON true WHEN NOT MATCHED THEN INSERT (id) "
+             "VALUES (t.id)",
+             "!attribute", NULL);
     world_is(w, "DELETE FROM tickets", "DELETE FROM \"public\".tickets WHERE {tickets.tenant_id}",
              NULL);
     world_is(

@@ -75,6 +75,16 @@ static void rejecting(struct world *w)
     world_is(w, "INSERT INTO tickets DEFAULT VALUES", "!unproven_value", NULL);
     world_is(w, "INSERT INTO tickets (id, tenant_id) VALUES (1, DEFAULT)", "!unproven_value", NULL);
     world_is(w, "INSERT INTO tickets (id, tenant_id) VALUES (1, 'other')", "!wrong_tenant", NULL);
+    world_is(
+        w,
+        "MERGE INTO tickets t USING doc_types d ON t.tenant_id = 'acme' WHEN MATCHED THEN DELETE",
+        "=", NULL);
+    world_is(w, "MERGE INTO tickets t USING doc_types d ON true WHEN MATCHED THEN DELETE",
+             "!missing_predicate", NULL);
+    world_is(w,
+             "MERGE INTO tickets t USING chunks c ON t.tenant_id = 'acme' AND c.tenant_id = 'acme' "
+             "WHEN NOT MATCHED THEN INSERT (tenant_id) VALUES ('acme')",
+             "!missing_predicate", NULL);
     world_is(w, "SELECT 1; SELECT * FROM tickets", "!missing_predicate", NULL);
     /* proven, but a cast can fail on a row of another tenant before the predicate is tested */
     world_is(

@@ -190,7 +190,6 @@ static void statements(struct world *w)
         { "EXPLAIN ANALYZE SELECT 1", "!explain" },
         { "EXPLAIN (COSTS OFF, ANALYZE OFF) SELECT 1", "!explain" },
         { "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "!cursor_hold" },
-        { "MERGE INTO tickets t USING doc_types d ON true WHEN MATCHED THEN DELETE", "!merge" },
         { "UPDATE tickets SET closed = true WHERE CURRENT OF c", "!current_of" },
         { "SELECT 1; DROP TABLE tickets", "!ddl" },
         { "SELECT code FROM doc_types FOR UPDATE", "!read_only_relation" },
