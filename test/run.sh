@@ -125,7 +125,9 @@ one() {
     shift
     say "$name"
     log="$work/$name.log"
-    if timeout 1500 "$@" >"$log" 2>&1; then passed=$((passed + 1)); echo "  ok"; return 0; fi
+    limit="timeout 1500"
+    [ "$1" = build ] && limit= # a function of ours
+    if $limit "$@" >"$log" 2>&1; then passed=$((passed + 1)); echo "  ok"; return 0; fi
     failed=$((failed + 1))
     tail -60 "$log"
     return 1
@@ -186,14 +188,14 @@ for s in $stages; do
                 TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/702-trouble.pl $t/810-drivers.pl"
         done ;;
     asan)
-        one build-asan build "$work/asan" --enable-werror --enable-sanitize=address,undefined CC="$cc" CFLAGS='-O1 -g' && {
+        one build-asan build "$work/asan" --enable-sanitize=address,undefined CC="$cc" CFLAGS='-O1 -g' && {
             export BH_SANITIZE=1 BH_SLOW=1 BH_PGBENCH_SECONDS=2 BH_PGBENCH_SCALE=1
             check asan-unit "$work/asan" -j"$jobs" TESTS='$(UNIT_TESTS)'
             check asan-integration "$work/asan" -j2 TESTS="$(cd "$top" && ls test/t/*.pl | tr '\n' ' ') test/corpus/rewrite.pl"
             unset BH_SANITIZE BH_SLOW BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
         } ;;
     tsan)
-        one build-tsan build "$work/tsan" --enable-werror --enable-sanitize=thread CC="$clang" CFLAGS='-O1 -g' && {
+        one build-tsan build "$work/tsan" --enable-sanitize=thread CC="$clang" CFLAGS='-O1 -g' && {
             export BH_SANITIZE=1 BH_SLOW=1 BH_WORKERS=4 BH_PGBENCH_SECONDS=2 BH_PGBENCH_SCALE=1
             check tsan-unit "$work/tsan" -j"$jobs" TESTS='$(UNIT_TESTS)'
             check tsan-integration "$work/tsan" -j2 TESTS="$t/100-simple.pl $t/101-extended.pl $t/102-copy.pl $t/105-cancel.pl $t/106-prepared.pl \

@@ -113,7 +113,8 @@ static void tcp(struct runner *r)
     is_text((const char *)e.msg, (const char *)want, "is named");
     is_int(knock_tcp(o.port), -1, "and nothing stays open");
     o.listen_addr = "*";
-    o.reuseport = o.defer_accept = true;
+    o.reuseport = true;
+    o.defer_accept = true;
     ls = listeners_open(&r->loop, &o, on_accepted, &d, &e);
     ok(ls != NULL, "all addresses %s", e.msg);
     fd = knock_tcp(o.port);
