@@ -78,10 +78,14 @@ void services_probe(struct control *c, struct mail_probe *m)
         .duration_us = m->result.duration_us,
     };
 
-    if (!m->ok)
+    if (!c->metrics)
+        return;
+    bool was_up = metrics_backend_up(c->metrics, m->backend); /* each change is said once */
+    if (was_up && !m->ok)
         log_warn(&c->log, "probe of %s failed: %s", m->backend, m->text);
-    if (c->metrics)
-        metrics_backend(c->metrics, &row, 1);
+    else if (!was_up && m->ok)
+        log_info(&c->log, "probe of %s works again", m->backend);
+    metrics_backend(c->metrics, &row, 1);
 }
 
 /* ---- PAUSE by signal ---- */

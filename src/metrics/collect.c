@@ -342,7 +342,7 @@ static void write_own(const struct collect *c, struct expo *x)
         const struct database_conf *db = p ? setup_database(c->setup, p->db_name, &arena) : NULL;
         if (!db || db->n_hosts > 1)
             continue;
-        struct text name = arena_printf(&arena, "%s:%d", *db->host ? db->host : "unix", db->port);
+        struct text name = arena_printf(&arena, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
         struct own *o = map_get(&by_name, name);
         if (!o) {
             o = ARENA_NEW(&arena, struct own);

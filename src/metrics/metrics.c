@@ -225,6 +225,14 @@ static void forget_old(struct metrics *m, usec_t now)
     m->n_backends = n;
 }
 
+bool metrics_backend_up(const struct metrics *m, const char *backend)
+{
+    for (int i = 0; i < m->n_backends; i++)
+        if (strcmp(m->backends[i].name, backend) == 0)
+            return m->backends[i].last.ok;
+    return true;
+}
+
 void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, int n)
 {
     usec_t now = clock_mono_us();

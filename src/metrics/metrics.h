@@ -41,6 +41,8 @@ struct metrics_backend_row {
     bool in_recovery;
     usec_t duration_us;
 };
+/* Did the server answer its last probe? true when it was never probed. */
+bool metrics_backend_up(const struct metrics *m, const char *backend);
 /* New results; copied. A server that is not probed any more is forgotten after a while. */
 void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, int n);
 
