@@ -2,6 +2,7 @@
 /* The entry point: limits, parse, walk, insertion, verification, and the cache around them. */
 #include "tenant/cache.h"
 #include "tenant/guard.h"
+#include "tenant/value.h"
 #include "tenant/walk.h"
 
 #include "base/clock.h"
@@ -125,7 +126,7 @@ static bool keep_checks(struct walk *w)
         if (!p->checked)
             continue;
         uint32_t declared = i < w->ask->n_types ? w->ask->types[i] : 0;
-        if (declared == 0 && p->count > p->checked)
+        if ((declared == 0 || declared == VALUE_UNKNOWN) && p->count > p->checked)
             return walk_refuse(
                 w, REFUSAL_unproven_value, -1,
                 "Use a parameter of its own for the tenant column, or declare its type in Parse.",

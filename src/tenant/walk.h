@@ -55,6 +55,7 @@ struct walk {
     int seen;       /* nodes of the kinds that name things which were looked at */
     bool dependent; /* claim values were looked at */
     bool noisy;     /* a condition could fail on a row of another tenant */
+    bool outer_on;  /* within the ON of an outer join */
     bool is_simple; /* simple protocol */
 
     bool refused;

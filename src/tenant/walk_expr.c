@@ -250,6 +250,10 @@ static bool cheap_any(struct walk *w, struct level *l, struct node *n)
     bool nested = false;
     for (const struct level *up = l->up; up; up = up->up)
         nested |= up->n_items > 0;
+    /* The ON of an outer join that WHERE turns into an inner one is tested before WHERE. */
+    if (w->outer_on)
+        return walk_refuse(w, REFUSAL_operator, n->loc, "Write the condition in WHERE.",
+                           "ANY and ALL in the ON of an outer join.");
     if (!nested || is_local(l, n))
         return true;
     return walk_refuse(w, REFUSAL_operator, n->loc, "Write the condition in the outer query.",

@@ -19,6 +19,8 @@ static bool from_item(struct walk *w, struct level *l, struct node *n, struct ab
 int walk_claim(struct walk *w, const struct policy_relation *rel, int loc)
 {
     const struct claim *c = policy_claim(rel, w->ask->identity);
+    if (rel->column->base_type == VALUE_VARCHAR)
+        w->dependent = true; /* policy_claim looked at the value */
     if (!c || !value_type_known(rel->type_oid)) {
         walk_refuse(w, REFUSAL_no_claim, loc,
                     "Give the user this claim in [users], or name another in [tenant_rules].",
@@ -101,6 +103,33 @@ static struct node *alias_of(struct node *n, struct text *name)
     return alias ? node_get(alias, R_colnames) : NULL;
 }
 
+/* Hidden columns are known by their names: nothing may rename, merge or gather them. */
+static bool renames_hidden(struct walk *w, int loc, struct text name)
+{
+    return walk_refuse(w, REFUSAL_hidden_column, loc,
+                       "Use the relation's own column names, and ON instead of NATURAL.",
+                       "Columns of \"%.*s\" that tell about other tenants' rows would get other names.",
+                       TEXT_ARG(name));
+}
+
+/* The same for a join of items lo..hi-1. */
+static bool join_hides_nothing(struct walk *w, const struct level *l, struct node *n, int lo,
+                               int hi)
+{
+    struct node *use = node_get(n, R_usingClause);
+    for (int i = lo; i < hi; i++) {
+        const struct policy_relation *r = l->items[i]->rel;
+        if (!r || !r->has_hidden)
+            continue;
+        bool good = !node_get(n, R_alias) && !node_int(n, R_isNatural);
+        for (int k = 0; k < list_len(use); k++)
+            good &= policy_system_column_ok(r, node_str(list_at(use, k), R_sval));
+        if (!good)
+            return renames_hidden(w, -1, r->name);
+    }
+    return true;
+}
+
 static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
                       bool sampled)
 {
@@ -119,6 +148,8 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     const struct policy_relation *r = relation(w, n);
     if (!r)
         return false;
+    if (colnames && r->has_hidden)
+        return renames_hidden(w, n->loc, name);
     int claim = -1;
     if (r->cls == REL_TENANT && (claim = walk_claim(w, r, n->loc)) < 0)
         return false;
@@ -300,8 +331,11 @@ static bool join_expr(struct walk *w, struct level *l, struct node *n, struct ab
     int hi = l->n_items;
     if ((use || node_int(n, R_isNatural)) && !walk_operator(w, none, TEXT("="), 2, -1))
         return false;
-    if (!walk_expr(w, l, quals))
+    bool outer_on = w->outer_on;
+    w->outer_on = type != TREE_JOIN_INNER;
+    if (!join_hides_nothing(w, l, n, lo, hi) || !walk_expr(w, l, quals))
         return false;
+    w->outer_on = outer_on;
     if (type == TREE_JOIN_LEFT || type == TREE_JOIN_FULL)
         forget(w->arena, l, mid, hi);
     if (type == TREE_JOIN_RIGHT || type == TREE_JOIN_FULL)

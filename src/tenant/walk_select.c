@@ -87,6 +87,13 @@ static void add_target(struct walk *w, const struct level *l, struct node *t, st
     columns_add(w->arena, cols, label, -1);
 }
 
+/* What a sub-query computes can become a part of the conditions around it. */
+static void note_result(struct walk *w, const struct level *l, struct node *n)
+{
+    if (l->up)
+        w->noisy |= !quiet(n);
+}
+
 bool walk_targets(struct walk *w, struct level *l, struct node *list, struct columns *cols)
 {
     for (int i = 0; list && i < list_len(list); i++) {
@@ -99,6 +106,7 @@ bool walk_targets(struct walk *w, struct level *l, struct node *list, struct col
                                "DEFAULT is not allowed here.");
         if (!walk_expr(w, l, node_get(t, R_val)))
             return false;
+        note_result(w, l, node_get(t, R_val));
         add_target(w, l, t, cols);
     }
     return true;
@@ -137,6 +145,7 @@ static bool values(struct walk *w, struct level *l, struct node *n, struct colum
                                    "DEFAULT is not allowed here.");
             if (!walk_expr(w, l, cell))
                 return false;
+            note_result(w, l, cell);
         }
     }
     struct node *row = list_at(rows, 0);
