@@ -172,8 +172,6 @@ static void keep_pieces(struct walk *w, const struct snippet *s)
     struct verdict_full *v = w->out;
     v->pieces = ARENA_ARRAY(&v->arena, struct verdict_piece, s->n);
     for (int i = 0; i < s->n; i++) {
-        struct verdict_piece *last = v->n_pieces ? &v->pieces[v->n_pieces - 1] : NULL;
-        (void)last;
         v->pieces[v->n_pieces++] =
             (struct verdict_piece){ arena_text(&v->arena, s->v[i].text), s->v[i].hole };
     }

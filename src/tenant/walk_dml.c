@@ -336,8 +336,8 @@ static bool insert_values(struct walk *w, struct node *n, struct level *l,
     side->ctes = l->ctes;
     if (!walk_select(w, side, select, &cols, &arms))
         return false;
-    struct text *names;
-    int count;
+    struct text *names = NULL;
+    int count = 0;
     bool made;
     if (!insert_columns(w, l, n, r, &arms, &names, &count, &made))
         return false;
