@@ -41,7 +41,6 @@ struct server {
     bool copy_in;          /* the oldest expected reply is a COPY FROM that is running */
     bool fatal;            /* its last error was FATAL: it is about to close */
     bool own_failed;       /* a message of our own batch failed */
-    uint32_t own_vars;     /* tracked parameters that our running batch sets, as bits */
     uint64_t batch;        /* Syncs sent */
     uint64_t batch_done;   /* ... and answered */
     int cancels;           /* cancel requests under way; not reused before they are done */

@@ -272,8 +272,8 @@ static enum step judged(struct client *c, struct text sql, const char *types, in
     uint32_t *oids = NULL;
 
     *out = NULL;
-    if (client_guarded(c)) {
-        if (!client_policy(c)) {
+    if (client_guarded(c) && (client_policy(c) || client_enforced(c))) {
+        if (!c->policy) {
             client_refuse_text(c, false, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
             return done(c);
         }

@@ -606,7 +606,9 @@ void client_login_resume(struct client *c)
 
     if (!l || l->phase != PHASE_WELCOME || c->closing)
         return;
-    if (client_guarded(c) && !client_policy(c)) {
+    if (client_guarded(c) && !client_policy(c) && !client_enforced(c)) {
+        e->hub->calls->want_catalog(e->hub->calls_arg, c->shard->pool->db_name);
+    } else if (client_guarded(c) && !c->policy) {
         if (!c->catalog_wait) {
             c->catalog_wait = true;
             c->catalog_asked = e->loop.now;

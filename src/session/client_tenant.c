@@ -85,7 +85,7 @@ bool client_wait_catalog(struct client *c, const struct verdict *v)
     return true;
 }
 
-/* Sends the text as a Query of the client. */
+/* Sends the text as a Query of the client; v NULL: not judged. */
 static enum step send_query(struct client *c, const char *m, size_t n, const struct verdict *v)
 {
     struct server *s = c->server;
@@ -99,9 +99,9 @@ static enum step send_query(struct client *c, const char *m, size_t n, const str
     c->unnamed = NULL;
     c->extended = false;
     client_note_request(c);
-    if (v->leaves_state && client_enforced(c))
+    if (v && v->leaves_state && client_enforced(c))
         s->dirty = true;
-    if (v->action != VERDICT_REWRITE || !client_enforced(c)) {
+    if (!v || v->action != VERDICT_REWRITE || !client_enforced(c)) {
         conn_write(s->conn, m, n);
         return STEP_DONE;
     }
@@ -132,7 +132,12 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
         client_close(c, NULL, "malformed message from client");
         return STEP_GONE;
     }
-    if (!client_policy(c)) {
+    if (!client_policy(c) && !client_enforced(c)) { /* audit: nothing to judge by yet */
+        if (!client_need_server(c))
+            return c->closing ? STEP_GONE : STEP_WAIT;
+        return send_query(c, m, n, NULL);
+    }
+    if (!c->policy) {
         client_refuse_text(c, true, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
         return c->closing ? STEP_GONE : STEP_DONE;
     }

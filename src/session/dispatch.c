@@ -192,7 +192,7 @@ static bool paused(const struct shard *sh)
 }
 
 /* tenant_guc: the server's policies and functions may ask who the tenant is. */
-static bool bind_guc(struct client *c, struct server *s, struct buf *sql)
+static bool bind_guc(struct client *c, struct server *s)
 {
     const char *guc = c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc : c->engine->setup->g.tenant_guc;
 
@@ -202,16 +202,20 @@ static bool bind_guc(struct client *c, struct server *s, struct buf *sql)
     size_t n = strlen(guc);
     if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' && text_is(tenant, s->guc + n + 1))
         return true;
-    buf_text_append(sql, TEXT("SELECT pg_catalog.set_config("));
-    wire_quote_literal(sql, text_of(guc));
-    buf_char(sql, ',');
-    wire_quote_literal(sql, tenant);
-    buf_text_append(sql, TEXT(",false);"));
+    struct buf sql;
+    buf_init(&sql);
+    buf_text_append(&sql, TEXT("SELECT pg_catalog.set_config("));
+    wire_quote_literal(&sql, text_of(guc));
+    buf_char(&sql, ',');
+    wire_quote_literal(&sql, tenant);
+    buf_text_append(&sql, TEXT(",false)"));
+    bool ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
+    buf_release(&sql);
     free(s->guc);
     s->guc = malloc(n + 1 + tenant.n + 1);
     if (s->guc)
         snprintf(s->guc, n + 1 + tenant.n + 1, "%s=%.*s", guc, TEXT_ARG(tenant));
-    return s->guc != NULL;
+    return ok && s->guc != NULL;
 }
 
 /* Makes the server's parameters those of the client, in the same write as the client's first message. */
@@ -219,15 +223,11 @@ static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
     uint32_t mask;
-    bool ok = true;
+    bool ok = bind_guc(c, s); /* a Query of its own: a SET that fails must not take it back */
 
     buf_init(&sql);
-    vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask);
-    ok = bind_guc(c, s, &sql);
-    if (ok && sql.n > 0) {
-        ok = !sql.failed && server_own_query(s, buf_text(&sql));
-        s->own_vars = mask;
-    }
+    if (ok && vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask) > 0)
+        ok = !sql.failed && server_own_query(s, buf_text(&sql), mask);
     buf_release(&sql);
     return ok;
 }
@@ -283,7 +283,7 @@ static struct server *take_idle(struct shard *sh)
             server_set_state(s, SERVER_TESTED);
             s->checked = true; /* until it is used */
             s->request_at = sh->engine->loop.now;
-            if (!server_own_query(s, q))
+            if (!server_own_query(s, q, 0))
                 server_close(s, NULL, "out of memory");
             continue;
         }

@@ -42,6 +42,7 @@ struct pend {
     char *name;           /* undo: its client name, malloc */
     char *bytes;          /* FAKE, REFUSE: malloc */
     uint32_t n_bytes;
+    uint32_t vars;        /* OWN: tracked parameters that it sets, as bits */
 };
 
 struct pending {

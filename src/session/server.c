@@ -230,7 +230,7 @@ void server_release(struct server *s)
         s->guc = NULL;
         server_set_state(s, SERVER_TESTED);
         s->request_at = s->shard->engine->loop.now;
-        if (!server_own_query(s, reset))
+        if (!server_own_query(s, reset, 0))
             server_close(s, NULL, "out of memory");
         return;
     }

@@ -434,7 +434,7 @@ static void login_done(struct server *s)
     s->status = 'I';
     if (query && *query) {
         server_set_state(s, SERVER_TESTED);
-        if (!server_own_query(s, text_of(query)))
+        if (!server_own_query(s, text_of(query), 0))
             server_close(s, NULL, "out of memory");
         return;
     }

@@ -45,20 +45,21 @@ struct pend *server_expect(struct server *s, enum pend_kind kind, enum pend_acti
     return p;
 }
 
-bool server_own_query(struct server *s, struct text sql)
+bool server_own_query(struct server *s, struct text sql, uint32_t vars)
 {
     struct buf b;
 
     buf_init(&b);
     wire_query_build(&b, sql);
-    bool ok = !b.failed && pending_push(s->pending, PEND_QUERY, PEND_OWN) != NULL;
-    if (ok) {
+    struct pend *p = b.failed ? NULL : pending_push(s->pending, PEND_QUERY, PEND_OWN);
+    if (p) {
+        p->vars = vars;
         conn_write_copy(s->conn, b.p, b.n);
         s->stmts->unnamed = 0;
         s->own_failed = false;
     }
     buf_release(&b);
-    return ok;
+    return p != NULL;
 }
 
 void server_run_fakes(struct server *s)
@@ -138,6 +139,28 @@ static bool is_extended(const struct pend *p)
     return p->kind != PEND_QUERY && p->kind != PEND_FUNCTION && p->kind != PEND_SYNC;
 }
 
+/* An ErrorResponse without its DETAIL. */
+static void forward_without_detail(struct server *s, struct run *r, const char *m, uint32_t len)
+{
+    struct rd in = rd_init(m + 5, len - 5);
+    struct buf b;
+
+    buf_init(&b);
+    size_t mark = msg_begin(&b, 'E');
+    for (uint8_t field; (field = rd_u8(&in)) != 0 && !in.bad;) {
+        struct text value = rd_cstr(&in);
+        if (field != 'D') {
+            msg_u8(&b, field);
+            msg_cstr(&b, value);
+        }
+    }
+    msg_u8(&b, 0);
+    msg_end(&b, mark);
+    run_take(r, len, false);
+    client_send(s->client, &b);
+    buf_release(&b);
+}
+
 /* ErrorResponse. false: the server was closed. */
 static bool on_error(struct server *s, struct run *r, const char *m, uint32_t len)
 {
@@ -173,8 +196,14 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
             conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
         break;
     default:
-        run_take(r, len, true);
+        /* the DETAIL of an exclusion constraint shows the row that is there already, whose it may be */
+        if (s->client && client_enforced(s->client) && text_is(f.sqlstate, "23P01"))
+            forward_without_detail(s, r, m, len);
+        else
+            run_take(r, len, true);
     }
+    if (s->dying)
+        return false;
     if (is_extended(p))
         skip_to_sync(s, r);
     return true;
@@ -207,12 +236,10 @@ static void count_query(struct server *s, struct client *c)
 }
 
 /* Our own batch is done: the client's parameters are now what the server says they are. */
-static bool own_done(struct server *s)
+static bool own_done(struct server *s, uint32_t mask)
 {
     struct client *c = s->client;
-    uint32_t mask = s->own_vars;
 
-    s->own_vars = 0;
     if (s->own_failed) {
         s->own_failed = false;
         server_close(s, "08P01", c ? "invalid server parameter" : "test query failed");
@@ -238,6 +265,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     }
     s->status = m[5];
     bool own = p->action == PEND_OWN;
+    uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
     run_take(r, len, !own && p->action != PEND_DROP);
@@ -246,7 +274,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (c)
         c->in_copy = false;
     answered(s, r);
-    if (own && !own_done(s))
+    if (own && !own_done(s, vars))
         return false;
     if (!own && c)
         count_query(s, c);

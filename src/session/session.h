@@ -116,8 +116,9 @@ size_t server_input(void *owner, char *data, size_t n);
 struct pend *server_expect(struct server *s, enum pend_kind kind, enum pend_action action);
 /* Sends answers of ours that have come to the head of the queue. */
 void server_run_fakes(struct server *s);
-/* Sends a Query of our own whose replies are dropped. */
-bool server_own_query(struct server *s, struct text sql);
+/* Sends a Query of our own whose replies are dropped. vars: bits of the tracked parameters that it sets to the client's
+ * values. */
+bool server_own_query(struct server *s, struct text sql, uint32_t vars);
 
 /* ---- server.c ---- */
 /* Opens a connection for the shard; the ledger slot was taken. */
