@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Find;
-our @EXPORT = qw(srcdir builddir sources slurp bare functions report finish);
+our @EXPORT = qw(srcdir builddir sources slurp bare functions report skip finish);
 
 sub srcdir   { return $ENV{top_srcdir}   // '.' }
 sub builddir { return $ENV{top_builddir} // srcdir() }
@@ -90,6 +90,14 @@ sub report {
             last;
         }
     }
+    return;
+}
+
+# One TAP result that says why the check does not apply.
+sub skip {
+    my ($what, $why) = @_;
+    $run++;
+    print "ok $run - $what # SKIP $why\n";
     return;
 }
 

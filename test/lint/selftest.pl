@@ -90,6 +90,43 @@ my %tidy = (
 for my $lint (qw(layers lengths banned headers docs)) {
     report("$lint is content with a tidy tree", grep { !/were seen/ } failed_checks($lint, %tidy));
 }
+
+# Programs linked without what the hardening lint wants, and one that has it all.
+my $hard = '-O2 -fPIE -pie -fstack-protector-all -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-z,relro -Wl,-z,now';
+my @soft = (
+    ['position-independent', '-fno-pie -no-pie'],
+    ['RELRO segment', '-Wl,-z,norelro'],
+    ['everything is bound', '-Wl,-z,lazy'],
+    ['the stack cannot', '-Wl,-z,execstack'],
+    ['no library path', '-Wl,-rpath,/nowhere'],
+    ['stack protector', '-fno-stack-protector'],
+    ['no symbol of ours', '-rdynamic'],
+    ['fortified', '-U_FORTIFY_SOURCE'],
+    [undef, ''],
+);
+for my $case (@soft) {
+    my ($check, $flags) = @$case;
+    my $dir = File::Temp->newdir();
+    open my $f, '>', "$dir/x.c" or die "$dir/x.c: $!\n";
+    print $f "#include <stdio.h>\nint wire_x(const char *s);\nint wire_x(const char *s)\n{\n    char b[30];\n"
+        . "    return snprintf(b, (unsigned)s[0], \"%s\", s) + b[1];\n}\n"
+        . "int main(int n, char **v)\n{\n    return wire_x(v[n - 1]);\n}\n";
+    close $f;
+    my $plain = $cc =~ s/\s-fsanitize\S*//gr;
+    system("$plain $hard $flags -c -o $dir/x.o $dir/x.c && $plain $hard $flags -o $dir/pgbulkhead $dir/x.o"
+        . " && ar cr $dir/libbulkhead.a $dir/x.o") == 0 or die "cannot link with $flags\n";
+    local ($ENV{top_srcdir}, $ENV{top_builddir}, $ENV{BH_CFLAGS}) = ("$dir", "$dir", '-O2');
+    my @failed = map { /^not ok \d+ - (.*)/ ? $1 : () }
+        `'$^X' -I'$FindBin::Bin' '$FindBin::Bin/hardening.pl' 2>&1`;
+    my $right = $check ? @failed && index($failed[0], $check) == 0 : !@failed;
+    report($check ? "hardening complains: $check" : 'hardening is content with a hardened program',
+        $right ? () : "failed were: @{[join '; ', @failed]}");
+}
+{
+    local $ENV{READELF} = '/nowhere/readelf';
+    report('hardening fails without readelf', `'$^X' -I'$FindBin::Bin' '$FindBin::Bin/hardening.pl' 2>&1` =~ /^not ok 1 /
+        ? () : 'it does not');
+}
 report('globals is content with constants', grep { !/were seen/ } failed_checks('globals', 'src/wire/x.c' =>
     "static const int t[] = { 1, 2 };\nstatic const char *const n[] = { \"a\" };\n"
     . "int f(int i)\n{\n    return t[i] + n[0][0];\n}\n"));
