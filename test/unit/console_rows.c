@@ -21,7 +21,7 @@ static void one_row(void)
     row_time(&r, 0);
     row_end(&r, 7, &b);
 
-    struct frame f;
+    struct frame f = { 0 };
     ok(frame_peek(buf_data(&b), buf_len(&b), 1 << 20, &f) == FRAME_OK, "a message");
     is_int(f.type, 'D', "a DataRow");
     is_int((long)f.len, (long)buf_len(&b), "one");
