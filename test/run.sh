@@ -5,8 +5,9 @@
 # and status 0 only if nothing failed. A prerequisite that cannot be had is a failure.
 #
 #   test/run.sh [--quick] [--keep] [STAGE...]
-# Stages: plain clang workers asan tsan dist corpus quickstart bench; --quick runs unit tests, lints and the corpus.
+# Stages: plain clang workers asan tsan fuzz dist corpus quickstart bench; --quick runs unit tests, lints and the corpus.
 set -u
+exec </dev/null
 top=$(cd "$(dirname "$0")/.." && pwd)
 quick=no keep=no stages=
 for arg in "$@"; do
@@ -18,7 +19,7 @@ for arg in "$@"; do
     esac
 done
 if [ -z "$stages" ]; then
-    stages="plain clang workers asan tsan dist corpus quickstart bench"
+    stages="plain clang workers asan tsan fuzz dist corpus quickstart bench"
     [ $quick = yes ] && stages="quick corpus"
 fi
 passed=0 failed=0 skipped=0
@@ -31,8 +32,16 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-say() { printf '\n==== %s (%s s)\n' "$*" "$(($(date +%s) - started))"; }
+# Begins a suite; the seconds of the one before are kept for the table at the end.
 started=$(date +%s)
+suite='' suite_began=$started
+say() {
+    now=$(date +%s)
+    [ -z "$suite" ] || printf '  %5d s  %s\n' $((now - suite_began)) "$suite" >>"$work/durations"
+    suite=$*
+    suite_began=$now
+    printf '\n==== %s (%s s)\n' "$suite" $((now - started))
+}
 
 packages="build-essential autoconf automake pkg-config clang ccache libevent-dev libssl-dev libpq-dev
     libpg-query-dev libprotobuf-c-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 pgbouncer prometheus
@@ -203,8 +212,20 @@ for s in $stages; do
                 $t/700-reload.pl $t/701-shutdown.pl $t/702-trouble.pl $t/703-tagged.pl $t/800-pgbench.pl"
             unset BH_SANITIZE BH_SLOW BH_WORKERS BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
         } ;;
+    fuzz)
+        # A few seconds each, from the statements of the corpus and the messages of the seeds.
+        one build-fuzz build "$work/fuzz" --enable-fuzz --enable-werror --enable-sanitize=address,undefined CC="$clang" CFLAGS='-O1 -g' && {
+            perl "$work/src/test/fuzz/seeds.pl" "$work/seeds" || failed=$((failed + 1))
+            for f in "$work"/fuzz/test/fuzz/*; do
+                [ -f "$f" ] && [ -x "$f" ] || continue
+                seeds="$work/seeds/$(basename "$f")"
+                mkdir -p "$seeds"
+                one "fuzz-$(basename "$f")" "$f" -max_total_time="${BH_FUZZ_SECONDS:-6}" -timeout=20 \
+                    -artifact_prefix="$work/" "$seeds"
+            done
+        } ;;
     dist)
-        [ -f "$work/plain/Makefile" ] && one distcheck sh -c "cd '$work/plain' && make -s distcheck -j$jobs TESTS='\$(UNIT_TESTS)'" ;;
+        [ -f "$work/plain/Makefile" ] && one distcheck sh -c "cd '$work/plain' && make -s distcheck -j$jobs" ;;
     corpus)
         tap corpus-selftest perl -I"$work/src/test/lib" "$work/src/test/corpus/selftest.pl" ;;
     quickstart)
@@ -215,6 +236,7 @@ for s in $stages; do
     esac
 done
 
-say "done"
+say "seconds per suite"
+cat "$work/durations"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
