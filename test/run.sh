@@ -7,6 +7,7 @@
 #   test/run.sh [--quick] [--keep] [STAGE...]
 # Stages: plain clang workers asan tsan fuzz dist corpus quickstart bench; --quick runs unit tests, lints and the corpus.
 set -u
+{ # the shell reads all of it before it starts: an edit meanwhile does no harm
 exec </dev/null
 top=$(cd "$(dirname "$0")/.." && pwd)
 quick=no keep=no stages=
@@ -240,3 +241,5 @@ say "seconds per suite"
 cat "$work/durations"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
+exit
+}
