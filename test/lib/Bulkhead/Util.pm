@@ -181,6 +181,9 @@ sub proc_rss_kb {
     return slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m ? $1 : 0;
 }
 
+# Ended from outside, children end too.
+$SIG{$_} = sub { exit 143 } for qw(TERM INT HUP);
+
 END {
     if ($$ == $main_pid) {
         my $code = $?;
