@@ -171,7 +171,7 @@ static bool wrap(struct walk *w, struct tref *r)
     struct node *alias = node_get(r->rv, R_alias);
     struct text name = node_str(r->rv, R_relname);
     int anchor, first, last;
-    if (r->sampled || r->is_target)
+    if (r->sampled || r->is_target || r->item->system_used || (r->renamed && r->item->row_used))
         return walk_refuse(w, REFUSAL_placement, r->rv->loc, "Put it into a sub-select of its own.",
                            "\"%.*s\" cannot be filtered where it stands.", TEXT_ARG(r->item->name));
     /* The name's first token is the schema's when the client wrote one; qualify() may have added it

@@ -26,6 +26,8 @@ struct item {
     const struct policy_relation *rel; /* a relation, else NULL */
     bool relation_cols; /* column names are the relation's own (system columns included) */
     bool hidden;        /* by an alias of the join around it */
+    bool row_used;      /* named as a whole row */
+    bool system_used;   /* a system column is named: only the relation itself has them */
     bool reads_shared;
     struct columns cols;
 };

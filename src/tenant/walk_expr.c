@@ -52,10 +52,30 @@ static bool attribute_harmless(struct walk *w, struct text name)
     return true;
 }
 
+static bool is_system_column(struct text name)
+{
+    static const char *const names[] = { "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (text_is(name, names[i]))
+            return true;
+    return false;
+}
+
+/* Notes what a sub-select in the relation's place would not have. */
+static void note_use(struct level *l, struct text qualifier, struct text attr)
+{
+    if (!is_system_column(attr))
+        return;
+    for (; l; l = l->up)
+        for (int i = 0; i < l->n_items; i++)
+            l->items[i]->system_used |= text_eq(l->items[i]->name, qualifier);
+}
+
 static bool attribute(struct walk *w, struct level *l, struct text schema, struct text qualifier,
                       struct text attr, int loc)
 {
     const struct item *item;
+    note_use(l, qualifier, attr);
     switch (scope_attr(l, schema, qualifier, attr, &item)) {
     case ATTR_COLUMN:
         return true;
@@ -84,8 +104,12 @@ static bool plain_name(struct walk *w, struct level *l, struct text name, int lo
 {
     for (struct level *at = l; at; at = at->up) {
         for (int i = 0; i < at->n_items; i++) {
-            const struct item *it = at->items[i];
-            if (!it->rel || !it->rel->has_hidden)
+            struct item *it = at->items[i];
+            if (!it->rel)
+                continue;
+            it->row_used |= text_eq(it->name, name);
+            it->system_used |= is_system_column(name);
+            if (!it->rel->has_hidden)
                 continue;
             if (text_eq(it->name, name) || !policy_system_column_ok(it->rel, name))
                 return walk_refuse(w, REFUSAL_hidden_column, loc,
