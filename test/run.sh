@@ -24,7 +24,8 @@ if [ -z "$stages" ]; then
     [ $quick = yes ] && stages="quick corpus"
 fi
 passed=0 failed=0 skipped=0
-work=$(mktemp -d /tmp/bh-run-XXXXXX) || exit 1
+# BH_RUN_PARENT: where to work; user postgres must be able to get there, and socket paths must stay short.
+work=$(mktemp -d "${BH_RUN_PARENT:-/tmp}/bh-run-XXXXXX") || exit 1
 chmod 755 "$work"
 jobs=$(nproc 2>/dev/null || echo 2)
 finish() {
@@ -37,6 +38,11 @@ trap 'exit 130' INT TERM
 started=$(date +%s)
 suite='' suite_began=$started
 say() {
+    if ! [ -d "$work" ]; then
+        echo "$work was removed under us"
+        echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
+        exit 1
+    fi
     now=$(date +%s)
     [ -z "$suite" ] || printf '  %5d s  %s\n' $((now - suite_began)) "$suite" >>"$work/durations"
     suite=$*
