@@ -32,9 +32,11 @@ struct catalogd {
 
 static const char *const sslmodes[] = { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" };
 
-static const char *text_or_null(const char *s)
+/* A file of the configuration; where it names none, a path that cannot exist, because libpq would look into a home
+ * directory that is none of ours. */
+static const char *file_or_none(const char *s)
 {
-    return s && *s ? s : NULL;
+    return s && *s ? s : "/dev/null/none";
 }
 
 /* Somebody of the console's users whose password we know: for questions about databases without a user of their own. */
@@ -65,9 +67,9 @@ static void source_of(const struct setup *s, const struct database_conf *db, str
             src->password = u->secret.p;
     }
     src->sslmode = sslmodes[g->server_tls_sslmode];
-    src->sslrootcert = text_or_null(g->server_tls_ca_file);
-    src->sslcert = text_or_null(g->server_tls_cert_file);
-    src->sslkey = text_or_null(g->server_tls_key_file);
+    src->sslrootcert = file_or_none(g->server_tls_ca_file);
+    src->sslcert = file_or_none(g->server_tls_cert_file);
+    src->sslkey = file_or_none(g->server_tls_key_file);
     src->connect_timeout_s = 5;
 }
 

@@ -321,6 +321,7 @@ static bool start(struct control *c, struct err *e)
     if (!start_log(c, e) || !control_tls(c->setup, &c->client_tls, &c->server_tls, e))
         return false;
     system_raise_limits(&c->log);
+    system_forget_libpq();
     if (c->options->daemon && !system_daemonize(g->pidfile, *g->logfile || g->syslog, e))
         return false;
     if (!loop_init(&c->loop, -1, &c->log, &control_loop, c, 100))

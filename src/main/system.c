@@ -15,6 +15,22 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+void system_forget_libpq(void)
+{
+    char name[64];
+
+    for (int i = 0; environ && environ[i];) {
+        size_t n = strcspn(environ[i], "=");
+        if (strncmp(environ[i], "PG", 2) != 0 || n >= sizeof(name)) {
+            i++;
+            continue;
+        }
+        memcpy(name, environ[i], n);
+        name[n] = '\0';
+        unsetenv(name); /* the next one moves to this place */
+    }
+}
+
 void system_raise_limits(struct log *log)
 {
     struct rlimit rl;

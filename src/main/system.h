@@ -8,6 +8,9 @@
 
 #include <stdbool.h>
 
+/* Takes libpq's variables (PGHOST, PGOPTIONS, ...) out of the environment: what they say is for other programs. Before
+ * threads. */
+void system_forget_libpq(void);
 /* Raises the soft limit of open files to the hard one. */
 void system_raise_limits(struct log *log);
 /* Goes to the background; pidfile must be set and the log must not be on stderr only. */
