@@ -316,8 +316,24 @@ static void check_ancestors(struct works *ws, struct work *w, const struct cat_r
     }
 }
 
-/* A view takes inserts when it shows the tenant column of the one table it reads under the same
- * name. */
+/* Does each column of the view have name and type of a column of the table? A view that shows the
+ * tenant column a second time, under another name, could be used to give rows away. */
+static bool same_columns(const struct cat_relation *view, const struct cat_relation *table)
+{
+    for (int i = 0; i < view->n_columns; i++) {
+        int k = 0;
+        while (k < table->n_columns &&
+               !(text_eq(view->columns[i].name, table->columns[k].name) &&
+                 view->columns[i].type == table->columns[k].type))
+            k++;
+        if (k == table->n_columns)
+            return false;
+    }
+    return true;
+}
+
+/* A view may be written when it shows the columns of the one table it reads, the tenant column
+ * among them, under their own names. */
 static void check_view(struct works *ws, struct work *w)
 {
     const struct work *only = NULL;
@@ -339,7 +355,8 @@ static void check_view(struct works *ws, struct work *w)
     if (w->r->cls == REL_TENANT && w->cat->kind == 'v' && w->cat->n_view_reads == 1 && only &&
         only->r->cls == REL_TENANT && only->r->insertable && !w->cat->has_triggers &&
         !w->cat->has_rules)
-        w->r->insertable = text_eq(only->r->column->name, w->r->column->name);
+        w->r->insertable =
+            text_eq(only->r->column->name, w->r->column->name) && same_columns(w->cat, only->cat);
 }
 
 /* Pairs a shared view with the tenants' tables it reads is a warning; so is a rule that names
