@@ -2,7 +2,6 @@
 /* A queue of jobs and the thread that works it off. */
 #include "main/catalogd.h"
 
-#include "auth/scram.h"
 #include "base/check.h"
 #include "main/catalog.h"
 
@@ -39,17 +38,6 @@ static const char *file_or_none(const char *s)
     return s && *s ? s : "/dev/null/none";
 }
 
-/* Somebody of the console's users whose password we know: for questions about databases without a user of their own. */
-static const char *monitoring_user(const struct setup *s)
-{
-    for (int i = 0; i < s->n_users; i++) {
-        const struct user_conf *u = s->users[i];
-        if ((u->is_stats || u->is_admin) && u->in_auth_file && !md5_is_secret(u->secret) && !scram_is_secret(u->secret))
-            return u->name.p;
-    }
-    return NULL;
-}
-
 /* How to log in to the database for our own questions. password is copied into `a` only by reference. */
 static void source_of(const struct setup *s, const struct database_conf *db, struct catalog_source *src)
 {
@@ -59,7 +47,7 @@ static void source_of(const struct setup *s, const struct database_conf *db, str
     src->host = db->n_hosts ? db->hosts[0] : g->unix_socket_dir;
     if (!*src->host)
         src->host = g->unix_socket_dir;
-    src->user = db->catalog_user ? db->catalog_user : db->user ? db->user : monitoring_user(s);
+    src->user = db->catalog_user ? db->catalog_user : db->user;
     src->password = db->catalog_user ? db->catalog_password : db->password;
     if (src->user && !src->password) {
         const struct user_conf *u = setup_user(s, text_of(src->user));
@@ -122,7 +110,7 @@ static void run_probe(struct catalogd *d, struct job *j)
     arena_init(&names, 0);
     for (int i = 0; i < j->setup->n_databases; i++) {
         const struct database_conf *db = j->setup->databases[i];
-        if (!db->catalog_user && !db->user && !monitoring_user(j->setup))
+        if (!db->catalog_user && !db->user)
             continue;
         struct text name = arena_printf(&names, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
         if (map_get(&seen, name))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 /* What the entry's message does to the server's statements: taken back when it fails or is skipped. */
+#define MAX_NAMES 10000  /* prepared statements of one client */
 #define NOTE_ON_SERVER 1 /* prepares a named statement, or closes the one in `name`: in doubt */
 #define NOTE_UNNAMED 2   /* prepares the unnamed one: nobody's */
 
@@ -428,6 +429,10 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     if (w.name.n && map_get(&c->stmts, w.name)) {
         stat_inc(&stats(c)->client_parses);
         client_refuse_text(c, false, "42P05", "prepared statement \"%.*s\" already exists", TEXT_ARG(w.name));
+        return done(c);
+    }
+    if (w.name.n && map_count(&c->stmts) >= MAX_NAMES) {
+        client_refuse_text(c, false, "54000", "too many prepared statements (%d)", MAX_NAMES);
         return done(c);
     }
     enum step step = judged(c, w.sql, w.types, w.n_types, &st);
