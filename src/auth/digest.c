@@ -52,10 +52,10 @@ bool digest_salted(struct text password, const unsigned char *salt, size_t salt_
     struct buf prepared;
     buf_init(&prepared);
     saslprep(password, &prepared);
-    bool done = !prepared.failed &&
-                PKCS5_PBKDF2_HMAC(prepared.p ? buf_data(&prepared) : "", (int)buf_len(&prepared),
-                                  salt, (int)salt_len, (int)iterations, EVP_sha256(), DIGEST_LEN,
-                                  out) == 1;
+    bool done =
+        !prepared.failed &&
+        PKCS5_PBKDF2_HMAC(prepared.p ? buf_data(&prepared) : "", (int)buf_len(&prepared), salt,
+                          (int)salt_len, (int)iterations, EVP_sha256(), DIGEST_LEN, out) == 1;
     buf_wipe(&prepared);
     return done;
 }

@@ -13,9 +13,9 @@ enum exchange { EXCHANGE_NONE, EXCHANGE_PLAIN, EXCHANGE_MD5, EXCHANGE_SCRAM, EXC
 
 struct login_check {
     enum exchange exchange;
-    bool mock;         /* goes to its end and is refused */
-    bool second;       /* SCRAM: the client's first message was taken */
-    bool made;         /* the SCRAM secret comes from a plain password: no server has it */
+    bool mock;   /* goes to its end and is refused */
+    bool second; /* SCRAM: the client's first message was taken */
+    bool made;   /* the SCRAM secret comes from a plain password: no server has it */
     struct buf user;
     struct buf secret; /* as stored */
     struct buf password;
@@ -102,8 +102,9 @@ static enum auth_step begin(struct login_check *c, enum auth_method method, bool
     default:
         if (method == AUTH_M_ANY || (method == AUTH_M_TRUST && known))
             return AUTH_OK;
-        return refuse(e, "28P01", method == AUTH_M_TRUST ? "\"trust\" authentication failed"
-                                                         : "certificate authentication failed");
+        return refuse(e, "28P01",
+                      method == AUTH_M_TRUST ? "\"trust\" authentication failed"
+                                             : "certificate authentication failed");
     }
     return out->failed ? refuse(e, "53200", "out of memory") : AUTH_MORE;
 }

@@ -39,7 +39,8 @@ void *arena_try(struct arena *a, size_t n);
 struct text arena_text(struct arena *a, struct text t);
 char *arena_strdup(struct arena *a, const char *s);
 /* printf into the arena; NUL-terminated. */
-struct text arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct text arena_printf(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Everything allocated after the mark is freed by rewind. */
 struct arena_mark arena_mark(const struct arena *a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * BASE_SINGLE_MALLOCS is 1 when AddressSanitizer watches: arenas and slabs then give each piece a malloc of
- * its own, so that an overrun hits a red zone instead of the neighbour.
+ * BASE_SINGLE_MALLOCS is 1 when AddressSanitizer watches: arenas and slabs then give each piece a
+ * malloc of its own, so that an overrun hits a red zone instead of the neighbour.
  */
 #ifndef BASE_ASAN_H
 #define BASE_ASAN_H

@@ -39,8 +39,8 @@ static inline struct text buf_text(const struct buf *b)
     return (struct text){ b->p ? b->p + b->off : NULL, b->n - b->off };
 }
 
-/* Room for at least `more` bytes at the end; may move the unread bytes. Returns where to write, or NULL
- * when memory is short (then b->failed is set). */
+/* Room for at least `more` bytes at the end; may move the unread bytes. Returns where to write, or
+ * NULL when memory is short (then b->failed is set). */
 char *buf_reserve(struct buf *b, size_t more);
 /* Counts bytes written after buf_reserve. */
 static inline void buf_commit(struct buf *b, size_t n)

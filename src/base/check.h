@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * CHECK holds in release builds too: it states what only our own bug can break, prints where, and aborts.
- * Never for input, lack of memory or the state of a peer.
+ * CHECK holds in release builds too: it states what only our own bug can break, prints where, and
+ * aborts. Never for input, lack of memory or the state of a peer.
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 
 _Noreturn void check_failed(const char *file, int line, const char *func, const char *what);
 
-/* Memory is short where nothing can be shed (set-up code): says so and aborts. n: bytes asked for. */
+/* Memory is short where nothing can be shed (set-up code): says so and aborts. n: bytes asked for.
+ */
 _Noreturn void check_no_memory(unsigned long n);
 
 #define CHECK(cond)                                                                                \

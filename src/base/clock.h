@@ -15,7 +15,8 @@ typedef uint64_t usec_t;
 usec_t clock_mono_us(void);
 /* Since 1970, UTC. */
 usec_t clock_wall_us(void);
-/* "YYYY-MM-DD HH:MM:SS.mmm UTC" (millis) or "YYYY-MM-DD HH:MM:SS UTC" into out, NUL-terminated; returns length. */
+/* "YYYY-MM-DD HH:MM:SS.mmm UTC" (millis) or "YYYY-MM-DD HH:MM:SS UTC" into out, NUL-terminated;
+ * returns length. */
 size_t clock_format(usec_t wall_us, int millis, char *out, size_t size);
 
 #endif

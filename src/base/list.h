@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Intrusive doubly linked list with a head of the same type. An unlinked node points to itself after
- * list_del, so list_del twice and list_linked are safe.
+ * Intrusive doubly linked list with a head of the same type. An unlinked node points to itself
+ * after list_del, so list_del twice and list_linked are safe.
  */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
@@ -83,7 +83,7 @@ static inline size_t list_count(const struct list *l)
     return n;
 }
 
-#define LIST_ENTRY(node, type, member) ((type *)((char *)(node) - offsetof(type, member)))
+#define LIST_ENTRY(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 /* The body may not unlink `it`. */
 #define LIST_FOREACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The body may unlink `it`, nothing else. */

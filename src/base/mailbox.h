@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Messages between threads: many senders, one receiver, first in first out per sender, with an eventfd that
- * is readable while the box may hold something. The only way threads hand objects to one another.
+ * Messages between threads: many senders, one receiver, first in first out per sender, with an
+ * eventfd that is readable while the box may hold something. The only way threads hand objects to
+ * one another.
  */
 #ifndef BASE_MAILBOX_H
 #define BASE_MAILBOX_H
@@ -26,7 +27,8 @@ void mailbox_release(struct mailbox *m);
 
 /* Any thread. Writes the eventfd only when the box was empty. */
 void mailbox_post(struct mailbox *m, struct mail *mail);
-/* Receiver: clears the eventfd and takes all messages, oldest first, chained by next; NULL when none. */
+/* Receiver: clears the eventfd and takes all messages, oldest first, chained by next; NULL when
+ * none. */
 struct mail *mailbox_take(struct mailbox *m);
 
 #endif

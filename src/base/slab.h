@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Fixed-size objects of one type, recycled. One thread only. Under AddressSanitizer each object is a
- * malloc of its own.
+ * Fixed-size objects of one type, recycled. One thread only. Under AddressSanitizer each object is
+ * a malloc of its own.
  */
 #ifndef BASE_SLAB_H
 #define BASE_SLAB_H

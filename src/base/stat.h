@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Counters: one block per worker (and per worker and database), written by its owner with relaxed stores, read by
- * anybody. stat.def lists them once; SHOW, Prometheus and the manual are made from it.
+ * Counters: one block per worker (and per worker and database), written by its owner with relaxed
+ * stores, read by anybody. stat.def lists them once; SHOW, Prometheus and the manual are made from
+ * it.
  */
 #ifndef BASE_STAT_H
 #define BASE_STAT_H
@@ -14,7 +15,8 @@ typedef _Atomic uint64_t stat_t;
 /* Owner only: no read-modify-write needed. */
 static inline void stat_add(stat_t *s, uint64_t n)
 {
-    atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static inline void stat_inc(stat_t *s)
@@ -29,7 +31,8 @@ static inline uint64_t stat_get(const stat_t *s)
 
 /* Upper edges of the duration histograms in microseconds; the last bucket is +Inf. */
 #define STAT_BUCKETS 14
-extern const uint64_t stat_edges_us[STAT_BUCKETS]; /* .0005 .001 .0025 .005 .01 .025 .05 .1 .25 .5 1 2.5 5 10 s */
+extern const uint64_t
+    stat_edges_us[STAT_BUCKETS]; /* .0005 .001 .0025 .005 .01 .025 .05 .1 .25 .5 1 2.5 5 10 s */
 
 struct stat_hist {
     stat_t count[STAT_BUCKETS + 1]; /* not cumulative */

@@ -76,7 +76,7 @@ struct database_conf {
     const char *user, *password; /* forced user, NULL = the client's; password NULL = none given */
     const char *auth_user, *auth_dbname, *auth_query; /* NULL = unset */
     const char *catalog_user, *catalog_password; /* who reads the catalog; NULL = user/password */
-    const char *connect_query; /* NULL = none */
+    const char *connect_query;                   /* NULL = none */
     const char *client_encoding, *datestyle, *timezone, *application_name; /* NULL = unset */
     int64_t pool_size, min_pool_size, reserve_pool_size, max_db_connections,
         max_db_client_connections;

@@ -7,9 +7,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-__attribute__((format(printf, 5, 0)))
-static void add(struct buf *b, const struct trouble *t, struct place at, struct text key,
-                const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void add(struct buf *b, const struct trouble *t,
+                                                      struct place at, struct text key,
+                                                      const char *fmt, va_list ap)
 {
     char what[1500];
     size_t start = b->n;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Totals of the counters that SHOW STATS prints, and their averages over the last whole stats_period. */
+/* Totals of the counters that SHOW STATS prints, and their averages over the last whole
+ * stats_period. */
 #ifndef CONSOLE_AVERAGES_H
 #define CONSOLE_AVERAGES_H
 

@@ -148,7 +148,8 @@ void admin_run(struct admin *a, struct text sql)
 static void help_lines(struct buf *b, const struct command *table, size_t n, const char *prefix)
 {
     for (size_t i = 0; i < n; i++)
-        buf_printf(b, "\n\t%s%s%s%s", prefix, table[i].word, *table[i].args ? " " : "", table[i].args);
+        buf_printf(b, "\n\t%s%s%s%s", prefix, table[i].word, *table[i].args ? " " : "",
+                   table[i].args);
 }
 
 void show_help(struct admin *a, const struct statement *st)
@@ -258,7 +259,8 @@ static struct db_ledger *named_db(struct admin *a, const struct statement *st)
         return NULL;
     }
     if (is_own_db(st->args[0])) {
-        admin_error(a, "08P01", "cannot %.*s admin db: %.*s", TEXT_ARG(st->word), TEXT_ARG(st->args[0]));
+        admin_error(a, "08P01", "cannot %.*s admin db: %.*s", TEXT_ARG(st->word),
+                    TEXT_ARG(st->args[0]));
         return NULL;
     }
     struct db_ledger *db = registry_find_db(r, st->args[0]);
@@ -397,7 +399,8 @@ void command_pause(struct admin *a, const struct statement *st)
             admin_error(a, "08P01", "already suspended/paused");
         return;
     }
-    log_info(a->console->hub->log, "PAUSE command issued%s%.*s", db ? ": " : "", TEXT_ARG(db_name(db)));
+    log_info(a->console->hub->log, "PAUSE command issued%s%.*s", db ? ": " : "",
+             TEXT_ARG(db_name(db)));
     admin_ask(a, db_name(db), 0, fn_close_idle, done_close_idle);
     a->counting = true;
     a->wait_db = db_name(db);
@@ -417,7 +420,8 @@ void command_resume(struct admin *a, const struct statement *st)
             admin_error(a, "08P01", "pooler is not paused/suspended");
         return;
     }
-    log_info(a->console->hub->log, "RESUME command issued%s%.*s", db ? ": " : "", TEXT_ARG(db_name(db)));
+    log_info(a->console->hub->log, "RESUME command issued%s%.*s", db ? ": " : "",
+             TEXT_ARG(db_name(db)));
     admin_ask(a, db_name(db), 0, fn_resume, done_resume);
 }
 
@@ -428,7 +432,8 @@ static void set_disabled(struct admin *a, const struct statement *st, bool disab
     if (!db)
         return;
     atomic_store(&db->disabled, disabled);
-    log_info(a->console->hub->log, "%s command issued: %.*s", disabled ? "DISABLE" : "ENABLE", TEXT_ARG(db->name));
+    log_info(a->console->hub->log, "%s command issued: %.*s", disabled ? "DISABLE" : "ENABLE",
+             TEXT_ARG(db->name));
     admin_complete(a, disabled ? TEXT("DISABLE") : TEXT("ENABLE"));
 }
 
@@ -448,7 +453,8 @@ void command_reconnect(struct admin *a, const struct statement *st)
 
     if (!optional_db(a, st, &db))
         return;
-    log_info(a->console->hub->log, "RECONNECT command issued%s%.*s", db ? ": " : "", TEXT_ARG(db_name(db)));
+    log_info(a->console->hub->log, "RECONNECT command issued%s%.*s", db ? ": " : "",
+             TEXT_ARG(db_name(db)));
     admin_ask(a, db_name(db), 0, fn_reconnect, done_reconnect);
 }
 
@@ -459,7 +465,8 @@ void command_kill(struct admin *a, const struct statement *st)
     if (!optional_db(a, st, &db))
         return;
     atomic_store(pause_flag(a, db), true);
-    log_info(a->console->hub->log, "KILL command issued%s%.*s", db ? ": " : "", TEXT_ARG(db_name(db)));
+    log_info(a->console->hub->log, "KILL command issued%s%.*s", db ? ": " : "",
+             TEXT_ARG(db_name(db)));
     admin_ask(a, db_name(db), 0, fn_kill, done_kill);
 }
 
@@ -468,8 +475,7 @@ void command_kill(struct admin *a, const struct statement *st)
 /* The id of SHOW CLIENTS, or its ptr. */
 static uint64_t client_id(struct engine *e, uint64_t number)
 {
-    LIST_FOREACH(n, &e->all_clients)
-    {
+    LIST_FOREACH(n, &e->all_clients) {
         const struct client *c = LIST_ENTRY(n, struct client, all);
         if (c->id == number || (uint64_t)(uintptr_t)c == number)
             return c->id;
@@ -521,16 +527,14 @@ void command_kill_client(struct admin *a, const struct statement *st)
 
 static void fn_count_marked(struct engine *e, struct ask *ask, struct ask_part *part)
 {
-    LIST_FOREACH(n, &e->shards)
-    {
+    LIST_FOREACH(n, &e->shards) {
         const struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (ask->db.n && !text_eq(sh->pool->db_name, ask->db))
             continue;
         for (int i = 0; i < SERVER_STATES; i++) {
             if (i == SERVER_DEAD)
                 continue;
-            LIST_FOREACH(k, &sh->servers[i])
-            {
+            LIST_FOREACH(k, &sh->servers[i]) {
                 part->count += LIST_ENTRY(k, struct server, node)->close_needed;
             }
         }
@@ -562,8 +566,9 @@ void admin_poll(struct admin *a)
     if (a->counting)
         return;
     if (a->wait == WAIT_PAUSED) {
-        if (!atomic_load(a->wait_db.n ? &registry_find_db(&a->console->hub->registry, a->wait_db)->paused
-                                      : &a->console->hub->registry.paused))
+        if (!atomic_load(a->wait_db.n
+                             ? &registry_find_db(&a->console->hub->registry, a->wait_db)->paused
+                             : &a->console->hub->registry.paused))
             admin_error(a, "08P01", "PAUSE was ended by RESUME");
         else if (open_servers(a) == 0)
             admin_complete(a, TEXT("PAUSE"));

@@ -77,10 +77,12 @@ static void finish(struct admin *a)
     admin_unref(a);
 }
 
-static void put_error(struct admin *a, const char *severity, const char *sqlstate, struct text message)
+static void put_error(struct admin *a, const char *severity, const char *sqlstate,
+                      struct text message)
 {
-    wire_error_build(&a->out, 'E',
-                     &(struct wire_error){ .severity = severity, .sqlstate = sqlstate, .message = message });
+    wire_error_build(
+        &a->out, 'E',
+        &(struct wire_error){ .severity = severity, .sqlstate = sqlstate, .message = message });
 }
 
 void admin_error(struct admin *a, const char *sqlstate, const char *fmt, ...)
@@ -113,7 +115,8 @@ void admin_notice(struct admin *a, struct text message, struct text detail)
 {
     wire_error_build(
         &a->out, 'N',
-        &(struct wire_error){ .severity = "NOTICE", .sqlstate = "00000", .message = message, .detail = detail });
+        &(struct wire_error){
+            .severity = "NOTICE", .sqlstate = "00000", .message = message, .detail = detail });
 }
 
 /* ---- asking workers ---- */
@@ -332,10 +335,14 @@ static void put_status(struct buf *b, const char *name, const char *value)
 static void greet(struct admin *a)
 {
     static const char *const fixed[][2] = {
-        { "client_encoding", "UTF8" },      { "server_encoding", "UTF8" },
-        { "DateStyle", "ISO" },             { "TimeZone", "GMT" },
-        { "standard_conforming_strings", "on" }, { "integer_datetimes", "on" },
-        { "IntervalStyle", "postgres" },    { "application_name", "" },
+        { "client_encoding", "UTF8" },
+        { "server_encoding", "UTF8" },
+        { "DateStyle", "ISO" },
+        { "TimeZone", "GMT" },
+        { "standard_conforming_strings", "on" },
+        { "integer_datetimes", "on" },
+        { "IntervalStyle", "postgres" },
+        { "application_name", "" },
     };
     const char *space = strchr(a->console->hub->version, ' ');
     unsigned char key[8];
@@ -348,7 +355,8 @@ static void greet(struct admin *a)
     put_status(&a->out, "is_superuser", a->is_admin ? "on" : "off");
     put_status(&a->out, "session_authorization", a->user);
     random_bytes(key, sizeof(key)); /* cancels nothing */
-    wire_keydata_build(&a->out, (uint32_t)key[0] << 16 | (uint32_t)key[1] << 8 | key[2], key + 4, 4);
+    wire_keydata_build(&a->out, (uint32_t)key[0] << 16 | (uint32_t)key[1] << 8 | key[2], key + 4,
+                       4);
     finish(a);
 }
 
@@ -360,7 +368,8 @@ bool console_adopt(struct console *c, struct conn *detached, struct text user, b
     if (a)
         a->user = strndup(user.n ? user.p : "", user.n);
     buf_append(&detached->in, early.p, early.n); /* shown to us by the attach */
-    if (!a || !a->user || detached->in.failed || !conn_attach(detached, c->control, &admin_handler, a)) {
+    if (!a || !a->user || detached->in.failed ||
+        !conn_attach(detached, c->control, &admin_handler, a)) {
         conn_close(detached);
         free(a ? a->user : NULL);
         free(a);
@@ -386,14 +395,12 @@ static void on_poll(void *arg)
     struct console *c = arg;
     bool more = false;
 
-    LIST_FOREACH_SAFE(n, next, &c->admins)
-    {
+    LIST_FOREACH_SAFE(n, next, &c->admins) {
         struct admin *a = LIST_ENTRY(n, struct admin, node);
         if (a->wait != WAIT_NOTHING)
             admin_poll(a);
     }
-    LIST_FOREACH(n, &c->admins)
-    {
+    LIST_FOREACH(n, &c->admins) {
         more |= LIST_ENTRY(n, struct admin, node)->wait != WAIT_NOTHING;
     }
     if (more)
@@ -438,15 +445,18 @@ static void log_line(struct console *c, const struct counters *sum)
     const uint64_t *v = sum->v;
 
     log_info(c->hub->log,
-             "stats: %" PRIu64 " xacts/s, %" PRIu64 " queries/s, %" PRIu64 " client parses/s, %" PRIu64
-             " server parses/s, %" PRIu64 " binds/s, in %" PRIu64 " B/s, out %" PRIu64 " B/s, xact %" PRIu64
-             " us, query %" PRIu64 " us, wait %" PRIu64 " us",
-             v[COUNT_XACTS], v[COUNT_QUERIES], v[COUNT_CLIENT_PARSES], v[COUNT_SERVER_PARSES], v[COUNT_BINDS],
-             v[COUNT_RECEIVED], v[COUNT_SENT], v[COUNT_XACT_US], v[COUNT_QUERY_US], v[COUNT_WAIT_US]);
+             "stats: %" PRIu64 " xacts/s, %" PRIu64 " queries/s, %" PRIu64
+             " client parses/s, %" PRIu64 " server parses/s, %" PRIu64 " binds/s, in %" PRIu64
+             " B/s, out %" PRIu64 " B/s, xact %" PRIu64 " us, query %" PRIu64 " us, wait %" PRIu64
+             " us",
+             v[COUNT_XACTS], v[COUNT_QUERIES], v[COUNT_CLIENT_PARSES], v[COUNT_SERVER_PARSES],
+             v[COUNT_BINDS], v[COUNT_RECEIVED], v[COUNT_SENT], v[COUNT_XACT_US], v[COUNT_QUERY_US],
+             v[COUNT_WAIT_US]);
 }
 
 /* The averages over all databases, from the totals before and now. */
-static void sum_period(struct console *c, const struct counters *now, int n, usec_t us, struct counters *out)
+static void sum_period(struct console *c, const struct counters *now, int n, usec_t us,
+                       struct counters *out)
 {
     struct counters before = c->averages.own_last, after = c->averages.own;
 
@@ -482,7 +492,8 @@ void console_tick(struct console *c)
 
 /* ---- birth and death ---- */
 
-struct console *console_new(struct hub *h, struct loop *control, const struct console_ops *ops, void *arg)
+struct console *console_new(struct hub *h, struct loop *control, const struct console_ops *ops,
+                            void *arg)
 {
     struct console *c = calloc(1, sizeof(*c));
 

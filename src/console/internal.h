@@ -42,7 +42,7 @@ struct admin {
     struct buf out;
     enum waiting wait;
     struct text wait_db; /* a ledger's name, empty = all */
-    bool counting; /* workers are being asked on its behalf */
+    bool counting;       /* workers are being asked on its behalf */
 };
 
 /* ---- answers; each command ends by exactly one of these two, now or later ---- */
@@ -59,8 +59,8 @@ void admin_notice(struct admin *a, struct text message, struct text detail);
 /* A question; each worker may write its own part only. */
 struct ask {
     struct admin *admin;
-    struct text db;      /* a ledger's name; empty = all */
-    uint64_t number;     /* KILL_CLIENT: id or address; SHOW SOCKETS: which */
+    struct text db;  /* a ledger's name; empty = all */
+    uint64_t number; /* KILL_CLIENT: id or address; SHOW SOCKETS: which */
     struct ask_part {
         struct buf rows; /* DataRow messages */
         uint64_t count;

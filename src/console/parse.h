@@ -18,7 +18,8 @@ struct statement {
 
 /* Words are separated by blanks and comments; 'x' and "x" are taken without quotes (a doubled quote
  * stands for one). A semicolon may end the line. For SET: key, = or TO, value (quoted, or the rest
- * of the line). Slices live in `a` or in sql. false: e ("syntax error", "one command at a time"). */
+ * of the line). Slices live in `a` or in sql. false: e ("syntax error", "one command at a time").
+ */
 bool statement_parse(struct text sql, struct arena *a, struct statement *st, struct err *e);
 
 #endif

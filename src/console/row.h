@@ -10,10 +10,22 @@
 #define ROW_MAX 64
 
 /* Columns: text, int4, int8, numeric. */
-#define COL_S(name) { name, WIRE_TEXT }
-#define COL_I(name) { name, WIRE_INT4 }
-#define COL_Q(name) { name, WIRE_INT8 }
-#define COL_N(name) { name, WIRE_NUMERIC }
+#define COL_S(name)                                                                                \
+    {                                                                                              \
+        name, WIRE_TEXT                                                                            \
+    }
+#define COL_I(name)                                                                                \
+    {                                                                                              \
+        name, WIRE_INT4                                                                            \
+    }
+#define COL_Q(name)                                                                                \
+    {                                                                                              \
+        name, WIRE_INT8                                                                            \
+    }
+#define COL_N(name)                                                                                \
+    {                                                                                              \
+        name, WIRE_NUMERIC                                                                         \
+    }
 #define COLUMNS(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 struct row {

@@ -18,13 +18,20 @@
         COL_I("send_remain"), COL_I("pkt_avail"), COL_I("send_avail")
 
 static const struct wire_column client_columns[] = {
-    CONN_COLUMNS, COL_I("worker"), COL_S("tenant"), COL_S("tenant_mode"),
+    CONN_COLUMNS,
+    COL_I("worker"),
+    COL_S("tenant"),
+    COL_S("tenant_mode"),
 };
 static const struct wire_column server_columns[] = {
-    CONN_COLUMNS, COL_I("worker"), COL_I("guarded"),
+    CONN_COLUMNS,
+    COL_I("worker"),
+    COL_I("guarded"),
 };
 static const struct wire_column socket_columns[] = {
-    CONN_COLUMNS, SOCKET_COLUMNS, COL_I("worker"),
+    CONN_COLUMNS,
+    SOCKET_COLUMNS,
+    COL_I("worker"),
 };
 
 /* What CLIENTS, SERVERS and SOCKETS have in common. */
@@ -51,7 +58,8 @@ static struct times present(void)
     return (struct times){ clock_mono_us(), clock_wall_us() };
 }
 
-static void put_address(struct row *r, const struct sockaddr_storage *ss, const char *or_host, int or_port)
+static void put_address(struct row *r, const struct sockaddr_storage *ss, const char *or_host,
+                        int or_port)
 {
     char *addr = r->room[r->n];
     int port = 0;
@@ -63,8 +71,8 @@ static void put_address(struct row *r, const struct sockaddr_storage *ss, const 
     row_int(r, addr[0] ? port : or_port);
 }
 
-static void put_conn(struct row *r, const struct conn_row *c, char *state, size_t state_size, bool socket,
-                     const struct times *t)
+static void put_conn(struct row *r, const struct conn_row *c, char *state, size_t state_size,
+                     bool socket, const struct times *t)
 {
     usec_t wait = c->wait_at && t->mono > c->wait_at ? t->mono - c->wait_at : 0;
     usec_t request = c->request_at ? c->request_at : c->connected_at;
@@ -107,7 +115,8 @@ static uint32_t peer_pid(const struct conn *c)
     struct ucred cred;
     socklen_t len = sizeof(cred);
 
-    if (c->local.ss_family != AF_UNIX || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+    if (c->local.ss_family != AF_UNIX ||
+        getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
         return 0;
     return (uint32_t)cred.pid;
 }
@@ -119,8 +128,8 @@ static bool client_shown(const struct client *c)
     return c->conn && c->shard && c->state != CLIENT_DEAD && c->state != CLIENT_LOGIN;
 }
 
-static void put_client(struct row *r, const struct client *c, int app, bool socket, const struct times *t,
-                       struct buf *out)
+static void put_client(struct row *r, const struct client *c, int app, bool socket,
+                       const struct times *t, struct buf *out)
 {
     char state[40];
     const struct conn_row cr = {
@@ -146,7 +155,7 @@ static void put_client(struct row *r, const struct client *c, int app, bool sock
         put_socket(r, c->conn, c->left);
     row_int(r, c->engine->id);
     if (!socket) {
-        row_text(r, c->exempt             ? TEXT("*")
+        row_text(r, c->exempt           ? TEXT("*")
                     : c->identity.bound ? c->identity.claims[0].value
                                         : TEXT(""));
         row_z(r, tenant_mode_name(c->tenant_mode));
@@ -161,10 +170,10 @@ static void clients_of(struct engine *e, bool socket, bool active_only, struct b
     struct row r;
 
     row_init(&r);
-    LIST_FOREACH(n, &e->all_clients)
-    {
+    LIST_FOREACH(n, &e->all_clients) {
         const struct client *c = LIST_ENTRY(n, struct client, all);
-        if (client_shown(c) && (!active_only || c->state == CLIENT_ACTIVE || c->state == CLIENT_WAITING))
+        if (client_shown(c) &&
+            (!active_only || c->state == CLIENT_ACTIVE || c->state == CLIENT_WAITING))
             put_client(&r, c, app, socket, &t, out);
     }
 }
@@ -177,8 +186,7 @@ static void put_admins(struct admin *a, bool socket)
     struct row r;
 
     row_init(&r);
-    LIST_FOREACH(n, &a->console->admins)
-    {
+    LIST_FOREACH(n, &a->console->admins) {
         const struct admin *o = LIST_ENTRY(n, struct admin, node);
         const struct conn_row cr = {
             .type = "C",
@@ -220,8 +228,8 @@ void show_clients(struct admin *a, const struct statement *st)
 
 /* ---- servers ---- */
 
-static void put_server(struct row *r, const struct server *s, int app, bool socket, const struct times *t,
-                       struct buf *out)
+static void put_server(struct row *r, const struct server *s, int app, bool socket,
+                       const struct times *t, struct buf *out)
 {
     const struct shard *sh = s->shard;
     char state[40];
@@ -260,14 +268,12 @@ static void servers_of(struct engine *e, bool socket, bool active_only, struct b
     struct row r;
 
     row_init(&r);
-    LIST_FOREACH(n, &e->shards)
-    {
+    LIST_FOREACH(n, &e->shards) {
         const struct shard *sh = LIST_ENTRY(n, struct shard, node);
         for (int i = 0; i < SERVER_STATES; i++) {
             if (i == SERVER_DEAD || (active_only && i != SERVER_ACTIVE))
                 continue;
-            LIST_FOREACH(k, &sh->servers[i])
-            {
+            LIST_FOREACH(k, &sh->servers[i]) {
                 put_server(&r, LIST_ENTRY(k, struct server, node), app, socket, &t, out);
             }
         }

@@ -119,5 +119,6 @@ void show_dns_zones(struct admin *a, const struct statement *st)
 void show_fds(struct admin *a, const struct statement *st)
 {
     (void)st;
-    admin_error(a, "08P01", "SHOW FDS is not supported: connections are not handed to another process");
+    admin_error(a, "08P01",
+                "SHOW FDS is not supported: connections are not handed to another process");
 }

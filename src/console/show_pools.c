@@ -222,8 +222,8 @@ static void put_limit(struct row *r, int64_t v)
         row_int(r, v);
 }
 
-static void put_user(struct row *r, const struct setup *s, struct text name, const struct user_conf *u,
-                     const struct user_ledger *l)
+static void put_user(struct row *r, const struct setup *s, struct text name,
+                     const struct user_conf *u, const struct user_ledger *l)
 {
     int64_t servers = u ? u->max_user_connections : LIMIT_UNSET;
     int64_t clients = u ? u->max_user_client_connections : LIMIT_UNSET;

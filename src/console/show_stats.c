@@ -18,12 +18,10 @@ static const struct stat_names {
     [COUNT_RECEIVED] = { "total_received", "avg_recv", "bytes_received", "bytes_received",
                          "client_bytes" },
     [COUNT_SENT] = { "total_sent", "avg_sent", "bytes_sent", "bytes_sent", "server_bytes" },
-    [COUNT_XACT_US] = { "total_xact_time", "avg_xact_time", "xact_time", "xact_time",
-                        "xact_time" },
+    [COUNT_XACT_US] = { "total_xact_time", "avg_xact_time", "xact_time", "xact_time", "xact_time" },
     [COUNT_QUERY_US] = { "total_query_time", "avg_query_time", "query_time", "query_time",
                          "query_time" },
-    [COUNT_WAIT_US] = { "total_wait_time", "avg_wait_time", "wait_time", "wait_time",
-                        "wait_time" },
+    [COUNT_WAIT_US] = { "total_wait_time", "avg_wait_time", "wait_time", "wait_time", "wait_time" },
     [COUNT_CLIENT_PARSES] = { "total_client_parse_count", "avg_client_parse_count",
                               "client_parse_count", "avg_client_parse_count",
                               "ps_client_parse_count" },
@@ -32,8 +30,8 @@ static const struct stat_names {
                               "ps_server_parse_count" },
     [COUNT_BINDS] = { "total_bind_count", "avg_bind_count", "bind_count", "avg_bind_count",
                       "ps_bind_count" },
-    [COUNT_LOGINS] = { "total_client_login_count", "avg_client_login_count",
-                       "client_login_count", "avg_client_login_count", "client_login_count" },
+    [COUNT_LOGINS] = { "total_client_login_count", "avg_client_login_count", "client_login_count",
+                       "avg_client_login_count", "client_login_count" },
 };
 
 enum part { PART_TOTAL = 1, PART_AVERAGE = 2 };
@@ -45,11 +43,13 @@ static void put_head(struct admin *a, unsigned parts)
 
     cols[n++] = (struct wire_column)COL_S("database");
     for (int i = 0; parts & PART_TOTAL && i < COUNTERS; i++)
-        cols[n++] = (struct wire_column){ parts & PART_AVERAGE ? names[i].stats_total : names[i].totals,
-                                          WIRE_NUMERIC };
+        cols[n++] =
+            (struct wire_column){ parts & PART_AVERAGE ? names[i].stats_total : names[i].totals,
+                                  WIRE_NUMERIC };
     for (int i = 0; parts & PART_AVERAGE && i < COUNTERS; i++)
-        cols[n++] = (struct wire_column){ parts & PART_TOTAL ? names[i].stats_avg : names[i].averages,
-                                          WIRE_NUMERIC };
+        cols[n++] =
+            (struct wire_column){ parts & PART_TOTAL ? names[i].stats_avg : names[i].averages,
+                                  WIRE_NUMERIC };
     wire_rowdesc_build(&a->out, cols, n);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The thread that talks libpq: reads catalogs and probes servers, one job after the other, away from all loops. Results
- * come back to the control loop as mails.
+ * The thread that talks libpq: reads catalogs and probes servers, one job after the other, away
+ * from all loops. Results come back to the control loop as mails.
  */
 #ifndef MAIN_CATALOGD_H
 #define MAIN_CATALOGD_H
@@ -19,7 +19,7 @@ struct mail_catalog {
     char *db_name;
     struct policy *policy; /* NULL: text says why */
     char text[1000];
-    struct buf problems;   /* rules that name nothing; a line each */
+    struct buf problems; /* rules that name nothing; a line each */
 };
 
 struct mail_probe {
@@ -38,7 +38,8 @@ struct mail_want {
 struct catalogd *catalogd_start(struct loop *control, struct log *log);
 /* Ends the thread after its present job. */
 void catalogd_stop(struct catalogd *d);
-/* Asks for the catalog of a database; several wishes for one database are folded. Control thread only. */
+/* Asks for the catalog of a database; several wishes for one database are folded. Control thread
+ * only. */
 void catalogd_load(struct catalogd *d, const struct setup *s, const struct database_conf *db);
 /* Asks every distinct server of the configuration how full it is. */
 void catalogd_probe(struct catalogd *d, const struct setup *s);

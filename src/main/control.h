@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The control thread: configuration, listeners, engines, signals, console, metrics, and the thread that asks databases for
- * their catalogs. Started and stopped step by step; each step has a name.
+ * The control thread: configuration, listeners, engines, signals, console, metrics, and the thread
+ * that asks databases for their catalogs. Started and stopped step by step; each step has a name.
  */
 #ifndef MAIN_CONTROL_H
 #define MAIN_CONTROL_H
@@ -20,9 +20,9 @@ struct control {
     const struct options *options;
     struct log log;
     struct loop loop;
-    struct setup *setup;          /* in force */
-    uint64_t generation;          /* of the newest setup */
-    struct setup_override *over;  /* SETs since the start; keys and values are malloc'ed */
+    struct setup *setup;         /* in force */
+    uint64_t generation;         /* of the newest setup */
+    struct setup_override *over; /* SETs since the start; keys and values are malloc'ed */
     int n_over;
     struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
     struct listeners *listeners;
@@ -35,9 +35,9 @@ struct control {
     enum shutdown_mode shutdown;
     usec_t last_second;
     usec_t last_probe, last_stats_line;
-    bool reload_ok;               /* the last RELOAD worked */
-    usec_t reload_at;             /* wall clock of the last one that did */
-    const char *pidfile;          /* written by us; NULL = none */
+    bool reload_ok;      /* the last RELOAD worked */
+    usec_t reload_at;    /* wall clock of the last one that did */
+    const char *pidfile; /* written by us; NULL = none */
     int exit_code;
 };
 
@@ -50,7 +50,8 @@ bool control_reload(struct control *c, struct err *e);
 /* SET key = value. */
 bool control_set(struct control *c, const char *key, struct text value, struct err *e);
 /* TLS contexts of a setup; false: e. NULL contexts where TLS is disabled. */
-bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server, struct err *e);
+bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server,
+                 struct err *e);
 void control_shutdown(struct control *c, enum shutdown_mode mode);
 void control_shutdown_now(struct control *c);
 /* PAUSE and RESUME of everything (signals). */

@@ -26,10 +26,14 @@ static void usage(FILE *to)
 void options_read(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        { "check", no_argument, NULL, 't' },   { "daemon", no_argument, NULL, 'd' },
-        { "quiet", no_argument, NULL, 'q' },   { "user", required_argument, NULL, 'u' },
-        { "verbose", no_argument, NULL, 'v' }, { "version", no_argument, NULL, 'V' },
-        { "help", no_argument, NULL, 'h' },    { "reboot", no_argument, NULL, 'R' },
+        { "check", no_argument, NULL, 't' },
+        { "daemon", no_argument, NULL, 'd' },
+        { "quiet", no_argument, NULL, 'q' },
+        { "user", required_argument, NULL, 'u' },
+        { "verbose", no_argument, NULL, 'v' },
+        { "version", no_argument, NULL, 'V' },
+        { "help", no_argument, NULL, 'h' },
+        { "reboot", no_argument, NULL, 'R' },
         { NULL, 0, NULL, 0 },
     };
     int ch;

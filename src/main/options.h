@@ -9,9 +9,9 @@ enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_EXIT };
 
 struct options {
     enum options_action action;
-    int exit_code;      /* for OPTIONS_EXIT */
-    const char *file;   /* configuration */
-    const char *user;   /* -u, NULL = none */
+    int exit_code;    /* for OPTIONS_EXIT */
+    const char *file; /* configuration */
+    const char *user; /* -u, NULL = none */
     bool daemon, quiet;
     int verbose;
 };

@@ -31,13 +31,14 @@ static struct tls_ctx *make_tls(const struct setup *s, bool server_side, struct 
     return tls_ctx_new(&o, e);
 }
 
-bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server, struct err *e)
+bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server,
+                 struct err *e)
 {
     *client = *server = NULL;
     if (s->g.client_tls_sslmode != TLS_DISABLE && !(*client = make_tls(s, true, e)))
         return false;
-    if (s->g.server_tls_sslmode != TLS_DISABLE && s->g.server_tls_sslmode != TLS_ALLOW
-        && !(*server = make_tls(s, false, e))) {
+    if (s->g.server_tls_sslmode != TLS_DISABLE && s->g.server_tls_sslmode != TLS_ALLOW &&
+        !(*server = make_tls(s, false, e))) {
         tls_ctx_unref(*client);
         *client = NULL;
         return false;
@@ -53,10 +54,13 @@ static bool differ(const char *a, const char *b)
 /* Are servers opened under the old settings still as secure as the new ones ask? */
 static bool server_tls_changed(const struct settings *a, const struct settings *b)
 {
-    return a->server_tls_sslmode != b->server_tls_sslmode || differ(a->server_tls_ca_file, b->server_tls_ca_file)
-           || differ(a->server_tls_key_file, b->server_tls_key_file) || differ(a->server_tls_cert_file, b->server_tls_cert_file)
-           || differ(a->server_tls_protocols, b->server_tls_protocols) || differ(a->server_tls_ciphers, b->server_tls_ciphers)
-           || differ(a->server_tls13_ciphers, b->server_tls13_ciphers);
+    return a->server_tls_sslmode != b->server_tls_sslmode ||
+           differ(a->server_tls_ca_file, b->server_tls_ca_file) ||
+           differ(a->server_tls_key_file, b->server_tls_key_file) ||
+           differ(a->server_tls_cert_file, b->server_tls_cert_file) ||
+           differ(a->server_tls_protocols, b->server_tls_protocols) ||
+           differ(a->server_tls_ciphers, b->server_tls_ciphers) ||
+           differ(a->server_tls13_ciphers, b->server_tls13_ciphers);
 }
 
 static bool guarded_anywhere(const struct setup *s, const struct database_conf *db)
@@ -77,7 +81,8 @@ static void reload_catalogs(struct control *c)
     }
 }
 
-static void apply(struct control *c, struct setup *s, struct tls_ctx *client, struct tls_ctx *server)
+static void apply(struct control *c, struct setup *s, struct tls_ctx *client,
+                  struct tls_ctx *server)
 {
     bool changed = server_tls_changed(&c->setup->g, &s->g);
 
@@ -88,7 +93,8 @@ static void apply(struct control *c, struct setup *s, struct tls_ctx *client, st
     c->setup = s;
     c->client_tls = client;
     c->server_tls = server;
-    atomic_store(&c->log.verbose, c->options->verbose > s->g.verbose ? c->options->verbose : (int)s->g.verbose);
+    atomic_store(&c->log.verbose,
+                 c->options->verbose > s->g.verbose ? c->options->verbose : (int)s->g.verbose);
     log_syslog(&c->log, s->g.syslog, s->g.syslog_ident, system_facility((int)s->g.syslog_facility));
     reload_catalogs(c);
 }
@@ -103,7 +109,8 @@ static void keep_boot(struct control *c, struct setup *s)
     struct text rest = buf_text(&changed), line;
     while (text_split(&rest, '\n', &line))
         if (line.n)
-            log_warn(&c->log, "%.*s cannot be changed while running; restart for the new value", TEXT_ARG(line));
+            log_warn(&c->log, "%.*s cannot be changed while running; restart for the new value",
+                     TEXT_ARG(line));
     buf_release(&changed);
 }
 

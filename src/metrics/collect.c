@@ -96,7 +96,8 @@ static void write_clients(const struct collect *c, struct expo *x)
     collect_family(x, METRIC_client_connections);
     for (int i = 0; i < n; i++) {
         const int64_t v[] = { dbs[i].active, dbs[i].waiting, dbs[i].idle };
-        static const char *const states[] = { "state=\"active\"", "state=\"waiting\"", "state=\"idle\"" };
+        static const char *const states[] = { "state=\"active\"", "state=\"waiting\"",
+                                              "state=\"idle\"" };
         for (int k = 0; k < 3; k++) {
             expo_label(x, "database", dbs[i].name);
             expo_labels(x, states[k]);
@@ -160,7 +161,8 @@ static int64_t pool_value(const struct survey_pool *p, enum metric m, usec_t now
 
 static void write_pools(const struct collect *c, struct expo *x)
 {
-    static const enum metric gauges[] = { METRIC_pool_size, METRIC_pool_reserve_size, METRIC_pool_waiting_clients,
+    static const enum metric gauges[] = { METRIC_pool_size, METRIC_pool_reserve_size,
+                                          METRIC_pool_waiting_clients,
                                           METRIC_pool_max_wait_seconds };
 
     write_pool_servers(c, x);
@@ -186,8 +188,9 @@ static void write_pools(const struct collect *c, struct expo *x)
 static void write_rejections(const struct collect *c, struct expo *x)
 {
     static const char *const reasons[] = {
-        [REJECT_AUTH] = "auth",         [REJECT_TLS] = "tls",         [REJECT_LIMIT] = "limit", [REJECT_TENANT] = "tenant",
-        [REJECT_PROTOCOL] = "protocol", [REJECT_TIMEOUT] = "timeout", [REJECT_OTHER] = "other",
+        [REJECT_AUTH] = "auth",     [REJECT_TLS] = "tls",           [REJECT_LIMIT] = "limit",
+        [REJECT_TENANT] = "tenant", [REJECT_PROTOCOL] = "protocol", [REJECT_TIMEOUT] = "timeout",
+        [REJECT_OTHER] = "other",
     };
 
     collect_family(x, METRIC_client_rejections_total);
@@ -290,8 +293,9 @@ static void backend_values(const struct collect *c, struct expo *x, enum metric 
     collect_family(x, m);
     for (int i = 0; i < c->n_backends; i++) {
         const struct backend *b = &c->backends[i];
-        if (!b->last.ok && m != METRIC_backend_up && m != METRIC_backend_probe_success && m != METRIC_backend_probe_timestamp_seconds
-            && m != METRIC_backend_probe_duration_seconds)
+        if (!b->last.ok && m != METRIC_backend_up && m != METRIC_backend_probe_success &&
+            m != METRIC_backend_probe_timestamp_seconds &&
+            m != METRIC_backend_probe_duration_seconds)
             continue;
         expo_label(x, "backend", text_of(b->name));
         switch (m) {
@@ -342,7 +346,8 @@ static void write_own(const struct collect *c, struct expo *x)
         const struct database_conf *db = p ? setup_database(c->setup, p->db_name, &arena) : NULL;
         if (!db || db->n_hosts > 1)
             continue;
-        struct text name = arena_printf(&arena, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
+        struct text name =
+            arena_printf(&arena, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
         struct own *o = map_get(&by_name, name);
         if (!o) {
             o = ARENA_NEW(&arena, struct own);

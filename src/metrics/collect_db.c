@@ -14,7 +14,8 @@ static const struct stat_row {
     enum kind kind;
     const char *metric, *labels, *help;
 } rows[] = {
-#define STAT(member, type, metric, labels, show, help) { offsetof(struct db_stats, member), KIND_##type, metric, labels, help },
+#define STAT(member, type, metric, labels, show, help)                                             \
+    { offsetof(struct db_stats, member), KIND_##type, metric, labels, help },
 #include "base/stat.def"
 };
 #define ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
@@ -98,14 +99,16 @@ static void write_histograms(struct expo *x, const struct sums *s, int n)
     for (size_t k = 0; k < sizeof(hists) / sizeof(hists[0]); k++) {
         collect_family(x, hists[k].metric);
         for (int d = 0; d < n; d++) {
-            const struct hist *h = (const struct hist *)(const void *)((const char *)&s[d] + hists[k].offset);
+            const struct hist *h =
+                (const struct hist *)(const void *)((const char *)&s[d] + hists[k].offset);
             expo_label(x, "database", s[d].db->name);
             expo_histogram(x, h->count, stat_edges_us, STAT_BUCKETS, h->sum_us);
         }
     }
 }
 
-/* Every reason from the start where tenants are guarded, so that the first refusal is an increase. */
+/* Every reason from the start where tenants are guarded, so that the first refusal is an increase.
+ */
 static void write_denials(const struct collect *c, struct expo *x, const struct sums *s, int n)
 {
     collect_family(x, METRIC_tenant_denials_total);

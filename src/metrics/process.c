@@ -14,8 +14,8 @@ static uint64_t cpu_us(void)
 
     if (getrusage(RUSAGE_SELF, &u) != 0)
         return 0;
-    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC
-           + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 /* /proc/self/statm: total and resident pages. */

@@ -12,7 +12,8 @@ struct listener_opts {
     int unix_mode;
     const char *unix_group; /* "" = leave */
     bool reuseport;
-    int defer_accept; /* seconds the kernel holds a connection back until its first bytes come; 0 = no */
+    int defer_accept; /* seconds the kernel holds a connection back until its first bytes come; 0 =
+                         no */
 };
 
 struct listeners;

@@ -175,8 +175,8 @@ static struct event_base *make_base(void)
     /* No locks: a base belongs to one thread, others knock through the mailbox. */
     event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
     event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV);
-    /* no EPOLL_USE_CHANGELIST: a descriptor must be out of epoll before it is closed, because another
-     * thread's accept may get its number at once */
+    /* no EPOLL_USE_CHANGELIST: a descriptor must be out of epoll before it is closed, because
+     * another thread's accept may get its number at once */
     struct event_base *base = event_base_new_with_config(cfg);
     event_config_free(cfg);
     return base;

@@ -222,7 +222,8 @@ struct db_ledger *registry_find_db(struct registry *r, struct text name)
     return d;
 }
 
-static struct pool *make_pool(struct registry *r, struct text key, struct text db, struct text user, bool guarded)
+static struct pool *make_pool(struct registry *r, struct text key, struct text db, struct text user,
+                              bool guarded)
 {
     struct pool *p = calloc(1, sizeof(*p));
     struct text own_key = copy_text(key);

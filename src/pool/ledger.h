@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What all workers share about databases, users and pools: exact limits as atomics, wake-up bits, pause flags. Looked up
- * under a mutex when a client logs in or a command names a database; never on the way of a query. Entries live until the
- * registry is freed.
+ * What all workers share about databases, users and pools: exact limits as atomics, wake-up bits,
+ * pause flags. Looked up under a mutex when a client logs in or a command names a database; never
+ * on the way of a query. Entries live until the registry is freed.
  */
 #ifndef POOL_LEDGER_H
 #define POOL_LEDGER_H
@@ -41,8 +41,8 @@ struct db_ledger {
     struct text name;
     struct quota servers, clients;
     _Atomic bool paused, disabled;
-    _Atomic uint64_t waiting;       /* workers with clients that a quota of this database holds up */
-    _Atomic(void *) policy;         /* struct policy of the tenant layer as last published; owned by main */
+    _Atomic uint64_t waiting; /* workers with clients that a quota of this database holds up */
+    _Atomic(void *) policy; /* struct policy of the tenant layer as last published; owned by main */
     _Atomic uint64_t search_path_serial; /* grows when the policy's search path changes */
     struct db_stats stats[MAX_WORKERS];
 };
@@ -52,7 +52,8 @@ struct user_ledger {
     struct quota servers, clients;
 };
 
-/* The parameters a server reports at login, from which later clients are welcomed. Refcounted, immutable. */
+/* The parameters a server reports at login, from which later clients are welcomed. Refcounted,
+ * immutable. */
 struct welcome;
 
 struct pool {
@@ -61,20 +62,20 @@ struct pool {
     int index;                      /* position in the registry */
     struct db_ledger *db;
     struct user_ledger *user;
-    _Atomic int64_t servers;        /* open or opening, all workers */
+    _Atomic int64_t servers;                 /* open or opening, all workers */
     _Atomic int64_t size, reserve, min_size; /* limits; size 0 = unlimited */
-    _Atomic int pool_mode;          /* for SHOW */
-    _Atomic uint64_t waiting;       /* bit w: worker w has waiting clients */
+    _Atomic int pool_mode;                   /* for SHOW */
+    _Atomic uint64_t waiting;                /* bit w: worker w has waiting clients */
     struct pool_worker {
-        _Atomic int idle;           /* servers that could be handed over */
-        _Atomic usec_t oldest;      /* when its first waiting client began to wait; 0 = none */
+        _Atomic int idle;      /* servers that could be handed over */
+        _Atomic usec_t oldest; /* when its first waiting client began to wait; 0 = none */
     } worker[MAX_WORKERS];
-    pthread_mutex_t mutex;          /* guards welcome; login path only */
+    pthread_mutex_t mutex; /* guards welcome; login path only */
     struct welcome *welcome;
 };
 
-/* Takes a server slot: the pool's size (or size + reserve when reserve_ok), then the database's, then the user's; all or
- * none. Says what was full. *reserved: beyond size. */
+/* Takes a server slot: the pool's size (or size + reserve when reserve_ok), then the database's,
+ * then the user's; all or none. Says what was full. *reserved: beyond size. */
 enum slot { SLOT_OK, SLOT_POOL_FULL, SLOT_DB_FULL, SLOT_USER_FULL };
 enum slot pool_slot_take(struct pool *p, bool reserve_ok, bool *reserved);
 void pool_slot_put(struct pool *p);
@@ -93,8 +94,8 @@ struct registry {
     int n_dbs, cap_dbs;
     struct user_ledger **user_list;
     int n_users, cap_users;
-    struct quota clients;         /* max_client_conn */
-    _Atomic bool paused;          /* PAUSE without a name */
+    struct quota clients; /* max_client_conn */
+    _Atomic bool paused;  /* PAUSE without a name */
     _Atomic bool shutting_down;
     _Atomic uint64_t next_client_id;
 };

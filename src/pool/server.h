@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One connection to PostgreSQL and its states. A state is a list of the shard; server_set_state is the one way to move,
- * and checks the move against a table.
+ * One connection to PostgreSQL and its states. A state is a list of the shard; server_set_state is
+ * the one way to move, and checks the move against a table.
  */
 #ifndef POOL_SERVER_H
 #define POOL_SERVER_H
@@ -26,33 +26,33 @@ struct vars;         /* session: tracked parameters */
 struct server {
     uint32_t magic;
     enum server_state state;
-    struct list node;      /* in the shard's list of its state */
+    struct list node; /* in the shard's list of its state */
     struct shard *shard;
     struct conn *conn;
     struct client *client; /* who uses it, ACTIVE only */
     uint64_t id;
-    char status;           /* of the last ReadyForQuery: I T E; 0 = none yet */
-    bool close_needed;     /* replace when released (RECONNECT, new configuration, lifetime) */
-    bool reserved;         /* took a slot beyond pool_size */
-    bool dirty;            /* a tenant changed a setting: reset before reuse */
-    bool checked;          /* the check query was answered since it was used last */
-    bool dying;            /* server_close was called */
-    bool skipping;         /* it failed an extended message and ignores everything up to Sync */
-    bool copy_in;          /* the oldest expected reply is a COPY FROM that is running */
-    bool fatal;            /* its last error was FATAL: it is about to close */
-    bool own_failed;       /* a message of our own batch failed */
-    uint64_t batch;        /* Syncs sent */
-    uint64_t batch_done;   /* ... and answered */
-    int cancels;           /* cancel requests under way; not reused before they are done */
-    uint32_t left;         /* bytes of a message being forwarded that have not arrived yet */
-    bool left_drop;        /* ... and which are dropped */
+    char status;         /* of the last ReadyForQuery: I T E; 0 = none yet */
+    bool close_needed;   /* replace when released (RECONNECT, new configuration, lifetime) */
+    bool reserved;       /* took a slot beyond pool_size */
+    bool dirty;          /* a tenant changed a setting: reset before reuse */
+    bool checked;        /* the check query was answered since it was used last */
+    bool dying;          /* server_close was called */
+    bool skipping;       /* it failed an extended message and ignores everything up to Sync */
+    bool copy_in;        /* the oldest expected reply is a COPY FROM that is running */
+    bool fatal;          /* its last error was FATAL: it is about to close */
+    bool own_failed;     /* a message of our own batch failed */
+    uint64_t batch;      /* Syncs sent */
+    uint64_t batch_done; /* ... and answered */
+    int cancels;         /* cancel requests under way; not reused before they are done */
+    uint32_t left;       /* bytes of a message being forwarded that have not arrived yet */
+    bool left_drop;      /* ... and which are dropped */
     usec_t connected_at, released_at, assigned_at, request_at;
     uint32_t backend_pid;
     unsigned char backend_key[256];
     size_t backend_key_len;
     uint64_t setup_generation;
-    uint64_t search_path_serial; /* guarded: of the pinned search path it was started with */
-    uint64_t rx_seen, tx_seen;   /* of conn->rx/tx already counted */
+    uint64_t search_path_serial;  /* guarded: of the pinned search path it was started with */
+    uint64_t rx_seen, tx_seen;    /* of conn->rx/tx already counted */
     struct sockaddr_storage addr; /* for cancels */
     socklen_t addr_len;
     char host[256];
@@ -61,7 +61,7 @@ struct server {
     struct pending *pending;
     struct server_stmts *stmts;
     struct vars *vars;
-    char *guc;             /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */
+    char *guc; /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */
 };
 
 #define SERVER_MAGIC 0x5e7e1234u

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One worker's part of a pool: its servers by state and its clients that wait. All functions on the owning thread.
+ * One worker's part of a pool: its servers by state and its clients that wait. All functions on the
+ * owning thread.
  */
 #ifndef POOL_SHARD_H
 #define POOL_SHARD_H
@@ -15,29 +16,30 @@ struct scram_keys;
 struct shard {
     struct pool *pool;
     struct engine *engine;
-    struct list node;         /* in the engine's list of shards */
-    struct list hungry;       /* linked while clients wait */
-    struct list offer;        /* linked while servers are to be offered to other workers */
-    int offers;               /* how many */
+    struct list node;   /* in the engine's list of shards */
+    struct list hungry; /* linked while clients wait */
+    struct list offer;  /* linked while servers are to be offered to other workers */
+    int offers;         /* how many */
     struct list servers[SERVER_STATES];
     int n_servers[SERVER_STATES];
     struct list waiting;      /* clients, longest first (client.node) */
     struct list active;       /* clients with a server */
     struct list idle_clients; /* logged in, no server */
     int n_waiting, n_active, n_idle_clients;
-    int n_cancel_active;      /* cancel connections under way */
+    int n_cancel_active;       /* cancel connections under way */
     struct pool_limits limits; /* of the setup in force */
-    const struct database_conf *db; /* in the engine's setup, or the shard's own copy for "*" databases; NULL: removed */
+    const struct database_conf
+        *db; /* in the engine's setup, or the shard's own copy for "*" databases; NULL: removed */
     struct arena db_arena;
-    usec_t failed_at;         /* last failed server login; 0 = the last one succeeded */
-    struct err failure;       /* what clients are told meanwhile */
+    usec_t failed_at;   /* last failed server login; 0 = the last one succeeded */
+    struct err failure; /* what clients are told meanwhile */
     char failure_state[6];
-    usec_t asked_at;          /* last request for a server of another worker */
+    usec_t asked_at; /* last request for a server of another worker */
     int next_host;
-    bool always_warm;         /* min_pool_size holds without clients too */
-    bool pumping;             /* shard_pump runs */
-    struct scram_keys *keys;  /* proved by the last client: for logging in to servers; NULL = none */
-    char *password;           /* sent in clear by the last client; NULL = none */
+    bool always_warm;        /* min_pool_size holds without clients too */
+    bool pumping;            /* shard_pump runs */
+    struct scram_keys *keys; /* proved by the last client: for logging in to servers; NULL = none */
+    char *password;          /* sent in clear by the last client; NULL = none */
 };
 
 /* Moves the server to the list of the state; aborts on a move that the table does not allow. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Cancel requests: the key names a client of some engine; its server is told over a connection of its own (with TLS where
- * the server's connection has it), and is not used by anybody else before that connection is closed.
+ * Cancel requests: the key names a client of some engine; its server is told over a connection of
+ * its own (with TLS where the server's connection has it), and is not used by anybody else before
+ * that connection is closed.
  */
 #include "session/session.h"
 
@@ -18,7 +19,7 @@ struct cancel {
     struct engine *engine;
     struct conn *conn;
     struct shard *shard;
-    uint64_t server_id;    /* the server that is held */
+    uint64_t server_id; /* the server that is held */
     uint32_t pid;
     unsigned char key[256];
     size_t key_len;
@@ -30,8 +31,7 @@ struct cancel {
 static struct server *held_server(struct cancel *k)
 {
     for (int i = 0; i < SERVER_STATES; i++)
-        LIST_FOREACH(n, &k->shard->servers[i])
-        {
+        LIST_FOREACH(n, &k->shard->servers[i]) {
             struct server *s = LIST_ENTRY(n, struct server, node);
             if (s->id == k->server_id)
                 return s;
@@ -75,7 +75,8 @@ static size_t on_input(void *owner, char *data, size_t n)
 
     if (k->sent || !k->tls)
         return n;
-    if (data[0] != 'S' || n != 1 || !conn_tls_connect(k->conn, k->engine->server_tls, k->host[0] ? k->host : NULL, &err))
+    if (data[0] != 'S' || n != 1 ||
+        !conn_tls_connect(k->conn, k->engine->server_tls, k->host[0] ? k->host : NULL, &err))
         finish(k); /* never in clear where the server's own connection is encrypted */
     return n;
 }
@@ -139,7 +140,8 @@ static void start(struct engine *e, struct server *s)
     k->tls = s->conn->tls != NULL && e->server_tls;
     memcpy(k->host, s->host, sizeof(k->host));
     k->started = e->loop.now;
-    k->conn = conn_connect(&e->loop, (const struct sockaddr *)&s->addr, s->addr_len, &cancel_handler, k, &err);
+    k->conn = conn_connect(&e->loop, (const struct sockaddr *)&s->addr, s->addr_len,
+                           &cancel_handler, k, &err);
     if (!k->conn) {
         log_warn(e->hub->log, "cancel request: cannot connect to the server: %s", err.msg);
         free(k);
@@ -186,13 +188,13 @@ void cancels_reap(struct engine *e)
 {
     usec_t limit = e->setup->g.cancel_wait_timeout;
 
-    LIST_FOREACH_SAFE(n, next, &e->cancels)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->cancels) {
         struct cancel *k = LIST_ENTRY(n, struct cancel, node);
         if (limit && e->loop.now - k->started > limit) {
             struct server *s = held_server(k);
             if (s && k->sent)
-                s->close_needed = true; /* it may still be hit, and must not be when it is another client's */
+                s->close_needed =
+                    true; /* it may still be hit, and must not be when it is another client's */
             finish(k);
         }
     }
@@ -200,8 +202,7 @@ void cancels_reap(struct engine *e)
 
 void cancels_close(struct engine *e)
 {
-    LIST_FOREACH_SAFE(n, next, &e->cancels)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->cancels) {
         finish(LIST_ENTRY(n, struct cancel, node));
     }
 }

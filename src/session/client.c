@@ -20,7 +20,8 @@ const char *client_state_name(enum client_state s)
 }
 
 /* "db/user@host:port" as PgBouncer writes it. */
-static void describe(char *out, size_t size, struct text db, struct text user, const struct conn *conn)
+static void describe(char *out, size_t size, struct text db, struct text user,
+                     const struct conn *conn)
 {
     char addr[128] = "?";
     int port = 0;
@@ -29,7 +30,8 @@ static void describe(char *out, size_t size, struct text db, struct text user, c
         sockaddr_text(&conn->peer, addr, sizeof(addr), &port);
     bool v6 = strchr(addr, ':') != NULL;
     snprintf(out, size, "%.*s/%.*s@%s%s%s:%d", db.n ? (int)db.n : 6, db.n ? db.p : "(nodb)",
-             user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", v6 ? "[" : "", addr, v6 ? "]" : "", port);
+             user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", v6 ? "[" : "", addr,
+             v6 ? "]" : "", port);
 }
 
 void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
@@ -57,8 +59,9 @@ void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    log_write(log, lv, "S-%p: %.*s/%.*s@%s:%d %s", (const void *)s, TEXT_ARG(s->shard->pool->db_name),
-              TEXT_ARG(s->shard->pool->user_name), s->host[0] ? s->host : "unix", s->port, text);
+    log_write(log, lv, "S-%p: %.*s/%.*s@%s:%d %s", (const void *)s,
+              TEXT_ARG(s->shard->pool->db_name), TEXT_ARG(s->shard->pool->user_name),
+              s->host[0] ? s->host : "unix", s->port, text);
 }
 
 static void on_drained(void *owner)
@@ -212,13 +215,14 @@ void client_leave_server(struct client *c)
         return;
     if (s->conn)
         conn_resume(s->conn);
-    bool clean = pending_empty(s->pending) && s->status == 'I' && s->left == 0 && c->left == 0 && !c->extended
-                 && !s->copy_in && !s->skipping && !conn_blocked(s->conn);
+    bool clean = pending_empty(s->pending) && s->status == 'I' && s->left == 0 && c->left == 0 &&
+                 !c->extended && !s->copy_in && !s->skipping && !conn_blocked(s->conn);
     if (clean)
         server_release(s);
     else
-        server_close(s, NULL, "%s", s->status == 'T' || s->status == 'E' ? "client left in a transaction"
-                                                                        : "unclean server");
+        server_close(s, NULL, "%s",
+                     s->status == 'T' || s->status == 'E' ? "client left in a transaction"
+                                                          : "unclean server");
 }
 
 /* Everything but the socket. */
@@ -279,7 +283,8 @@ void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
         client_log(c, LOG_LV_WARNING, "pooler error: %s", text);
 
     struct conn *conn = c->conn;
-    bool can_write = conn && !conn->handshaking && !conn->ended && c->left == 0 && !(c->server && c->server->left);
+    bool can_write = conn && !conn->handshaking && !conn->ended && c->left == 0 &&
+                     !(c->server && c->server->left);
     let_go(c);
     c->conn = NULL;
     if (!conn)

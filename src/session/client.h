@@ -29,19 +29,20 @@ struct client {
     struct server *server; /* while ACTIVE */
     uint64_t id;
     struct client_login *login;
-    struct list console_node;  /* linked while it is about to go to the control thread */
+    struct list console_node; /* linked while it is about to go to the control thread */
     char *console_user;
     bool console_admin;
 
     /* who */
-    const struct setup *setup; /* the one it logged in with, referenced: its user and identity live there */
+    const struct setup
+        *setup; /* the one it logged in with, referenced: its user and identity live there */
     const struct user_conf *user;
     struct user_ledger *login_user;
-    struct arena arena;        /* names, identity */
+    struct arena arena;             /* names, identity */
     struct text db_name, user_name; /* login user; NUL-terminated */
     bool is_unix, admin;
-    struct scram_keys *keys;   /* for logging in to servers, or NULL */
-    char *password;            /* sent in clear (plain auth), for logging in to servers, or NULL */
+    struct scram_keys *keys; /* for logging in to servers, or NULL */
+    char *password;          /* sent in clear (plain auth), for logging in to servers, or NULL */
     bool counted, db_counted, user_counted; /* holds a place in those quotas */
 
     /* tenant */
@@ -51,7 +52,7 @@ struct client {
     struct policy *policy; /* referenced; refreshed from the ledger before each use */
     usec_t catalog_asked;  /* when it last waited for a fresh catalog */
     bool catalog_wait;
-    bool canceled;         /* while it waited: its next message is answered with an error */
+    bool canceled; /* while it waited: its next message is answered with an error */
 
     /* limits in force */
     struct pool_limits limits;
@@ -61,16 +62,17 @@ struct client {
     /* protocol */
     unsigned char cancel_key[8]; /* as sent in BackendKeyData; the engine's map finds it */
     struct vars vars;
-    struct map stmts;         /* name → client_stmt */
-    struct stmt *unnamed;     /* NULL = none */
+    struct map stmts;     /* name → client_stmt */
+    struct stmt *unnamed; /* NULL = none */
     uint64_t unnamed_serial;
-    uint32_t left;            /* bytes of a message being passed on that have not arrived */
+    uint32_t left; /* bytes of a message being passed on that have not arrived */
     bool left_drop;
-    bool skip_to_sync;        /* an error was answered without the server: everything up to Sync is skipped */
-    bool extended;            /* extended messages since the last Sync */
-    bool in_copy;             /* the server asked for CopyData */
-    bool wants_server;        /* a message is waiting for a server */
-    bool paused_for_server;   /* reading stopped because the server's socket is full */
+    bool skip_to_sync; /* an error was answered without the server: everything up to Sync is skipped
+                        */
+    bool extended;     /* extended messages since the last Sync */
+    bool in_copy;      /* the server asked for CopyData */
+    bool wants_server; /* a message is waiting for a server */
+    bool paused_for_server; /* reading stopped because the server's socket is full */
     bool closing;
     bool notified_wait;
 

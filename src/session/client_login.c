@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A client's way from its first byte to ReadyForQuery: TLS, startup packet, authentication, limits, tenant, welcome. */
+/* A client's way from its first byte to ReadyForQuery: TLS, startup packet, authentication, limits,
+ * tenant, welcome. */
 #include "session/session.h"
 
 #include "base/check.h"
@@ -17,7 +18,7 @@ struct client_login {
     struct login_check *check;
     const struct database_conf *db; /* NULL: no such database; told after the password was right */
     struct pool *pool;
-    struct vars vars;               /* from the startup packet */
+    struct vars vars; /* from the startup packet */
     bool auth_done;
     bool ssl_asked, gss_asked;
     bool has_search_path;
@@ -47,7 +48,8 @@ static void reject(struct client *c, enum reject_reason why)
 
 static bool tls_demanded(const struct client *c)
 {
-    return !c->is_unix && c->engine->client_tls && c->engine->setup->g.client_tls_sslmode >= TLS_REQUIRE;
+    return !c->is_unix && c->engine->client_tls &&
+           c->engine->setup->g.client_tls_sslmode >= TLS_REQUIRE;
 }
 
 /* ---- SSLRequest, GSSENCRequest ---- */
@@ -126,7 +128,8 @@ static bool set_param(void *arg, struct text name, struct text value, struct err
     if (text_is_i(name, "search_path"))
         c->login->has_search_path = true;
     if (i >= 0)
-        return vars_set(&c->login->vars, i, unquoted(value)) || err_set_state(e, "53200", "out of memory");
+        return vars_set(&c->login->vars, i, unquoted(value)) ||
+               err_set_state(e, "53200", "out of memory");
     if (ignored(c->engine->setup, name))
         return true;
     return err_set(e, "unsupported startup parameter in options: %.*s", TEXT_ARG(name));
@@ -148,7 +151,8 @@ static bool read_params(struct client *c, const struct startup *s, struct err *e
             if (!startup_options(value, &c->arena, set_param, c, e))
                 return false;
         } else if (text_is(name, "replication")) {
-            if (!text_is_i(value, "false") && !text_is_i(value, "off") && !text_is(value, "0") && !text_is_i(value, "no"))
+            if (!text_is_i(value, "false") && !text_is_i(value, "off") && !text_is(value, "0") &&
+                !text_is_i(value, "no"))
                 return err_set_state(e, "0A000", "replication connections are not supported");
         } else if (text_starts(name, TEXT("_pq_."))) {
             continue;
@@ -196,7 +200,8 @@ static bool is_console(struct text db)
     return text_is(db, "pgbouncer") || text_is(db, "pgbulkhead");
 }
 
-/* The process's own uid over the Unix socket is administrator without a password, under these two names. */
+/* The process's own uid over the Unix socket is administrator without a password, under these two
+ * names. */
 static bool own_uid(const struct client *c)
 {
     struct ucred cred;
@@ -204,7 +209,8 @@ static bool own_uid(const struct client *c)
 
     if (!c->is_unix || !(text_is(c->user_name, "pgbouncer") || text_is(c->user_name, "pgbulkhead")))
         return false;
-    return getsockopt(c->conn->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.uid == geteuid();
+    return getsockopt(c->conn->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+           cred.uid == geteuid();
 }
 
 static enum auth_method method_of(const struct setup *s)
@@ -258,8 +264,8 @@ static void begin_auth(struct client *c)
 
     c->user = setup_user(s, c->user_name);
     if (s->g.log_connections)
-        client_log(c, LOG_LV_LOG, "login attempt: db=%s user=%s tls=%s", c->db_name.p, c->user_name.p,
-                   c->conn->tls ? tls_describe(c->conn->tls) : "no");
+        client_log(c, LOG_LV_LOG, "login attempt: db=%s user=%s tls=%s", c->db_name.p,
+                   c->user_name.p, c->conn->tls ? tls_describe(c->conn->tls) : "no");
     if (c->admin && own_uid(c)) {
         finish(c);
         return;
@@ -404,7 +410,8 @@ void client_to_console(struct client *c)
     buf_init(&conn->in);
     c->conn = NULL;
     conn_detach(conn);
-    h->calls->console(h->calls_arg, conn, text_of(c->console_user), c->console_admin, buf_text(&early));
+    h->calls->console(h->calls_arg, conn, text_of(c->console_user), c->console_admin,
+                      buf_text(&early));
     buf_release(&early);
     client_drop(c, "handed to the console");
 }
@@ -455,15 +462,17 @@ static bool bind_tenant(struct client *c)
     }
     if (!c->identity.bound) {
         c->tenant_mode = TENANT_OFF; /* audit: nothing to judge by */
-        client_log(c, LOG_LV_WARNING, "tenant audit: no tenant is bound to user \"%s\"", c->user_name.p);
+        client_log(c, LOG_LV_WARNING, "tenant audit: no tenant is bound to user \"%s\"",
+                   c->user_name.p);
         return true;
     }
     for (int i = 0; i < c->engine->hub->var_names.n; i++) {
         struct text why, name = text_of(c->engine->hub->var_names.name[i]);
-        if (c->login->vars.value[i] && client_enforced(c)
-            && !policy_startup_ok(name, text_of(c->login->vars.value[i]), &why)) {
+        if (c->login->vars.value[i] && client_enforced(c) &&
+            !policy_startup_ok(name, text_of(c->login->vars.value[i]), &why)) {
             reject(c, REJECT_TENANT);
-            client_close(c, "42501", "startup parameter %s is not open to tenants: %.*s", name.p, TEXT_ARG(why));
+            client_close(c, "42501", "startup parameter %s is not open to tenants: %.*s", name.p,
+                         TEXT_ARG(why));
             return false;
         }
     }
@@ -518,14 +527,17 @@ static void finish(struct client *c)
     }
     setup_limits(c->setup, l->db, c->user, &c->limits);
     c->pool_mode = c->limits.pool_mode;
-    c->query_timeout = c->user && c->user->query_timeout != TIME_UNSET ? c->user->query_timeout : c->setup->g.query_timeout;
+    c->query_timeout = c->user && c->user->query_timeout != TIME_UNSET ? c->user->query_timeout
+                                                                       : c->setup->g.query_timeout;
     c->idle_transaction_timeout = c->user && c->user->idle_transaction_timeout != TIME_UNSET
                                       ? c->user->idle_transaction_timeout
                                       : c->setup->g.idle_transaction_timeout;
-    c->transaction_timeout = c->user && c->user->transaction_timeout != TIME_UNSET ? c->user->transaction_timeout
-                                                                                   : c->setup->g.transaction_timeout;
-    c->idle_timeout = c->user && c->user->client_idle_timeout != TIME_UNSET ? c->user->client_idle_timeout
-                                                                            : c->setup->g.client_idle_timeout;
+    c->transaction_timeout = c->user && c->user->transaction_timeout != TIME_UNSET
+                                 ? c->user->transaction_timeout
+                                 : c->setup->g.transaction_timeout;
+    c->idle_timeout = c->user && c->user->client_idle_timeout != TIME_UNSET
+                          ? c->user->client_idle_timeout
+                          : c->setup->g.client_idle_timeout;
     if (!take_places(c))
         return;
     share_proof(c);
@@ -559,15 +571,16 @@ static bool send_welcome(struct client *c, const struct welcome *w)
     struct client_login *l = c->login;
     struct buf b;
 
-    if (!vars_copy(&c->vars, &w->vars, &h->var_names) || !vars_copy(&c->vars, &l->vars, &h->var_names)
-        || !add_host(c))
+    if (!vars_copy(&c->vars, &w->vars, &h->var_names) ||
+        !vars_copy(&c->vars, &l->vars, &h->var_names) || !add_host(c))
         return false;
     buf_init(&b);
     wire_auth_build(&b, 0, NULL, 0);
     for (size_t pos = 0; pos < w->len;) {
         struct frame f;
         struct text name, value;
-        if (frame_peek(w->bytes + pos, w->len - pos, UINT32_MAX, &f) != FRAME_OK || f.len > w->len - pos)
+        if (frame_peek(w->bytes + pos, w->len - pos, UINT32_MAX, &f) != FRAME_OK ||
+            f.len > w->len - pos)
             break;
         if (wire_status_read(w->bytes + pos + 5, f.len - 5, &name, &value)) {
             int i = var_index(&h->var_names, name);
@@ -755,7 +768,8 @@ size_t client_login_input(struct client *c, char *data, size_t n)
             break;
         if (st == FRAME_BAD || f.type != 'p') {
             reject(c, REJECT_PROTOCOL);
-            client_close(c, NULL, st == FRAME_BAD ? "invalid message length" : "password message expected");
+            client_close(c, NULL,
+                         st == FRAME_BAD ? "invalid message length" : "password message expected");
             break;
         }
         password_message(c, data + pos + 5, f.len - 5);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What logged-in clients send, message by message: forward at once, read whole, wait for a server, or answer ourselves.
+ * What logged-in clients send, message by message: forward at once, read whole, wait for a server,
+ * or answer ourselves.
  */
 #include "session/session.h"
 
@@ -12,7 +13,9 @@
 
 bool client_need_server(struct client *c)
 {
-    if (c->server && !server_path_current(c->server)) { /* its statements would be judged under another search path */
+    if (c->server &&
+        !server_path_current(
+            c->server)) { /* its statements would be judged under another search path */
         server_close(c->server, "57P01", "the search path of the database has changed");
         return false;
     }
@@ -47,8 +50,8 @@ static bool keep_bytes(struct pend *p, const struct buf *b)
     return true;
 }
 
-/* What PostgreSQL answers with an error and nothing else: Describe of a statement that nobody can have made, and a Query
- * that is none. */
+/* What PostgreSQL answers with an error and nothing else: Describe of a statement that nobody can
+ * have made, and a Query that is none. */
 static const char failing_describe[] = "S\0refused by pgbulkhead";
 static const char failing_query[] = "refused by pgbulkhead";
 
@@ -121,7 +124,8 @@ void client_refuse_text(struct client *c, bool simple, const char *sqlstate, con
     va_end(ap);
     buf_init(&b);
     wire_error_build(&b, 'E',
-                     &(struct wire_error){ .severity = "ERROR", .sqlstate = sqlstate, .message = text_of(text) });
+                     &(struct wire_error){
+                         .severity = "ERROR", .sqlstate = sqlstate, .message = text_of(text) });
     client_refuse(c, simple, &b);
     buf_release(&b);
 }
@@ -129,7 +133,8 @@ void client_refuse_text(struct client *c, bool simple, const char *sqlstate, con
 /* ---- messages ---- */
 
 /* A Query of a client that no tenant rule binds: forwarded as it comes in. */
-static enum step query_plain(struct client *c, char *m, size_t have, const struct frame *f, size_t *used)
+static enum step query_plain(struct client *c, char *m, size_t have, const struct frame *f,
+                             size_t *used)
 {
     if (c->server && c->server->skipping) {
         c->left_drop = true;
@@ -213,7 +218,8 @@ static enum step function_call(struct client *c, char *m, size_t n)
 }
 
 /* CopyData, CopyDone, CopyFail: to the server, which ignores them outside of COPY. */
-static enum step copy_message(struct client *c, char *m, size_t have, const struct frame *f, size_t *used)
+static enum step copy_message(struct client *c, char *m, size_t have, const struct frame *f,
+                              size_t *used)
 {
     struct server *s = c->server;
 
@@ -222,8 +228,9 @@ static enum step copy_message(struct client *c, char *m, size_t have, const stru
     c->left = f->len - (uint32_t)*used;
     if (!s)
         return STEP_DONE;
-    if (f->type != 'd' && !pending_empty(s->pending) && pending_last(s->pending)->kind != PEND_QUERY
-        && !server_expect(s, PEND_COPY_END, PEND_FORWARD))
+    if (f->type != 'd' && !pending_empty(s->pending) &&
+        pending_last(s->pending)->kind != PEND_QUERY &&
+        !server_expect(s, PEND_COPY_END, PEND_FORWARD))
         return STEP_GONE;
     conn_write(s->conn, m, *used);
     return STEP_DONE;
@@ -236,7 +243,8 @@ static enum step flush_message(struct client *c, char *m, size_t n)
     return STEP_DONE;
 }
 
-/* Skipped because an earlier message of the batch failed? (PostgreSQL ignores everything but Sync then) */
+/* Skipped because an earlier message of the batch failed? (PostgreSQL ignores everything but Sync
+ * then) */
 static bool skipped(const struct client *c, char type)
 {
     if (type == 'S' || type == 'X' || type == 'd' || type == 'c' || type == 'f')
@@ -259,8 +267,8 @@ static uint32_t max_len(const struct client *c)
 /* A guarded statement that is too long to be parsed: answered without keeping its bytes. */
 static bool too_long(const struct client *c, const struct frame *f)
 {
-    return client_guarded(c) && (f->type == 'Q' || f->type == 'P')
-           && (int64_t)f->len > c->engine->setup->g.tenant_max_statement + 1024;
+    return client_guarded(c) && (f->type == 'Q' || f->type == 'P') &&
+           (int64_t)f->len > c->engine->setup->g.tenant_max_statement + 1024;
 }
 
 static enum step extended_message(struct client *c, char *m, const struct frame *f)
@@ -280,7 +288,8 @@ static enum step extended_message(struct client *c, char *m, const struct frame 
 }
 
 /* One message, of which `have` bytes are there. *used: bytes taken when STEP_DONE. */
-static enum step one_message(struct client *c, char *m, size_t have, const struct frame *f, size_t *used)
+static enum step one_message(struct client *c, char *m, size_t have, const struct frame *f,
+                             size_t *used)
 {
     *used = f->len < have ? f->len : have;
     if (skipped(c, f->type)) {
@@ -290,14 +299,16 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
     }
     if (c->canceled && (f->type == 'Q' || f->type == 'F' || is_extended_type(f->type))) {
         c->canceled = false;
-        client_refuse_text(c, !is_extended_type(f->type), "57014", "canceling statement due to user request");
+        client_refuse_text(c, !is_extended_type(f->type), "57014",
+                           "canceling statement due to user request");
         c->left = f->len - (uint32_t)*used;
         c->left_drop = true;
         return c->closing ? STEP_GONE : STEP_DONE;
     }
     if (too_long(c, f)) {
         client_note_refusal(c, REFUSAL_limit, TEXT("statement longer than tenant_max_statement"));
-        client_refuse_text(c, f->type == 'Q', "54000", "statement is longer than tenant_max_statement (%lld bytes)",
+        client_refuse_text(c, f->type == 'Q', "54000",
+                           "statement is longer than tenant_max_statement (%lld bytes)",
                            (long long)c->engine->setup->g.tenant_max_statement);
         c->left = f->len - (uint32_t)*used;
         c->left_drop = true;
@@ -348,19 +359,20 @@ static size_t pass_on(struct client *c, char *p, size_t n)
     return take;
 }
 
-/* Normally ReadyForQuery lets the server go. Here after messages that it had already answered when their last byte came
- * (an error in the middle of COPY, a statement that was too long to be judged). */
+/* Normally ReadyForQuery lets the server go. Here after messages that it had already answered when
+ * their last byte came (an error in the middle of COPY, a statement that was too long to be
+ * judged). */
 static void release_unused(struct client *c)
 {
     struct server *s = c->server;
 
-    if (s && !c->left && !c->extended && c->pool_mode != POOL_SESSION && pending_empty(s->pending) && s->status == 'I'
-        && !s->left && !s->skipping && !s->copy_in)
+    if (s && !c->left && !c->extended && c->pool_mode != POOL_SESSION &&
+        pending_empty(s->pending) && s->status == 'I' && !s->left && !s->skipping && !s->copy_in)
         server_release(s);
 }
 
-/* So many answers are outstanding that the client must wait. The server is asked for what it holds back (it may have
- * been sent no Sync yet); server_input lets the client go on. */
+/* So many answers are outstanding that the client must wait. The server is asked for what it holds
+ * back (it may have been sent no Sync yet); server_input lets the client go on. */
 static bool overdrawn(struct client *c)
 {
     static const char flush[5] = { 'H', 0, 0, 0, 4 };

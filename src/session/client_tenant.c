@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-#define CATALOG_AGAIN (2 * USEC_PER_SEC) /* a client waits for a fresh catalog at most this often */
+#define CATALOG_AGAIN (2 * USEC_PER_SEC) /* a client waits for a fresh catalog at most this often  \
+                                          */
 
 bool client_policy(struct client *c)
 {
@@ -24,7 +25,8 @@ bool client_policy(struct client *c)
     return true;
 }
 
-void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct text sql, const uint32_t *types, int n_types)
+void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct text sql,
+                const uint32_t *types, int n_types)
 {
     *ask = (struct tenant_ask){ .policy = c->policy,
                                 .identity = &c->identity,
@@ -44,7 +46,8 @@ void client_note_refusal(struct client *c, enum refusal r, struct text detail)
         stat_inc(&st->denials[r]);
     client_log(c, LOG_LV_WARNING, "tenant %.*s: refused: %s: %.*s",
                c->identity.n_claims ? (int)c->identity.claims[0].value.n : 1,
-               c->identity.n_claims ? c->identity.claims[0].value.p : "-", refusal_name(r), TEXT_ARG(detail));
+               c->identity.n_claims ? c->identity.claims[0].value.p : "-", refusal_name(r),
+               TEXT_ARG(detail));
 }
 
 void client_note_verdict(struct client *c, const struct verdict *v)
@@ -54,8 +57,8 @@ void client_note_verdict(struct client *c, const struct verdict *v)
     if (!client_enforced(c)) {
         stat_inc(&st->tenant_audited);
         if (v->action == VERDICT_REFUSE)
-            client_log(c, LOG_LV_LOG, "tenant audit: would be refused: %s: %.*s", refusal_name(v->reason),
-                       TEXT_ARG(v->detail));
+            client_log(c, LOG_LV_LOG, "tenant audit: would be refused: %s: %.*s",
+                       refusal_name(v->reason), TEXT_ARG(v->detail));
         return;
     }
     switch (v->action) {
@@ -138,7 +141,8 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
         return send_query(c, m, n, NULL);
     }
     if (!c->policy) {
-        client_refuse_text(c, true, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
+        client_refuse_text(c, true, "57P03", "the catalog of database \"%s\" is not known yet",
+                           c->db_name.p);
         return c->closing ? STEP_GONE : STEP_DONE;
     }
     client_ask(c, &ask, false, sql, NULL, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who gets which server: own idle one, a slot of the ledger for a new one, an idle one of another worker, or a place in
- * the queue. The waiting bit is raised before others' idle counts are read, and idle counts are raised before the waiting
- * bits are read, so that no wake-up is lost.
+ * Who gets which server: own idle one, a slot of the ledger for a new one, an idle one of another
+ * worker, or a place in the queue. The waiting bit is raised before others' idle counts are read,
+ * and idle counts are raised before the waiting bits are read, so that no wake-up is lost.
  */
 #include "session/session.h"
 
@@ -187,20 +187,22 @@ void shard_unwait(struct client *c)
 
 static bool paused(const struct shard *sh)
 {
-    return atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed)
-           || atomic_load_explicit(&sh->engine->registry->paused, memory_order_relaxed);
+    return atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed) ||
+           atomic_load_explicit(&sh->engine->registry->paused, memory_order_relaxed);
 }
 
 /* tenant_guc: the server's policies and functions may ask who the tenant is. */
 static bool bind_guc(struct client *c, struct server *s)
 {
-    const char *guc = c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc : c->engine->setup->g.tenant_guc;
+    const char *guc = c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc
+                                                               : c->engine->setup->g.tenant_guc;
 
     if (!*guc || !client_enforced(c))
         return true;
     struct text tenant = c->identity.claims[0].value;
     size_t n = strlen(guc);
-    if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' && text_is(tenant, s->guc + n + 1))
+    if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' &&
+        text_is(tenant, s->guc + n + 1))
         return true;
     struct buf sql;
     buf_init(&sql);
@@ -218,7 +220,8 @@ static bool bind_guc(struct client *c, struct server *s)
     return ok && s->guc != NULL;
 }
 
-/* Makes the server's parameters those of the client, in the same write as the client's first message. */
+/* Makes the server's parameters those of the client, in the same write as the client's first
+ * message. */
 static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
@@ -254,7 +257,8 @@ void client_assign(struct client *c, struct server *s)
     s->assigned_at = s->request_at = e->loop.now;
     s->checked = false;
     if (client_at_login(c)) {
-        client_login_resume(c); /* it wanted to know the server's parameters, and lets it go again */
+        client_login_resume(
+            c); /* it wanted to know the server's parameters, and lets it go again */
         return;
     }
     if (!sync_vars(c, s)) {
@@ -265,13 +269,15 @@ void client_assign(struct client *c, struct server *s)
     conn_reshow(c->conn);
 }
 
-/* An idle server fit for use now; NULL when there is none (one may have been sent to be checked). */
+/* An idle server fit for use now; NULL when there is none (one may have been sent to be checked).
+ */
 static struct server *take_idle(struct shard *sh)
 {
     const struct settings *g = &sh->engine->setup->g;
     struct list *n;
 
-    while ((n = g->server_round_robin ? list_last(&sh->servers[SERVER_IDLE]) : list_first(&sh->servers[SERVER_IDLE])) != NULL) {
+    while ((n = g->server_round_robin ? list_last(&sh->servers[SERVER_IDLE])
+                                      : list_first(&sh->servers[SERVER_IDLE])) != NULL) {
         struct server *s = LIST_ENTRY(n, struct server, node);
         if (s->close_needed || !server_path_current(s)) {
             server_close(s, NULL, "obsolete connection");
@@ -279,7 +285,9 @@ static struct server *take_idle(struct shard *sh)
         }
         usec_t idle = sh->engine->loop.now - s->released_at;
         if (idle > g->server_check_delay && *g->server_check_query && !s->checked) {
-            struct text q = text_is(text_of(g->server_check_query), "<empty>") ? TEXT("") : text_of(g->server_check_query);
+            struct text q = text_is(text_of(g->server_check_query), "<empty>")
+                                ? TEXT("")
+                                : text_of(g->server_check_query);
             server_set_state(s, SERVER_TESTED);
             s->checked = true; /* until it is used */
             s->request_at = sh->engine->loop.now;
@@ -304,10 +312,10 @@ static bool evict(struct shard *sh, enum slot full)
 {
     struct server *oldest = NULL;
 
-    LIST_FOREACH(n, &sh->engine->shards)
-    {
+    LIST_FOREACH(n, &sh->engine->shards) {
         struct shard *o = LIST_ENTRY(n, struct shard, node);
-        if (o == sh || (full == SLOT_DB_FULL ? o->pool->db != sh->pool->db : o->pool->user != sh->pool->user))
+        if (o == sh ||
+            (full == SLOT_DB_FULL ? o->pool->db != sh->pool->db : o->pool->user != sh->pool->user))
             continue;
         struct list *l = list_last(&o->servers[SERVER_IDLE]);
         struct server *s = l ? LIST_ENTRY(l, struct server, node) : NULL;
@@ -320,7 +328,8 @@ static bool evict(struct shard *sh, enum slot full)
     return true;
 }
 
-/* Clients of a pool whose last server login failed and that has no server at all are told so at once. */
+/* Clients of a pool whose last server login failed and that has no server at all are told so at
+ * once. */
 static bool fail_fast(struct shard *sh)
 {
     if (!sh->failed_at || shard_servers(sh) > 0 || atomic_load(&sh->pool->servers) > 0)
@@ -338,7 +347,8 @@ static bool open_one(struct shard *sh)
 {
     struct client *c = first_waiting(sh);
     usec_t waited = sh->engine->loop.now - c->wait_at;
-    bool reserve_ok = sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
+    bool reserve_ok =
+        sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
     bool reserved = false;
     enum slot full = pool_slot_take(sh->pool, reserve_ok, &reserved);
 
@@ -392,7 +402,8 @@ static void pump(struct shard *sh)
             return;
         if (sh->failed_at && sh->n_servers[SERVER_LOGIN] > 0)
             return; /* one attempt at a time while logins fail */
-        if (sh->failed_at && sh->engine->loop.now - sh->failed_at <= sh->engine->setup->g.server_login_retry)
+        if (sh->failed_at &&
+            sh->engine->loop.now - sh->failed_at <= sh->engine->setup->g.server_login_retry)
             return; /* never twice at the same moment, even without a pause between attempts */
         if (!open_one(sh)) {
             ask_others(sh);
@@ -431,7 +442,8 @@ void shard_offer(struct shard *sh, struct server *s)
     CHECK(s->state == SERVER_IDLE);
     if (others && !s->close_needed) {
         int w = pool_oldest_waiter(p);
-        if (w >= 0 && w != sh->engine->id) { /* at the end of the turn: we may be inside the server's own callback */
+        if (w >= 0 && w != sh->engine->id) { /* at the end of the turn: we may be inside the
+                                                server's own callback */
             sh->offers++;
             if (!list_linked(&sh->offer))
                 list_push_tail(&sh->engine->offers, &sh->offer);
@@ -446,14 +458,13 @@ void shard_offer(struct shard *sh, struct server *s)
 /* May the server change its thread? */
 static bool movable(const struct server *s)
 {
-    return !s->close_needed && s->cancels == 0 && buf_len(&s->conn->in) == 0 && !conn_blocked(s->conn)
-           && pending_empty(s->pending);
+    return !s->close_needed && s->cancels == 0 && buf_len(&s->conn->in) == 0 &&
+           !conn_blocked(s->conn) && pending_empty(s->pending);
 }
 
 bool shard_give(struct shard *sh, int worker)
 {
-    LIST_FOREACH(n, &sh->servers[SERVER_IDLE])
-    {
+    LIST_FOREACH(n, &sh->servers[SERVER_IDLE]) {
         struct server *s = LIST_ENTRY(n, struct server, node);
         if (movable(s)) {
             give_away(s, worker);
@@ -492,8 +503,7 @@ void shard_slot_freed(struct shard *sh)
 
 void dispatch_tick(struct engine *e)
 {
-    LIST_FOREACH_SAFE(n, next, &e->hungry)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->hungry) {
         shard_pump(LIST_ENTRY(n, struct shard, hungry));
     }
 }

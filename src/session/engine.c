@@ -72,11 +72,11 @@ static void want_server(struct engine *e, struct mail_pool *m)
         shard_give(sh, m->from);
 }
 
-/* Another worker needs a slot of a database's or user's limit: close an idle server of ours that counts against it. */
+/* Another worker needs a slot of a database's or user's limit: close an idle server of ours that
+ * counts against it. */
 static void evict_for(struct engine *e, struct mail_pool *m)
 {
-    LIST_FOREACH(n, &e->shards)
-    {
+    LIST_FOREACH(n, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (sh->pool == m->pool || (sh->pool->db != m->pool->db && sh->pool->user != m->pool->user))
             continue;
@@ -91,30 +91,29 @@ static void evict_for(struct engine *e, struct mail_pool *m)
 
 static void wake_for_policy(struct engine *e, struct db_ledger *db)
 {
-    LIST_FOREACH_SAFE(n, next, &e->all_clients)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->all_clients) {
         struct client *c = LIST_ENTRY(n, struct client, all);
         if (!c->catalog_wait || !c->shard || c->shard->pool->db != db)
             continue;
         c->catalog_wait = false;
         if (client_at_login(c) && !atomic_load(&db->policy)) {
-            client_close(c, "57P03", "the catalog of database \"%s\" could not be read", c->db_name.p);
+            client_close(c, "57P03", "the catalog of database \"%s\" could not be read",
+                         c->db_name.p);
         } else if (client_at_login(c)) {
             client_login_resume(c);
         } else {
-            c->catalog_asked = e->loop.now; /* what is unknown now is not asked for again at once, however long it took */
+            c->catalog_asked = e->loop.now; /* what is unknown now is not asked for again at once,
+                                               however long it took */
             conn_resume(c->conn);
             conn_reshow(c->conn);
         }
     }
     /* servers of tenants whose pinned search path may be another now */
-    LIST_FOREACH(n, &e->shards)
-    {
+    LIST_FOREACH(n, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (sh->pool->db == db && sh->pool->guarded)
             for (int i = 0; i < SERVER_STATES; i++)
-                LIST_FOREACH(k, &sh->servers[i])
-                {
+                LIST_FOREACH(k, &sh->servers[i]) {
                     struct server *s = LIST_ENTRY(k, struct server, node);
                     if (s->search_path_serial != atomic_load(&db->search_path_serial))
                         s->close_needed = true;
@@ -198,16 +197,13 @@ static void on_end(void *owner)
 {
     struct engine *e = owner;
 
-    LIST_FOREACH_SAFE(n, next, &e->all_clients)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->all_clients) {
         client_close(LIST_ENTRY(n, struct client, all), "57P01", "server shutting down");
     }
-    LIST_FOREACH_SAFE(n, next, &e->shards)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         for (int i = 0; i < SERVER_STATES; i++)
-            LIST_FOREACH_SAFE(k, knext, &sh->servers[i])
-            {
+            LIST_FOREACH_SAFE(k, knext, &sh->servers[i]) {
                 server_close(LIST_ENTRY(k, struct server, node), NULL, "server shutting down");
             }
     }
@@ -342,15 +338,16 @@ void hub_accept(struct hub *h, int fd, bool is_unix)
         return;
     }
     for (int i = 1; i < h->n_engines; i++)
-        if (atomic_load_explicit(&h->engine[i]->loop.load, memory_order_relaxed)
-            < atomic_load_explicit(&best->loop.load, memory_order_relaxed))
+        if (atomic_load_explicit(&h->engine[i]->loop.load, memory_order_relaxed) <
+            atomic_load_explicit(&best->loop.load, memory_order_relaxed))
             best = h->engine[i];
     atomic_fetch_add_explicit(&best->loop.load, 1, memory_order_relaxed);
     *m = (struct mail_accept){ .mail.kind = MAIL_ACCEPT, .fd = fd, .is_unix = is_unix };
     loop_post(&best->loop, &m->mail);
 }
 
-void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg, void (*done)(void *arg))
+void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg,
+              void (*done)(void *arg))
 {
     struct call *call = calloc(1, sizeof(*call));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The engine: what one worker thread runs. The hub: what all engines and the control thread share. Calls between threads
- * are mails; the functions here say on which thread they may be called.
+ * The engine: what one worker thread runs. The hub: what all engines and the control thread share.
+ * Calls between threads are mails; the functions here say on which thread they may be called.
  */
 #ifndef SESSION_ENGINE_H
 #define SESSION_ENGINE_H
@@ -13,11 +13,12 @@
 
 /* What the layers above give the hub. Called on the worker's thread. */
 struct hub_calls {
-    /* A logged-in administrator of the console database: the connection (detached, welcome already sent) goes to the
-     * control thread. early: input that was already read (copied by the callee). */
+    /* A logged-in administrator of the console database: the connection (detached, welcome already
+     * sent) goes to the control thread. early: input that was already read (copied by the callee).
+     */
     void (*console)(void *arg, struct conn *conn, struct text user, bool admin, struct text early);
-    /* The database's catalog is wanted: no policy yet, or a statement named something unknown. main loads it and calls
-     * hub_policy. Many calls for one database are folded. */
+    /* The database's catalog is wanted: no policy yet, or a statement named something unknown. main
+     * loads it and calls hub_policy. Many calls for one database are folded. */
     void (*want_catalog)(void *arg, struct text db_name);
 };
 
@@ -28,98 +29,114 @@ struct hub {
     struct engine *engine[MAX_WORKERS];
     struct registry registry;
     struct var_names var_names;
-    pthread_mutex_t policy_mutex;   /* around taking a reference on a database's policy; never on a query's way */
-    unsigned char mock_seed[32];    /* for SCRAM exchanges of unknown users */
-    pthread_mutex_t names_mutex;    /* guards names; taken when a text is seen for the first time in a worker */
-    struct map names;               /* text and types as sent → struct stmt_name */
-    uint64_t next_stmt;             /* PGBULKHEAD_n; under names_mutex */
+    pthread_mutex_t
+        policy_mutex; /* around taking a reference on a database's policy; never on a query's way */
+    unsigned char mock_seed[32]; /* for SCRAM exchanges of unknown users */
+    pthread_mutex_t
+        names_mutex;    /* guards names; taken when a text is seen for the first time in a worker */
+    struct map names;   /* text and types as sent → struct stmt_name */
+    uint64_t next_stmt; /* PGBULKHEAD_n; under names_mutex */
     _Atomic uint64_t next_server;
-    usec_t started_at;              /* wall clock */
-    const char *version;            /* "PgBulkhead 0.1.0" */
+    usec_t started_at;   /* wall clock */
+    const char *version; /* "PgBulkhead 0.1.0" */
     const struct hub_calls *calls;
     void *calls_arg;
 };
 
 /* Per worker counters that belong to no database. */
 struct engine_stats {
-    stat_t tls_handshakes[2][2];    /* [client, server][TLSv1.2, TLSv1.3] */
-    stat_t tls_errors[2];           /* [client, server] */
-    stat_t rejected[8];             /* by enum reject_reason */
+    stat_t tls_handshakes[2][2]; /* [client, server][TLSv1.2, TLSv1.3] */
+    stat_t tls_errors[2];        /* [client, server] */
+    stat_t rejected[8];          /* by enum reject_reason */
     stat_t parse_sum_us, parse_count, parse_bucket[9];
     stat_t cache_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
 };
-enum reject_reason { REJECT_AUTH, REJECT_TLS, REJECT_LIMIT, REJECT_TENANT, REJECT_PROTOCOL, REJECT_TIMEOUT, REJECT_OTHER };
+enum reject_reason {
+    REJECT_AUTH,
+    REJECT_TLS,
+    REJECT_LIMIT,
+    REJECT_TENANT,
+    REJECT_PROTOCOL,
+    REJECT_TIMEOUT,
+    REJECT_OTHER
+};
 
 struct engine {
     uint32_t magic;
-    int id;                      /* worker number */
+    int id; /* worker number */
     struct hub *hub;
     struct loop loop;
-    const struct setup *setup;   /* in force on this worker */
+    const struct setup *setup;               /* in force on this worker */
     struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
     struct resolver *resolver;
     struct tenant_engine *tenant;
-    struct scram_cache *scram;   /* SCRAM secrets computed from plain ones */
+    struct scram_cache *scram; /* SCRAM secrets computed from plain ones */
     struct registry *registry;
     struct slab clients, servers;
-    struct list all_clients;     /* client.all */
-    struct list login_clients;   /* client.node in state LOGIN */
+    struct list all_clients;   /* client.all */
+    struct list login_clients; /* client.node in state LOGIN */
     int n_clients, n_login;
-    struct list shards;          /* shard.node */
+    struct list shards;           /* shard.node */
     struct shard **shard_by_pool; /* index = pool->index */
     int n_shard_slots;
-    struct list hungry;          /* shards with waiting clients */
-    struct list offers;          /* shards with servers for other workers */
-    struct loop_later turn;      /* the end-of-turn work */
-    struct map cancel_keys;      /* 8 bytes → client */
-    struct map stmts;            /* stmt.key → stmt */
-    struct list to_console;      /* administrators that go to the control thread at the end of the turn */
-    struct list dead;            /* clients to free at the end of the turn */
-    struct list dead_servers;    /* likewise */
-    struct list cancels;         /* cancel connections under way */
+    struct list hungry;     /* shards with waiting clients */
+    struct list offers;     /* shards with servers for other workers */
+    struct loop_later turn; /* the end-of-turn work */
+    struct map cancel_keys; /* 8 bytes → client */
+    struct map stmts;       /* stmt.key → stmt */
+    struct list
+        to_console;   /* administrators that go to the control thread at the end of the turn */
+    struct list dead; /* clients to free at the end of the turn */
+    struct list dead_servers; /* likewise */
+    struct list cancels;      /* cancel connections under way */
     struct engine_stats stats;
     bool suspended;
-    bool draining;               /* shutting down when idle */
+    bool draining; /* shutting down when idle */
     usec_t last_reap;
-    uint64_t replaced;           /* orders to replace servers (RECONNECT, KILL) carried out so far */
+    uint64_t replaced; /* orders to replace servers (RECONNECT, KILL) carried out so far */
 };
 
 /* ---- control thread ---- */
-/* TLS contexts are made by the caller from the setup and referenced. Engines are made before threads start. */
-bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s, const char *version,
-              const struct hub_calls *calls, void *arg);
+/* TLS contexts are made by the caller from the setup and referenced. Engines are made before
+ * threads start. */
+bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s,
+              const char *version, const struct hub_calls *calls, void *arg);
 void hub_release(struct hub *h);
 struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct tls_ctx *client_tls,
                           struct tls_ctx *server_tls, struct err *err);
-bool engine_start(struct engine *e);  /* starts the thread */
-void engine_stop(struct engine *e);   /* closes everything, ends and joins the thread */
+bool engine_start(struct engine *e); /* starts the thread */
+void engine_stop(struct engine *e);  /* closes everything, ends and joins the thread */
 void engine_free(struct engine *e);
 
 /* Gives a fresh socket to the least loaded engine. */
 void hub_accept(struct hub *h, int fd, bool is_unix);
-/* New configuration for all engines (each takes references). done (may be NULL) is called on the control thread when every
- * engine has taken it over. tls_changed: servers' TLS settings differ: replace servers. */
-void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls, struct tls_ctx *server_tls,
-               bool tls_changed, void (*done)(void *arg), void *arg);
-/* Publishes a policy (reference given away; NULL = load failed, text says why) and wakes the clients that wait for it. */
+/* New configuration for all engines (each takes references). done (may be NULL) is called on the
+ * control thread when every engine has taken it over. tls_changed: servers' TLS settings differ:
+ * replace servers. */
+void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
+               struct tls_ctx *server_tls, bool tls_changed, void (*done)(void *arg), void *arg);
+/* Publishes a policy (reference given away; NULL = load failed, text says why) and wakes the
+ * clients that wait for it. */
 void hub_policy(struct hub *h, struct text db_name, struct policy *p, struct text why);
 /* The present policy of a database with a reference, or NULL. Any thread. */
 struct policy *hub_policy_get(struct hub *h, struct db_ledger *db);
 
-/* Runs fn(engine, arg) on each engine's thread, then done(arg) once on the control thread. Whatever fn touches in arg per
- * engine must be separate (index by e->id). */
-void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg, void (*done)(void *arg));
+/* Runs fn(engine, arg) on each engine's thread, then done(arg) once on the control thread. Whatever
+ * fn touches in arg per engine must be separate (index by e->id). */
+void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg,
+              void (*done)(void *arg));
 
 /* ---- inside fn of hub_call, on the engine's thread; db empty = all databases ---- */
-void engine_close_idle(struct engine *e, struct text db);      /* PAUSE: close what is free, the rest when released */
-void engine_resume(struct engine *e, struct text db);          /* give waiting clients servers again */
-void engine_reconnect(struct engine *e, struct text db);       /* replace servers as they are released */
-void engine_kill(struct engine *e, struct text db);            /* drop clients and servers at once */
+void engine_close_idle(struct engine *e,
+                       struct text db); /* PAUSE: close what is free, the rest when released */
+void engine_resume(struct engine *e, struct text db);    /* give waiting clients servers again */
+void engine_reconnect(struct engine *e, struct text db); /* replace servers as they are released */
+void engine_kill(struct engine *e, struct text db);      /* drop clients and servers at once */
 bool engine_kill_client(struct engine *e, uint64_t client_id); /* false: not here */
 void engine_close_clients_idle(struct engine *e);              /* SHUTDOWN: let idle clients go */
 
-/* Mails to a loop that the session layer does not know are given to this (the control loop's handler calls it first):
- * true when the mail was one of ours. */
+/* Mails to a loop that the session layer does not know are given to this (the control loop's
+ * handler calls it first): true when the mail was one of ours. */
 bool hub_control_mail(struct hub *h, struct mail *m);
 
 #endif

@@ -7,17 +7,20 @@
 
 #include <stdlib.h>
 
-bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s, const char *version,
-              const struct hub_calls *calls, void *arg)
+bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s,
+              const char *version, const struct hub_calls *calls, void *arg)
 {
-    *h = (struct hub){ .control = control, .log = log, .version = version, .calls = calls, .calls_arg = arg };
+    *h = (struct hub){
+        .control = control, .log = log, .version = version, .calls = calls, .calls_arg = arg
+    };
     registry_init(&h->registry);
     atomic_store(&h->registry.clients.max, s->g.max_client_conn);
     var_names_init(&h->var_names, s);
     random_bytes(h->mock_seed, sizeof(h->mock_seed));
     h->started_at = clock_wall_us();
     map_init(&h->names);
-    if (pthread_mutex_init(&h->policy_mutex, NULL) != 0 || pthread_mutex_init(&h->names_mutex, NULL) != 0)
+    if (pthread_mutex_init(&h->policy_mutex, NULL) != 0 ||
+        pthread_mutex_init(&h->names_mutex, NULL) != 0)
         return false;
     return true;
 }
@@ -96,7 +99,8 @@ void hub_policy(struct hub *h, struct text db_name, struct policy *p, struct tex
         return;
     }
     if (!p)
-        log_warn(h->log, "catalog of database \"%.*s\" could not be read: %.*s", TEXT_ARG(db_name), TEXT_ARG(why));
+        log_warn(h->log, "catalog of database \"%.*s\" could not be read: %.*s", TEXT_ARG(db_name),
+                 TEXT_ARG(why));
     if (p) {
         pthread_mutex_lock(&h->policy_mutex);
         struct policy *old = atomic_load(&db->policy);
@@ -141,20 +145,20 @@ struct new_setup {
 /* Does a server opened under the old entry still fit the new one? */
 static bool same_target(const struct database_conf *a, const struct database_conf *b)
 {
-    return strcmp(a->host, b->host) == 0 && a->port == b->port && strcmp(a->dbname, b->dbname) == 0
-           && text_eq(text_of(a->user), text_of(b->user)) && text_eq(text_of(a->password), text_of(b->password))
-           && text_eq(text_of(a->connect_query), text_of(b->connect_query))
-           && text_eq(text_of(a->client_encoding), text_of(b->client_encoding))
-           && text_eq(text_of(a->datestyle), text_of(b->datestyle))
-           && text_eq(text_of(a->timezone), text_of(b->timezone))
-           && text_eq(text_of(a->application_name), text_of(b->application_name));
+    return strcmp(a->host, b->host) == 0 && a->port == b->port &&
+           strcmp(a->dbname, b->dbname) == 0 && text_eq(text_of(a->user), text_of(b->user)) &&
+           text_eq(text_of(a->password), text_of(b->password)) &&
+           text_eq(text_of(a->connect_query), text_of(b->connect_query)) &&
+           text_eq(text_of(a->client_encoding), text_of(b->client_encoding)) &&
+           text_eq(text_of(a->datestyle), text_of(b->datestyle)) &&
+           text_eq(text_of(a->timezone), text_of(b->timezone)) &&
+           text_eq(text_of(a->application_name), text_of(b->application_name));
 }
 
 static void mark_servers(struct shard *sh)
 {
     for (int i = 0; i < SERVER_STATES; i++)
-        LIST_FOREACH(n, &sh->servers[i])
-        {
+        LIST_FOREACH(n, &sh->servers[i]) {
             LIST_ENTRY(n, struct server, node)->close_needed = true;
         }
 }
@@ -162,15 +166,14 @@ static void mark_servers(struct shard *sh)
 static void close_all(struct shard *sh, enum server_state state, const char *why)
 {
     shard_hold(sh);
-    LIST_FOREACH_SAFE(n, next, &sh->servers[state])
-    {
+    LIST_FOREACH_SAFE(n, next, &sh->servers[state]) {
         server_close(LIST_ENTRY(n, struct server, node), NULL, "%s", why);
     }
     shard_unhold(sh);
 }
 
-/* Replaces all servers: free ones and those that log in (by the old entry's address and password) now, the rest when
- * they are released. */
+/* Replaces all servers: free ones and those that log in (by the old entry's address and password)
+ * now, the rest when they are released. */
 static void replace_servers(struct shard *sh)
 {
     mark_servers(sh);
@@ -178,11 +181,11 @@ static void replace_servers(struct shard *sh)
     close_all(sh, SERVER_IDLE, "database configuration changed");
 }
 
-/* server_fast_close: clients in session mode lose a marked server as soon as it is between transactions. */
+/* server_fast_close: clients in session mode lose a marked server as soon as it is between
+ * transactions. */
 static void close_between_queries(struct shard *sh)
 {
-    LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_ACTIVE])
-    {
+    LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_ACTIVE]) {
         struct server *s = LIST_ENTRY(n, struct server, node);
         if (s->close_needed && s->status == 'I' && pending_empty(s->pending))
             server_close(s, "57P01", "database configuration changed");
@@ -200,13 +203,13 @@ static void take_setup(struct engine *e, void *arg)
     e->client_tls = ns->client_tls ? tls_ctx_ref(ns->client_tls) : NULL;
     e->server_tls = ns->server_tls ? tls_ctx_ref(ns->server_tls) : NULL;
     e->loop.loopcnt = (int)e->setup->g.sbuf_loopcnt;
-    struct scram_cache *fresh = scram_cache_new(e->hub->mock_seed, (uint32_t)e->setup->g.scram_iterations);
+    struct scram_cache *fresh =
+        scram_cache_new(e->hub->mock_seed, (uint32_t)e->setup->g.scram_iterations);
     if (fresh) { /* secrets may be others now */
         scram_cache_free(e->scram);
         e->scram = fresh;
     }
-    LIST_FOREACH_SAFE(n, next, &e->shards)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         struct arena scratch;
         arena_init(&scratch, 1024);
@@ -237,8 +240,8 @@ static void setup_done(void *arg)
     free(ns);
 }
 
-void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls, struct tls_ctx *server_tls,
-               bool tls_changed, void (*done)(void *arg), void *arg)
+void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
+               struct tls_ctx *server_tls, bool tls_changed, void (*done)(void *arg), void *arg)
 {
     struct new_setup *ns = calloc(1, sizeof(*ns));
 
@@ -263,8 +266,7 @@ static bool concerns(const struct shard *sh, struct text db)
 
 void engine_close_idle(struct engine *e, struct text db)
 {
-    LIST_FOREACH_SAFE(n, next, &e->shards)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (concerns(sh, db))
             close_all(sh, SERVER_IDLE, "paused");
@@ -273,8 +275,7 @@ void engine_close_idle(struct engine *e, struct text db)
 
 void engine_resume(struct engine *e, struct text db)
 {
-    LIST_FOREACH_SAFE(n, next, &e->shards)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (concerns(sh, db))
             shard_pump(sh);
@@ -284,8 +285,7 @@ void engine_resume(struct engine *e, struct text db)
 void engine_reconnect(struct engine *e, struct text db)
 {
     e->replaced++;
-    LIST_FOREACH_SAFE(n, next, &e->shards)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         if (!concerns(sh, db))
             continue;
@@ -297,14 +297,12 @@ void engine_reconnect(struct engine *e, struct text db)
 void engine_kill(struct engine *e, struct text db)
 {
     e->replaced++;
-    LIST_FOREACH_SAFE(n, next, &e->all_clients)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->all_clients) {
         struct client *c = LIST_ENTRY(n, struct client, all);
         if (c->state != CLIENT_DEAD && c->shard && concerns(c->shard, db))
             client_close(c, "57P01", "server shutting down");
     }
-    LIST_FOREACH_SAFE(n, next, &e->shards)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         for (int i = 0; concerns(sh, db) && i < SERVER_STATES; i++)
             close_all(sh, (enum server_state)i, "KILL command used");
@@ -313,8 +311,7 @@ void engine_kill(struct engine *e, struct text db)
 
 bool engine_kill_client(struct engine *e, uint64_t client_id)
 {
-    LIST_FOREACH_SAFE(n, next, &e->all_clients)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->all_clients) {
         struct client *c = LIST_ENTRY(n, struct client, all);
         if (c->id == client_id && c->state != CLIENT_DEAD) {
             client_close(c, "57P01", "admin forced disconnect");
@@ -326,8 +323,7 @@ bool engine_kill_client(struct engine *e, uint64_t client_id)
 
 void engine_close_clients_idle(struct engine *e)
 {
-    LIST_FOREACH_SAFE(n, next, &e->all_clients)
-    {
+    LIST_FOREACH_SAFE(n, next, &e->all_clients) {
         struct client *c = LIST_ENTRY(n, struct client, all);
         if (c->state == CLIENT_IDLE)
             client_close(c, "57P01", "server shutting down");

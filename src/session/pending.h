@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The replies a server owes, in order: one entry for each message that has an answer, our own included, and one for each
- * answer that we make ourselves. A server goes back to the pool only with an empty queue.
+ * The replies a server owes, in order: one entry for each message that has an answer, our own
+ * included, and one for each answer that we make ourselves. A server goes back to the pool only
+ * with an empty queue.
  */
 #ifndef SESSION_PENDING_H
 #define SESSION_PENDING_H
@@ -10,24 +11,25 @@
 #include "base/text.h"
 
 enum pend_kind {
-    PEND_QUERY,     /* until ReadyForQuery */
-    PEND_FUNCTION,  /* until ReadyForQuery */
-    PEND_PARSE,     /* 1 */
-    PEND_BIND,      /* 2 */
+    PEND_QUERY,      /* until ReadyForQuery */
+    PEND_FUNCTION,   /* until ReadyForQuery */
+    PEND_PARSE,      /* 1 */
+    PEND_BIND,       /* 2 */
     PEND_DESCRIBE_S, /* t, then T or n */
     PEND_DESCRIBE_P, /* T or n */
-    PEND_EXECUTE,   /* C, I, s */
-    PEND_CLOSE,     /* 3 */
-    PEND_SYNC,      /* Z */
-    PEND_COPY_END   /* CopyDone or CopyFail went out here; no answer of its own */
+    PEND_EXECUTE,    /* C, I, s */
+    PEND_CLOSE,      /* 3 */
+    PEND_SYNC,       /* Z */
+    PEND_COPY_END    /* CopyDone or CopyFail went out here; no answer of its own */
 };
 
 enum pend_action {
     PEND_FORWARD,
-    PEND_DROP,   /* our own message: its answer is dropped, an error is forwarded */
-    PEND_OWN,    /* our own batch (SET, reset query, check query): everything is dropped, an error is remembered */
-    PEND_FAKE,   /* nothing was sent: the answer stands in `bytes` */
-    PEND_REFUSE  /* a message that must fail was sent: the server's error is replaced by `bytes` */
+    PEND_DROP,  /* our own message: its answer is dropped, an error is forwarded */
+    PEND_OWN,   /* our own batch (SET, reset query, check query): everything is dropped, an error is
+                   remembered */
+    PEND_FAKE,  /* nothing was sent: the answer stands in `bytes` */
+    PEND_REFUSE /* a message that must fail was sent: the server's error is replaced by `bytes` */
 };
 
 /* What to take back when the server skips the message after an error. */
@@ -36,13 +38,13 @@ enum pend_undo { UNDO_NONE, UNDO_NAMED_PARSE, UNDO_NAMED_CLOSE, UNDO_UNNAMED, UN
 struct stmt;
 struct pend {
     uint8_t kind, action, undo;
-    uint8_t trim;         /* added parameters to take out of the ParameterDescription */
-    uint8_t note;         /* session's own use */
-    struct stmt *stmt;    /* undo: the statement (a reference) */
-    char *name;           /* undo: its client name, malloc */
-    char *bytes;          /* FAKE, REFUSE: malloc */
+    uint8_t trim;      /* added parameters to take out of the ParameterDescription */
+    uint8_t note;      /* session's own use */
+    struct stmt *stmt; /* undo: the statement (a reference) */
+    char *name;        /* undo: its client name, malloc */
+    char *bytes;       /* FAKE, REFUSE: malloc */
     uint32_t n_bytes;
-    uint32_t vars;        /* OWN: tracked parameters that it sets, as bits */
+    uint32_t vars; /* OWN: tracked parameters that it sets, as bits */
 };
 
 struct pending {

@@ -21,7 +21,8 @@ static void on_ended(void *owner, enum conn_end why, const char *text)
     if (s->login)
         server_login_failed(s, "08006", "server conn crashed?");
     else
-        server_close(s, "08006", why == CONN_EOF ? "server conn crashed?" : "server connection failed: %s",
+        server_close(s, "08006",
+                     why == CONN_EOF ? "server conn crashed?" : "server connection failed: %s",
                      text ? text : "");
 }
 
@@ -99,7 +100,8 @@ static void free_server(struct server *s)
 static void say_goodbye(struct server *s)
 {
     static const char terminate[5] = { 'X', 0, 0, 0, 4 };
-    if (!s->login && s->conn && !s->conn->ended && s->left == 0 && pending_empty(s->pending) && !conn_blocked(s->conn))
+    if (!s->login && s->conn && !s->conn->ended && s->left == 0 && pending_empty(s->pending) &&
+        !conn_blocked(s->conn))
         conn_write_copy(s->conn, terminate, sizeof(terminate));
 }
 
@@ -167,13 +169,14 @@ const char *server_worn_out(const struct server *s)
 
     if (s->close_needed || !sh->db || !server_path_current(s))
         return "obsolete connection";
-    if (atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed)
-        || atomic_load_explicit(&e->registry->paused, memory_order_relaxed))
+    if (atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed) ||
+        atomic_load_explicit(&e->registry->paused, memory_order_relaxed))
         return "paused";
     if (s->assigned_at && e->loop.now - s->connected_at > sh->limits.server_lifetime)
         return "server lifetime over";
     int64_t size = atomic_load_explicit(&sh->pool->size, memory_order_relaxed);
-    if (s->reserved && size > 0 && atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > size && !sh->n_waiting)
+    if (s->reserved && size > 0 &&
+        atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > size && !sh->n_waiting)
         return "reserve connection not needed any more";
     return NULL;
 }
@@ -201,7 +204,8 @@ static struct text reset_query(const struct server *s)
 {
     const struct settings *g = &s->shard->engine->setup->g;
 
-    if ((s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always) && *g->server_reset_query)
+    if ((s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always) &&
+        *g->server_reset_query)
         return text_of(g->server_reset_query);
     if (s->dirty)
         return TEXT("RESET ALL");

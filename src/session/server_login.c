@@ -13,7 +13,15 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
-enum phase { PHASE_RESOLVE, PHASE_CONNECT, PHASE_SSL_ANSWER, PHASE_TLS, PHASE_AUTH, PHASE_PARAMS, PHASE_CONNECT_QUERY };
+enum phase {
+    PHASE_RESOLVE,
+    PHASE_CONNECT,
+    PHASE_SSL_ANSWER,
+    PHASE_TLS,
+    PHASE_AUTH,
+    PHASE_PARAMS,
+    PHASE_CONNECT_QUERY
+};
 
 #define MAX_ADDRS 16
 
@@ -23,8 +31,8 @@ struct server_login {
     struct resolver_addr addrs[MAX_ADDRS];
     int n_addrs, next_addr;
     struct login_answer *answer;
-    struct buf welcome;  /* ParameterStatus messages */
-    char error[600];     /* of the last address */
+    struct buf welcome; /* ParameterStatus messages */
+    char error[600];    /* of the last address */
     char host[256];
 };
 
@@ -77,7 +85,8 @@ static void on_resolved(void *arg, const struct resolver_addr *a, int n, const c
 
     l->query = NULL;
     if (n == 0) {
-        server_login_failed(s, "08006", "server DNS lookup failed: %s: %s", l->host, text ? text : "no address");
+        server_login_failed(s, "08006", "server DNS lookup failed: %s: %s", l->host,
+                            text ? text : "no address");
         return;
     }
     l->n_addrs = n < MAX_ADDRS ? n : MAX_ADDRS;
@@ -158,7 +167,8 @@ static bool next_address(struct server *s)
     while (l->next_addr < l->n_addrs) {
         struct resolver_addr *a = &l->addrs[l->next_addr++];
         l->phase = PHASE_CONNECT;
-        s->conn = conn_connect(&e->loop, (struct sockaddr *)&a->ss, a->len, &server_handler, s, &err);
+        s->conn =
+            conn_connect(&e->loop, (struct sockaddr *)&a->ss, a->len, &server_handler, s, &err);
         if (s->conn) {
             s->addr = a->ss;
             s->addr_len = a->len;
@@ -202,11 +212,13 @@ static void send_startup(struct server *s)
     if (db->application_name)
         add(&ps, "application_name", text_of(db->application_name));
     if (sh->pool->guarded) {
-        /* the number before the policy: an older number with a newer path only costs a connection */
+        /* the number before the policy: an older number with a newer path only costs a connection
+         */
         s->search_path_serial = atomic_load(&sh->pool->db->search_path_serial);
         policy = hub_policy_get(sh->engine->hub, sh->pool->db);
         if (!policy) {
-            server_login_failed(s, "57P03", "the catalog of database \"%.*s\" is not known yet", TEXT_ARG(db->name));
+            server_login_failed(s, "57P03", "the catalog of database \"%.*s\" is not known yet",
+                                TEXT_ARG(db->name));
             return;
         }
         add(&ps, "search_path", policy_search_path(policy));
@@ -236,7 +248,8 @@ static bool begin_answer(struct server *s)
 
     if (db->user && db->password)
         secret = text_of(db->password);
-    else if (sh->password && !(u && u->secret.n && !md5_is_secret(u->secret) && !scram_is_secret(u->secret)))
+    else if (sh->password &&
+             !(u && u->secret.n && !md5_is_secret(u->secret) && !scram_is_secret(u->secret)))
         secret = text_of(sh->password);
     else if (u && !scram_is_secret(u->secret))
         secret = u->secret;
@@ -309,8 +322,9 @@ static size_t ssl_answer(struct server *s, const char *data, size_t n)
         return s->dying ? n : 1;
     }
     if (data[0] != 'S' || n > 1) { /* bytes before the handshake could have come from anybody */
-        server_login_failed(s, "08P01", data[0] == 'S' ? "unexpected bytes before the TLS handshake"
-                                                       : "server sent no valid answer to SSLRequest");
+        server_login_failed(s, "08P01",
+                            data[0] == 'S' ? "unexpected bytes before the TLS handshake"
+                                           : "server sent no valid answer to SSLRequest");
         return n;
     }
     s->login->phase = PHASE_TLS;
@@ -349,7 +363,8 @@ static void on_auth(struct server *s, const char *body, size_t n)
     buf_wipe(&out);
     if (step == AUTH_REFUSED) {
         forget_secrets(s->shard);
-        server_login_failed(s, err.sqlstate[0] ? err.sqlstate : "08006", "server login failed: %s", err.msg);
+        server_login_failed(s, err.sqlstate[0] ? err.sqlstate : "08006", "server login failed: %s",
+                            err.msg);
     } else if (step == AUTH_OK) {
         s->login->phase = PHASE_PARAMS;
     }
@@ -363,10 +378,12 @@ static void on_error(struct server *s, const char *body, size_t n)
     wire_error_read(body, n, &f);
     if (f.sqlstate.n == 5)
         memcpy(state, f.sqlstate.p, 5);
-    server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity), TEXT_ARG(f.message));
+    server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity),
+               TEXT_ARG(f.message));
     if (strcmp(state, "28P01") == 0 || strcmp(state, "28000") == 0)
         forget_secrets(s->shard);
-    server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21, f.message.n ? f.message.p : "server refused login.");
+    server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21,
+                        f.message.n ? f.message.p : "server refused login.");
 }
 
 static void on_status(struct server *s, const char *m, size_t n)

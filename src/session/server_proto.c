@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What servers send: each reply is held against the head of the queue of expected ones, and forwarded, dropped or
- * replaced. Forwarded messages go out in runs, one write per read. Anything unexpected closes the server.
+ * What servers send: each reply is held against the head of the queue of expected ones, and
+ * forwarded, dropped or replaced. Forwarded messages go out in runs, one write per read. Anything
+ * unexpected closes the server.
  */
 #include "session/session.h"
 
@@ -93,10 +94,16 @@ static void answered(struct server *s, struct run *r)
 static void count_error(struct server *s, struct text state)
 {
     struct db_stats *st = shard_stats(s->shard, s->shard->engine);
-    static const struct { char cls[3]; size_t off; } classes[] = {
-        { "42", offsetof(struct db_stats, err_syntax) },     { "22", offsetof(struct db_stats, err_data) },
-        { "23", offsetof(struct db_stats, err_integrity) },  { "40", offsetof(struct db_stats, err_rollback) },
-        { "53", offsetof(struct db_stats, err_resources) },  { "57", offsetof(struct db_stats, err_operator) },
+    static const struct {
+        char cls[3];
+        size_t off;
+    } classes[] = {
+        { "42", offsetof(struct db_stats, err_syntax) },
+        { "22", offsetof(struct db_stats, err_data) },
+        { "23", offsetof(struct db_stats, err_integrity) },
+        { "40", offsetof(struct db_stats, err_rollback) },
+        { "53", offsetof(struct db_stats, err_resources) },
+        { "57", offsetof(struct db_stats, err_operator) },
     };
     for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
         if (state.n == 5 && memcmp(state.p, classes[i].cls, 2) == 0) {
@@ -106,8 +113,8 @@ static void count_error(struct server *s, struct text state)
     stat_inc(&st->err_other);
 }
 
-/* The server skips what was sent behind the failed message up to the next Sync: so do its answers, and what those
- * messages had done here is taken back, last one first. */
+/* The server skips what was sent behind the failed message up to the next Sync: so do its answers,
+ * and what those messages had done here is taken back, last one first. */
 static void skip_to_sync(struct server *s, struct run *r)
 {
     struct pending *q = s->pending;
@@ -118,7 +125,8 @@ static void skip_to_sync(struct server *s, struct run *r)
     bool found = n < q->n;
     struct pend *failed = pending_head(q);
     if (failed->kind == PEND_PARSE && failed->undo == UNDO_UNNAMED && failed->stmt) {
-        stmt_unref(failed->stmt); /* a Parse that fails leaves no unnamed statement, one that is skipped the old one */
+        stmt_unref(failed->stmt); /* a Parse that fails leaves no unnamed statement, one that is
+                                     skipped the old one */
         failed->stmt = NULL;
     }
     for (uint32_t i = n; i-- > 0;) {
@@ -175,7 +183,8 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     }
     if (fatal) {
-        server_log(s, LOG_LV_WARNING, "server says: %.*s %.*s", TEXT_ARG(f.severity), TEXT_ARG(f.message));
+        server_log(s, LOG_LV_WARNING, "server says: %.*s %.*s", TEXT_ARG(f.severity),
+                   TEXT_ARG(f.message));
         if (!s->client || (p && p->action == PEND_OWN)) {
             server_close(s, NULL, "%.*s", TEXT_ARG(f.message));
             return false;
@@ -196,7 +205,8 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
             conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
         break;
     default:
-        /* the DETAIL of an exclusion constraint shows the row that is there already, whose it may be */
+        /* the DETAIL of an exclusion constraint shows the row that is there already, whose it may
+         * be */
         if (s->client && client_enforced(s->client) && text_is(f.sqlstate, "23P01"))
             forward_without_detail(s, r, m, len);
         else
@@ -300,8 +310,10 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (own || c->pool_mode == POOL_SESSION || c->left || c->extended)
         return true;
     run_flush(r);
-    if (r->next && !strchr("NASE", r->next)) { /* nobody asked for that: it must not reach the next client */
-        server_close(s, "08P01", "unexpected message '%c' behind ReadyForQuery from server", r->next);
+    if (r->next &&
+        !strchr("NASE", r->next)) { /* nobody asked for that: it must not reach the next client */
+        server_close(s, "08P01", "unexpected message '%c' behind ReadyForQuery from server",
+                     r->next);
         return false;
     }
     server_release(s);
@@ -365,8 +377,8 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
     }
 }
 
-/* The server wants CopyData. Syncs that were sent behind the Execute and before the end of the data are swallowed by it
- * (PostgreSQL manual, "COPY Operations"), so no answer to them is expected. */
+/* The server wants CopyData. Syncs that were sent behind the Execute and before the end of the data
+ * are swallowed by it (PostgreSQL manual, "COPY Operations"), so no answer to them is expected. */
 static void on_copy_in(struct server *s, struct pend *p)
 {
     struct pending *q = s->pending;
@@ -412,13 +424,15 @@ static bool on_status(struct server *s, struct run *r, const char *m, uint32_t l
             return false;
         }
     }
-    /* what our own SET changed is what the client has already been told, unless the server spells it differently */
+    /* what our own SET changed is what the client has already been told, unless the server spells
+     * it differently */
     run_take(r, len, s->client != NULL && !own);
     return true;
 }
 
 /* 't' with parameters that the client does not know of. */
-static bool on_paramdesc(struct server *s, struct run *r, struct pend *p, const char *m, uint32_t len)
+static bool on_paramdesc(struct server *s, struct run *r, struct pend *p, const char *m,
+                         uint32_t len)
 {
     struct buf b;
 
@@ -463,7 +477,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     return true;
 }
 
-/* One whole message. false: stop looking at this server's input (closed, or released with nothing left to read). */
+/* One whole message. false: stop looking at this server's input (closed, or released with nothing
+ * left to read). */
 static bool on_message(struct server *s, struct run *r, const char *m, const struct frame *f)
 {
     switch (f->type) {
@@ -488,8 +503,8 @@ static bool on_message(struct server *s, struct run *r, const char *m, const str
 static bool streams(const struct server *s, char type)
 {
     const struct pend *p = pending_head(s->pending);
-    return (type == 'D' || type == 'd' || type == 'V') && p && p->action != PEND_FAKE && p->action != PEND_REFUSE
-           && plausible(p, type);
+    return (type == 'D' || type == 'd' || type == 'V') && p && p->action != PEND_FAKE &&
+           p->action != PEND_REFUSE && plausible(p, type);
 }
 
 static size_t take_input(struct server *s, char *data, size_t n)
@@ -550,7 +565,8 @@ size_t server_input(void *owner, char *data, size_t n)
         return 0;
     }
     size_t used = take_input(s, data, n);
-    if (c && c->conn && c->conn->paused && !s->dying && (c->server != s || s->pending->n <= PENDING_LOW))
+    if (c && c->conn && c->conn->paused && !s->dying &&
+        (c->server != s || s->pending->n <= PENDING_LOW))
         conn_resume(c->conn);
     return used;
 }

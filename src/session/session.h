@@ -8,8 +8,10 @@
 #include "session/engine.h"
 
 /* ---- log lines with the usual prefix ---- */
-void client_log(const struct client *c, enum log_level lv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void server_log(const struct server *s, enum log_level lv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- engine.c ---- */
 /* Asks for the end-of-turn work (burials, hand-overs) after the callbacks that run now. */
@@ -18,8 +20,8 @@ void engine_turn(struct engine *e);
 /* Input kept of a client that must wait, before reading stops. */
 #define CLIENT_KEEP (128 * 1024)
 
-/* Answers outstanding at one server at which its client must wait, and at which it goes on. More than PostgreSQL holds
- * back without being asked to flush (8 kB of 5 bytes each). */
+/* Answers outstanding at one server at which its client must wait, and at which it goes on. More
+ * than PostgreSQL holds back without being asked to flush (8 kB of 5 bytes each). */
 #define PENDING_HIGH 4096
 #define PENDING_LOW 1024
 
@@ -28,8 +30,10 @@ void engine_turn(struct engine *e);
 void client_new(struct engine *e, int fd, bool is_unix);
 /* Moves the client to the list of the state (in its shard once logged in). */
 void client_set_state(struct client *c, enum client_state to);
-/* Closes with a FATAL ErrorResponse of that state (08P01 when NULL) and text, and logs the text as the reason. */
-void client_close(struct client *c, const char *sqlstate, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Closes with a FATAL ErrorResponse of that state (08P01 when NULL) and text, and logs the text as
+ * the reason. */
+void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Closes without a message to the client; the reason is logged. */
 void client_drop(struct client *c, const char *reason);
 /* Frees what was closed; called at the end of a turn. */
@@ -69,8 +73,8 @@ size_t client_input(void *owner, char *data, size_t n);
 bool client_need_server(struct client *c);
 /* Bookkeeping when a message that has an answer goes to the server. */
 void client_note_request(struct client *c);
-/* Answers a message with an error in its place in the order of replies, and fails the server's transaction with it.
- * bytes: a whole ErrorResponse. simple: the message was a Query. */
+/* Answers a message with an error in its place in the order of replies, and fails the server's
+ * transaction with it. bytes: a whole ErrorResponse. simple: the message was a Query. */
 void client_refuse(struct client *c, bool simple, const struct buf *bytes);
 /* The same from parts. */
 void client_refuse_text(struct client *c, bool simple, const char *sqlstate, const char *fmt, ...)
@@ -99,32 +103,37 @@ static inline bool client_enforced(const struct client *c)
 }
 /* Takes the database's newest policy. false: there is none. */
 bool client_policy(struct client *c);
-void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct text sql, const uint32_t *types, int n_types);
+void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct text sql,
+                const uint32_t *types, int n_types);
 /* A guarded Query message: judges, rewrites, sends. */
 enum step client_query_guarded(struct client *c, const char *m, size_t n);
 /* Counts and logs a verdict. */
 void client_note_verdict(struct client *c, const struct verdict *v);
 void client_note_refusal(struct client *c, enum refusal r, struct text detail);
-/* Should the client wait for a fresh catalog because of this verdict? Then it has been asked for. */
+/* Should the client wait for a fresh catalog because of this verdict? Then it has been asked for.
+ */
 bool client_wait_catalog(struct client *c, const struct verdict *v);
 
 /* ---- server_proto.c ---- */
 extern const struct conn_handler server_handler;
 extern const struct conn_handler client_handler;
 size_t server_input(void *owner, char *data, size_t n);
-/* A new entry at the end of the server's queue; the server is closed and NULL returned when memory is short. */
+/* A new entry at the end of the server's queue; the server is closed and NULL returned when memory
+ * is short. */
 struct pend *server_expect(struct server *s, enum pend_kind kind, enum pend_action action);
 /* Sends answers of ours that have come to the head of the queue. */
 void server_run_fakes(struct server *s);
-/* Sends a Query of our own whose replies are dropped. vars: bits of the tracked parameters that it sets to the client's
- * values. */
+/* Sends a Query of our own whose replies are dropped. vars: bits of the tracked parameters that it
+ * sets to the client's values. */
 bool server_own_query(struct server *s, struct text sql, uint32_t vars);
 
 /* ---- server.c ---- */
 /* Opens a connection for the shard; the ledger slot was taken. */
 void server_launch(struct shard *sh, bool reserved);
-/* Closes; a client that has it is closed with the text (FATAL, state or 08P01) unless the server's own FATAL went out. */
-void server_close(struct server *s, const char *sqlstate, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Closes; a client that has it is closed with the text (FATAL, state or 08P01) unless the server's
+ * own FATAL went out. */
+void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The queue is empty and the status is I: back to the pool. */
 void server_release(struct server *s);
 /* Reset or check query done, login done, cancel done: ready for use. */
@@ -136,8 +145,9 @@ bool server_usable(const struct server *s);
 /* Guarded servers: was it started with the search path that statements are judged under now? */
 static inline bool server_path_current(const struct server *s)
 {
-    return !s->shard->pool->guarded
-           || s->search_path_serial == atomic_load_explicit(&s->shard->pool->db->search_path_serial, memory_order_acquire);
+    return !s->shard->pool->guarded ||
+           s->search_path_serial ==
+               atomic_load_explicit(&s->shard->pool->db->search_path_serial, memory_order_acquire);
 }
 /* Why a free server must not be used any more; NULL: it may. */
 const char *server_worn_out(const struct server *s);
@@ -149,7 +159,8 @@ size_t server_login_input(struct server *s, char *data, size_t n);
 void server_login_connected(struct server *s, bool ok, const char *text);
 void server_login_secured(struct server *s, bool ok, const char *text);
 /* Login failed: remembers the failure for the pool's clients and closes the server. */
-void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- dispatch.c: who gets which server ---- */
 struct shard *engine_shard(struct engine *e, struct pool *p);
@@ -162,7 +173,8 @@ void shard_pump(struct shard *sh);
 /* An idle server: to the longest waiting client here or elsewhere, else kept. */
 void shard_offer(struct shard *sh, struct server *s);
 void client_assign(struct client *c, struct server *s);
-/* Hands an idle server to another worker; false: none that may move. Not inside a server's callback. */
+/* Hands an idle server to another worker; false: none that may move. Not inside a server's
+ * callback. */
 bool shard_give(struct shard *sh, int worker);
 /* Hands over what shard_offer left for the end of the turn. */
 void dispatch_offers(struct engine *e);
@@ -177,7 +189,8 @@ void dispatch_tick(struct engine *e);
 void engine_reap(struct engine *e);
 
 /* ---- cancel.c ---- */
-void cancel_request(struct engine *e, const unsigned char key[8]); /* from a client, to be told to all engines */
+void cancel_request(struct engine *e,
+                    const unsigned char key[8]); /* from a client, to be told to all engines */
 void cancels_close(struct engine *e);
 /* Gives up those that take longer than cancel_wait_timeout. */
 void cancels_reap(struct engine *e);
@@ -185,7 +198,15 @@ void cancel_local(struct engine *e, const unsigned char key[8]);
 
 /* ---- mails between engines and the control thread ---- */
 enum mail_kind {
-    MAIL_ACCEPT = 1, MAIL_CALL, MAIL_CALL_DONE, MAIL_SERVER, MAIL_WANT, MAIL_SLOT, MAIL_CANCEL, MAIL_POLICY, MAIL_EVICT,
+    MAIL_ACCEPT = 1,
+    MAIL_CALL,
+    MAIL_CALL_DONE,
+    MAIL_SERVER,
+    MAIL_WANT,
+    MAIL_SLOT,
+    MAIL_CANCEL,
+    MAIL_POLICY,
+    MAIL_EVICT,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
 struct mail_server {
@@ -193,11 +214,22 @@ struct mail_server {
     struct pool *pool;
     struct conn *conn;
     struct server *server;
-    uint64_t generation, replaced; /* of the sender: an order that it had not carried out did not see the server */
+    uint64_t generation,
+        replaced; /* of the sender: an order that it had not carried out did not see the server */
 };
-struct mail_pool { struct mail mail; struct pool *pool; int from; };
-struct mail_policy { struct mail mail; struct db_ledger *db; };
-struct mail_cancel { struct mail mail; unsigned char key[8]; };
+struct mail_pool {
+    struct mail mail;
+    struct pool *pool;
+    int from;
+};
+struct mail_policy {
+    struct mail mail;
+    struct db_ledger *db;
+};
+struct mail_cancel {
+    struct mail mail;
+    unsigned char key[8];
+};
 /* Posts a mail about a pool; silently does nothing when memory is short (the tick retries). */
 void engine_tell(struct engine *to, int kind, struct pool *p, int from);
 /* A server given to us by another worker. */

@@ -11,7 +11,8 @@
 /* ---- a worker's statements ---- */
 
 /* What makes two statements the same: pool, verdict (they decide what is sent), types, text. */
-static bool build_key(struct buf *b, const void *pool, struct text sql, const char *types, int n_types, const struct verdict *v)
+static bool build_key(struct buf *b, const void *pool, struct text sql, const char *types,
+                      int n_types, const struct verdict *v)
 {
     buf_append(b, &pool, sizeof(pool));
     buf_append(b, &v, sizeof(v));
@@ -36,7 +37,8 @@ struct stmt_name {
     char key[];
 };
 
-static struct stmt_name *name_get(struct hub *h, const uint32_t *types, int n_types, struct text sent)
+static struct stmt_name *name_get(struct hub *h, const uint32_t *types, int n_types,
+                                  struct text sent)
 {
     struct buf key;
 
@@ -101,7 +103,8 @@ static char *copy_z(struct text t)
     return p;
 }
 
-/* The text and types to send to servers: the client's, or the rewritten ones with our parameters behind its own. */
+/* The text and types to send to servers: the client's, or the rewritten ones with our parameters
+ * behind its own. */
 static bool fill_sent(struct stmt *s, const struct identity *id)
 {
     const struct verdict *v = s->verdict;
@@ -126,7 +129,8 @@ static bool fill_sent(struct stmt *s, const struct identity *id)
     if (!s->sent_types)
         return false;
     if (s->n_types)
-        memcpy(s->sent_types, s->types, sizeof(uint32_t) * (size_t)(s->n_types < n ? s->n_types : n));
+        memcpy(s->sent_types, s->types,
+               sizeof(uint32_t) * (size_t)(s->n_types < n ? s->n_types : n));
     for (int i = 0; v && v->action == VERDICT_REWRITE && id && i < v->n_added; i++)
         s->sent_types[v->n_params + i] = v->added[i].type;
     return true;
@@ -140,7 +144,8 @@ static bool give_name(struct stmt *s)
     return s->shared != NULL;
 }
 
-static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql, const char *types, int n_types)
+static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql, const char *types,
+                              int n_types)
 {
     struct stmt *s = calloc(1, sizeof(*s));
     if (!s)
@@ -160,8 +165,8 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     return s;
 }
 
-struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types,
-                      const struct tenant_ask *ask)
+struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types,
+                      int n_types, const struct tenant_ask *ask)
 {
     struct verdict *v = NULL;
     struct buf key;
@@ -182,7 +187,8 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
             if (v)
                 verdict_ref(v);
             s->policy_generation = ask ? ask->policy->generation : 0;
-            if (fill_sent(s, ask && ask->mode != TENANT_AUDIT ? ask->identity : NULL) && give_name(s)) {
+            if (fill_sent(s, ask && ask->mode != TENANT_AUDIT ? ask->identity : NULL) &&
+                give_name(s)) {
                 map_put(&e->stmts, s->key, s);
             } else {
                 stmt_free(s);
@@ -235,8 +241,7 @@ void server_stmts_clear(struct server_stmts *s)
 
 void server_stmts_doubt(struct server_stmts *s)
 {
-    LIST_FOREACH(n, &s->lru)
-    {
+    LIST_FOREACH(n, &s->lru) {
         LIST_ENTRY(n, struct server_stmt, node)->doubtful = true;
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Prepared statements: shared by text within a worker, named per client, prepared on servers when needed.
+ * Prepared statements: shared by text within a worker, named per client, prepared on servers when
+ * needed.
  */
 #ifndef SESSION_STMT_H
 #define SESSION_STMT_H
@@ -14,25 +15,26 @@ struct engine;
 /* One statement text with its parameter types, as servers know it. Refcounted within one worker. */
 struct stmt {
     int refs;
-    struct text key;   /* n_types, types, text: what makes two statements the same */
-    struct text sql;   /* the client's text, NUL behind it */
+    struct text key; /* n_types, types, text: what makes two statements the same */
+    struct text sql; /* the client's text, NUL behind it */
     uint32_t *types;
     int n_types;
-    struct text sent;  /* text to prepare: the client's, or rewritten (NUL behind it) */
+    struct text sent; /* text to prepare: the client's, or rewritten (NUL behind it) */
     uint32_t *sent_types;
     int n_sent_types;
-    const char *name;  /* on servers: PGBULKHEAD_n; the same in all workers for the same text and types */
+    /* on servers: PGBULKHEAD_n; the same in all workers for the same text and types */
+    const char *name;
     struct stmt_name *shared; /* holds it */
-    struct verdict *verdict; /* guarded clients; NULL otherwise */
+    struct verdict *verdict;  /* guarded clients; NULL otherwise */
     uint64_t policy_generation;
-    bool proven;       /* a server of the pool has prepared it: a later Parse needs none to be answered */
+    bool proven; /* a server of the pool has prepared it: a later Parse needs none to be answered */
     struct engine *engine;
 };
 
-/* Found by pool (only its address counts), text, types and (guarded) policy generation and mode, or made; one reference
- * for the caller. NULL: out of memory. */
-struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types, int n_types,
-                      const struct tenant_ask *ask);
+/* Found by pool (only its address counts), text, types and (guarded) policy generation and mode, or
+ * made; one reference for the caller. NULL: out of memory. */
+struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types,
+                      int n_types, const struct tenant_ask *ask);
 struct stmt *stmt_ref(struct stmt *s);
 void stmt_unref(struct stmt *s);
 
@@ -42,17 +44,19 @@ struct client_stmt {
     char name[]; /* NUL-terminated; map key */
 };
 
-/* Statements prepared on one server, by their server-side name, least recently used first. Moves with the server between
- * workers: holds no stmt pointers. */
+/* Statements prepared on one server, by their server-side name, least recently used first. Moves
+ * with the server between workers: holds no stmt pointers. */
 struct server_stmts {
     struct map by_name;
     struct list lru;
     uint64_t unnamed_batch; /* number of the batch that made it so */
-    uint64_t unnamed; /* serial of what the unnamed statement is now (client id << 20 | counter), 0 = none */
+    uint64_t unnamed; /* serial of what the unnamed statement is now (client id << 20 | counter), 0
+                         = none */
 };
 struct server_stmt {
     struct list node;
-    uint64_t batch; /* server.batch when it was sent; STMT_OWN: by a client's own Parse, whose failure is the client's */
+    uint64_t batch; /* server.batch when it was sent; STMT_OWN: by a client's own Parse, whose
+                       failure is the client's */
     bool doubtful;  /* an error made the server skip what was sent for it: it may be there or not */
     char name[32];
 };

@@ -41,8 +41,7 @@ static void count_engine(struct engine *e, void *arg)
     s->server_bytes = e->servers.size;
     s->dns_names = resolver_names(e->resolver);
     s->dns_pending = resolver_pending(e->resolver);
-    LIST_FOREACH(n, &e->shards)
-    {
+    LIST_FOREACH(n, &e->shards) {
         int index = LIST_ENTRY(n, struct shard, node)->pool->index;
         if (index >= s->n_pools)
             s->n_pools = index + 1;
@@ -54,8 +53,7 @@ static void count_engine(struct engine *e, void *arg)
         r->failed[e->id] = true;
         return;
     }
-    LIST_FOREACH(n, &e->shards)
-    {
+    LIST_FOREACH(n, &e->shards) {
         const struct shard *sh = LIST_ENTRY(n, struct shard, node);
         count_shard(sh, &s->pools[sh->pool->index]);
     }

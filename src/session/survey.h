@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Counts of clients and servers, pool by pool, over all workers: what the console's and the metrics'
- * gauges are made of. Workers give their counters only; nothing walks clients.
+ * Counts of clients and servers, pool by pool, over all workers: what the console's and the
+ * metrics' gauges are made of. Workers give their counters only; nothing walks clients.
  */
 #ifndef SESSION_SURVEY_H
 #define SESSION_SURVEY_H
@@ -13,7 +13,7 @@ struct survey_pool {
     int cl_active;     /* clients with a server */
     int cl_idle;       /* logged in, without one */
     int cl_waiting;
-    int cancels;       /* cancel requests under way to servers */
+    int cancels; /* cancel requests under way to servers */
     int sv[SERVER_STATES];
     usec_t oldest; /* when the longest waiting client began to wait (monotonic), 0 = nobody waits */
 };

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 static const char *const standard[VARS_STANDARD] = { "client_encoding", "DateStyle", "TimeZone",
-                                                     "standard_conforming_strings", "application_name" };
+                                                     "standard_conforming_strings",
+                                                     "application_name" };
 
 static char *copy(struct text t)
 {
@@ -76,7 +77,8 @@ void vars_release(struct vars *v, const struct var_names *n)
     }
 }
 
-int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n, struct buf *out, uint32_t *mask)
+int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n,
+              struct buf *out, uint32_t *mask)
 {
     int count = 0;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Parameters that the server reports and that follow the client from server to server: client_encoding, DateStyle,
- * TimeZone, standard_conforming_strings, application_name and those of track_extra_parameters.
+ * Parameters that the server reports and that follow the client from server to server:
+ * client_encoding, DateStyle, TimeZone, standard_conforming_strings, application_name and those of
+ * track_extra_parameters.
  */
 #ifndef SESSION_VARS_H
 #define SESSION_VARS_H
@@ -30,15 +31,18 @@ struct vars {
 bool vars_set(struct vars *v, int i, struct text value);
 bool vars_copy(struct vars *to, const struct vars *from, const struct var_names *n);
 void vars_release(struct vars *v, const struct var_names *n);
-/* Appends "SET name='value';..." for every value of `want` that differs from `have` to out; *mask gets the bits. Returns
- * how many. Values are quoted exactly; a value that the server does not report is left alone. */
-int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n, struct buf *out, uint32_t *mask);
+/* Appends "SET name='value';..." for every value of `want` that differs from `have` to out; *mask
+ * gets the bits. Returns how many. Values are quoted exactly; a value that the server does not
+ * report is left alone. */
+int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n,
+              struct buf *out, uint32_t *mask);
 
-/* What a client gets after login: parameters in the order the server reported them. Refcounted, thread-safe. */
+/* What a client gets after login: parameters in the order the server reported them. Refcounted,
+ * thread-safe. */
 struct welcome {
     _Atomic int refs;
-    size_t len;         /* bytes of ParameterStatus messages */
-    struct vars vars;   /* tracked ones */
+    size_t len;       /* bytes of ParameterStatus messages */
+    struct vars vars; /* tracked ones */
     char bytes[];
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the tenant engine knows of one database's catalog: a plain snapshot, filled by main/catalog over libpq (or by a
- * test), immutable afterwards. Names are as stored (no quotes). All memory is in its arena.
+ * What the tenant engine knows of one database's catalog: a plain snapshot, filled by main/catalog
+ * over libpq (or by a test), immutable afterwards. Names are as stored (no quotes). All memory is
+ * in its arena.
  */
 #ifndef TENANT_CATALOG_H
 #define TENANT_CATALOG_H
@@ -12,9 +13,9 @@
 struct cat_type {
     uint32_t oid;
     struct text schema, name;
-    char typtype;       /* b base, c composite, d domain, e enum, p pseudo, r range, m multirange */
-    uint32_t base, elem; /* domain's base type, array's element; 0 otherwise */
-    uint32_t subtype;    /* range's and multirange's element type */
+    char typtype; /* b base, c composite, d domain, e enum, p pseudo, r range, m multirange */
+    uint32_t base, elem;   /* domain's base type, array's element; 0 otherwise */
+    uint32_t subtype;      /* range's and multirange's element type */
     struct text extension; /* empty when none */
     uint32_t *check_funcs; /* functions outside pg_catalog that a domain's CHECKs call */
     int n_check_funcs;
@@ -41,7 +42,11 @@ struct cat_relation {
     uint32_t *view_reads; /* relations a view's rule reads (pg_depend), for v and m */
     int n_view_reads;
     /* unique indexes (also primary keys) as column numbers; expressions are 0 */
-    struct cat_index { bool primary, partial; int *cols; int n_cols; } *uniques;
+    struct cat_index {
+        bool primary, partial;
+        int *cols;
+        int n_cols;
+    } * uniques;
     int n_uniques;
     struct text citus_column; /* distribution column, empty otherwise */
 };
@@ -53,7 +58,7 @@ struct cat_function {
     int n_args;
     int n_defaults; /* of the last arguments */
     uint32_t ret;
-    char kind; /* f p a w */
+    char kind;       /* f p a w */
     char volatility; /* i s v */
     bool strict, security_definer, leakproof, variadic, returns_set;
     struct text language, extension; /* extension empty when none */
@@ -67,22 +72,34 @@ struct cat_operator {
 
 struct catalog {
     struct arena arena;
-    int server_version; /* server_version_num */
-    struct text encoding; /* server_encoding */
+    int server_version;       /* server_version_num */
+    struct text encoding;     /* server_encoding */
     struct text *search_path; /* schemas, "$user" left out, pg_catalog not listed */
     int n_search_path;
-    struct cat_relation **relations; int n_relations; /* outside pg_catalog and information_schema; temp ones left out */
+    struct cat_relation **relations;
+    int n_relations; /* outside pg_catalog and information_schema; temp ones left out */
     /* outside pg_catalog, or put there by somebody (OID from 16384) */
-    struct cat_function **functions; int n_functions;
-    struct cat_operator **operators; int n_operators;
-    struct cat_type **types; int n_types;             /* all, built-in ones too */
-    /* names that hide built-ins: casts made by users with a function outside pg_catalog: (source, target) pairs */
-    struct cat_cast { uint32_t source, target, func; } *casts; int n_casts;
-    /* relations of pg_catalog and information_schema with their columns, names of pg_catalog's own functions; both may be
-     * empty in tests (then no attribute `x.attr` of a system relation is known) */
-    struct cat_relation **system; int n_system;
-    struct text *builtins; int n_builtins;
-    bool catalog_not_first; /* search_path names a schema before pg_catalog: names found in both are refused */
+    struct cat_function **functions;
+    int n_functions;
+    struct cat_operator **operators;
+    int n_operators;
+    struct cat_type **types;
+    int n_types; /* all, built-in ones too */
+    /* names that hide built-ins: casts made by users with a function outside pg_catalog: (source,
+     * target) pairs */
+    struct cat_cast {
+        uint32_t source, target, func;
+    } * casts;
+    int n_casts;
+    /* relations of pg_catalog and information_schema with their columns, names of pg_catalog's own
+     * functions; both may be empty in tests (then no attribute `x.attr` of a system relation is
+     * known) */
+    struct cat_relation **system;
+    int n_system;
+    struct text *builtins;
+    int n_builtins;
+    bool catalog_not_first; /* search_path names a schema before pg_catalog: names found in both are
+                               refused */
 };
 
 /* A new empty catalog / frees it. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The one entry point of the tenant engine: (SQL text, policy, identity, mode) → verdict. No I/O. One engine per worker;
- * verdicts are cached by exact text and refcounted, so that a prepared statement keeps its own.
+ * The one entry point of the tenant engine: (SQL text, policy, identity, mode) → verdict. No I/O.
+ * One engine per worker; verdicts are cached by exact text and refcounted, so that a prepared
+ * statement keeps its own.
  *
- * What a verdict states holds for the policy generation it was made with; the session asks again when the policy changed.
+ * What a verdict states holds for the policy generation it was made with; the session asks again
+ * when the policy changed.
  */
 #ifndef TENANT_TENANT_H
 #define TENANT_TENANT_H
@@ -15,8 +17,8 @@
 struct tenant_engine;
 
 struct tenant_engine_opts {
-    size_t cache_bytes;    /* ceiling of the verdict cache */
-    size_t max_statement;  /* bytes of one statement text */
+    size_t cache_bytes;   /* ceiling of the verdict cache */
+    size_t max_statement; /* bytes of one statement text */
 };
 /* NULL: out of memory. */
 struct tenant_engine *tenant_engine_new(const struct tenant_engine_opts *o);
@@ -25,40 +27,61 @@ void tenant_engine_free(struct tenant_engine *e);
 struct tenant_stats {
     uint64_t hits, misses, evictions, entries, bytes;
     uint64_t parse_us_sum, parse_count; /* limits + parse + walk + insert + verify of misses */
-    uint64_t parse_bucket[9];           /* not cumulative; edges .00001 .000025 .0001 .00025 .001 .0025 .005 .01 s, then +Inf */
+    uint64_t parse_bucket[9]; /* not cumulative; edges .00001 .000025 .0001 .00025 .001 .0025 .005
+                                 .01 s, then +Inf */
 };
 const struct tenant_stats *tenant_engine_stats(const struct tenant_engine *e);
 
 enum refusal { /* stable codes; refusal.def: REFUSAL(name, sqlstate, "text for people") */
 #define REFUSAL(name, state, text) REFUSAL_##name,
 #include "tenant/refusal.def"
-    REFUSAL_COUNT
+               REFUSAL_COUNT
 };
 const char *refusal_name(enum refusal r);  /* "missing_predicate": metric label, log and manual */
 const char *refusal_state(enum refusal r); /* SQLSTATE */
 
 enum tenant_action { VERDICT_PASS, VERDICT_REWRITE, VERDICT_REFUSE };
-enum stmt_kind { STMT_OTHER, STMT_SELECT, STMT_INSERT, STMT_UPDATE, STMT_DELETE, STMT_MERGE, STMT_COPY, STMT_UTILITY, STMT_DDL };
+enum stmt_kind {
+    STMT_OTHER,
+    STMT_SELECT,
+    STMT_INSERT,
+    STMT_UPDATE,
+    STMT_DELETE,
+    STMT_MERGE,
+    STMT_COPY,
+    STMT_UTILITY,
+    STMT_DDL
+};
 
 #define VERDICT_MAX_ADDED 8
 
 struct verdict {
     int refs;
     enum tenant_action action;
-    enum stmt_kind kind;    /* of the first statement */
-    bool leaves_state;      /* changes a session setting: reset the server before another client gets it */
-    bool wants_catalog;     /* refused because a relation (or function) is not in the catalog snapshot: a fresh snapshot may help */
-    bool describable;       /* refused only when run: Parse and Describe of the original text may go through */
+    enum stmt_kind kind; /* of the first statement */
+    bool leaves_state;  /* changes a session setting: reset the server before another client gets it
+                         */
+    bool wants_catalog; /* refused because a relation (or function) is not in the catalog snapshot:
+                           a fresh snapshot may help */
+    bool describable;   /* refused only when run: Parse and Describe of the original text may go
+                           through */
     /* refusal: complete and ready to be shown */
     enum refusal reason;
     struct text message, detail, hint;
-    int position;           /* 1-based characters into the client's text, 0 = none */
+    int position; /* 1-based characters into the client's text, 0 = none */
     /* extended protocol */
-    int n_params;           /* highest $n of the client's text */
-    int n_added;            /* parameters n_params+1 .. n_params+n_added are ours */
-    struct verdict_added { struct text claim; uint32_t type; } added[VERDICT_MAX_ADDED];
-    int n_checks;           /* Bind values that must equal a claim (reject mode, INSERT) */
-    struct verdict_check { int param; /* 1-based */ struct text claim; uint32_t type; } *checks;
+    int n_params; /* highest $n of the client's text */
+    int n_added;  /* parameters n_params+1 .. n_params+n_added are ours */
+    struct verdict_added {
+        struct text claim;
+        uint32_t type;
+    } added[VERDICT_MAX_ADDED];
+    int n_checks; /* Bind values that must equal a claim (reject mode, INSERT) */
+    struct verdict_check {
+        int param; /* 1-based */
+        struct text claim;
+        uint32_t type;
+    } * checks;
 };
 
 struct tenant_ask {
@@ -71,24 +94,27 @@ struct tenant_ask {
     int n_types;
 };
 
-/* Never NULL except out of memory. The caller owns one reference. In audit mode the verdict is what rewrite mode would
- * say; the caller passes the client's text on and counts. */
+/* Never NULL except out of memory. The caller owns one reference. In audit mode the verdict is what
+ * rewrite mode would say; the caller passes the client's text on and counts. */
 struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *ask) MUST_CHECK;
 void verdict_ref(struct verdict *v);
 void verdict_unref(struct tenant_engine *e, struct verdict *v);
 
-/* The text to send for VERDICT_REWRITE: simple protocol with the identity's values as literals (types as needed), extended
- * with parameters. Appends to out; no NUL. False when out ran out of memory. */
+/* The text to send for VERDICT_REWRITE: simple protocol with the identity's values as literals
+ * (types as needed), extended with parameters. Appends to out; no NUL. False when out ran out of
+ * memory. */
 bool verdict_text(const struct verdict *v, const struct identity *id, struct buf *out);
 
-/* At Bind: fills the added values (slices of the identity) and checks the client's values. false: refused, with a complete
- * refusal in *r (texts in out_text's memory). types: the types the server will use where known (declared in Parse), n_types. */
+/* At Bind: fills the added values (slices of the identity) and checks the client's values. false:
+ * refused, with a complete refusal in *r (texts in out_text's memory). types: the types the server
+ * will use where known (declared in Parse), n_types. */
 struct tenant_refusal {
     enum refusal reason;
     struct text message, detail, hint;
 };
-bool verdict_bind(const struct verdict *v, const struct identity *id, const struct wire_bind *b, const uint32_t *types,
-                  int n_types, struct wire_added added[VERDICT_MAX_ADDED], struct tenant_refusal *r);
+bool verdict_bind(const struct verdict *v, const struct identity *id, const struct wire_bind *b,
+                  const uint32_t *types, int n_types, struct wire_added added[VERDICT_MAX_ADDED],
+                  struct tenant_refusal *r);
 
 /* ErrorResponse of a refusal. */
 void verdict_error(const struct verdict *v, struct buf *out);

@@ -106,10 +106,11 @@ static struct node *alias_of(struct node *n, struct text *name)
 /* Hidden columns are known by their names: nothing may rename, merge or gather them. */
 static bool renames_hidden(struct walk *w, int loc, struct text name)
 {
-    return walk_refuse(w, REFUSAL_hidden_column, loc,
-                       "Use the relation's own column names, and ON instead of NATURAL.",
-                       "Columns of \"%.*s\" that tell about other tenants' rows would get other names.",
-                       TEXT_ARG(name));
+    return walk_refuse(
+        w, REFUSAL_hidden_column, loc,
+        "Use the relation's own column names, and ON instead of NATURAL.",
+        "Columns of \"%.*s\" that tell about other tenants' rows would get other names.",
+        TEXT_ARG(name));
 }
 
 /* The same for a join of items lo..hi-1. */

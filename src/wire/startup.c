@@ -3,9 +3,9 @@
 #include "wire/startup.h"
 
 #define CODE_CANCEL 80877102u
-#define CODE_SSL    80877103u
-#define CODE_GSS    80877104u
-#define CODE_V3     0x30000u
+#define CODE_SSL 80877103u
+#define CODE_GSS 80877104u
+#define CODE_V3 0x30000u
 
 #define CANCEL_KEY_MIN 4u
 #define CANCEL_KEY_MAX 256u

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A server's Authentication messages against login_answer. The input is a row of (length byte, body). A server that
- * begins SCRAM cannot prove itself, so the exchange must not end well; the password may go out once only.
+ * A server's Authentication messages against login_answer. The input is a row of (length byte,
+ * body). A server that begins SCRAM cannot prove itself, so the exchange must not end well; the
+ * password may go out once only.
  */
 #include "auth/login.h"
 #include "base/check.h"
@@ -63,8 +64,7 @@ static void direct(struct text first, struct text last)
     CHECK(c);
     scram_client_set_nonce(c, TEXT(""), TEXT("a"));
     CHECK(scram_client_first(c, "SCRAM-SHA-256\0", 15, &out, &e) == AUTH_MORE);
-    if (!too_slow(first) &&
-        scram_client_continue(c, first.p, first.n, &out, &e) == AUTH_MORE)
+    if (!too_slow(first) && scram_client_continue(c, first.p, first.n, &out, &e) == AUTH_MORE)
         CHECK(scram_client_final(c, last.p, last.n, &e) == AUTH_REFUSED);
     scram_client_free(c);
     buf_release(&out);
@@ -77,8 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     talk(data, size, TEXT(""), true);
     if (size) {
         size_t n = data[0] < size ? data[0] : size - 1;
-        direct(text_n((const char *)data + 1, n),
-               text_n((const char *)data + 1 + n, size - 1 - n));
+        direct(text_n((const char *)data + 1, n), text_n((const char *)data + 1 + n, size - 1 - n));
     }
     return 0;
 }

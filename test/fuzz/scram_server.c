@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A client's messages against SCRAM's checking side and against login_check. The first byte is the length of the first
- * message; nobody here knows the password, so nobody may get in.
+ * A client's messages against SCRAM's checking side and against login_check. The first byte is the
+ * length of the first message; nobody here knows the password, so nobody may get in.
  */
 #include "auth/login.h"
 #include "base/check.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define STORED                                                                                     \
-    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"     \
+    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"    \
     "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,8 +42,8 @@ static void checked(enum auth_method method, struct text secret, struct text one
     struct buf out;
     enum auth_step step;
     buf_init(&out);
-    struct login_check *c = login_check_new(method, TEXT("u"), secret, secret.n > 0, seed, 1, &out,
-                                            &step, &e);
+    struct login_check *c =
+        login_check_new(method, TEXT("u"), secret, secret.n > 0, seed, 1, &out, &step, &e);
     CHECK(c && step == AUTH_MORE);
     step = login_check_step(c, one.p, one.n, &out, &e);
     if (step == AUTH_MORE)

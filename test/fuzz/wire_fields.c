@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A server's bodies (error, ParameterStatus, ParameterDescription), and quoting: what is quoted reads back. */
+/* A server's bodies (error, ParameterStatus, ParameterDescription), and quoting: what is quoted
+ * reads back. */
 #include "base/check.h"
 #include "wire/fields.h"
 

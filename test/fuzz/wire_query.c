@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Bodies of all query messages; a Bind is rebuilt with added parameters, which must leave its own as they were. */
+/* Bodies of all query messages; a Bind is rebuilt with added parameters, which must leave its own
+ * as they were. */
 #include "base/check.h"
 #include "wire/query.h"
 

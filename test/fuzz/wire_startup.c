@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* First packets, and each parameter's value as `options`; what was parsed is built and parsed again. */
+/* First packets, and each parameter's value as `options`; what was parsed is built and parsed
+ * again. */
 #include "base/check.h"
 #include "wire/startup.h"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
-# Files stay below 1000 lines, functions below 150, lines (aimed at 100 columns) within 140; each C file begins with its
-# licence and says what it holds; no goto but to one clean-up label.
+# Files stay below 1000 lines, functions below 150, lines within 100 columns (140 where a string literal, such as SQL,
+# reaches over the edge, and in tables of tests); each C file begins with its licence and says what it holds; no goto
+# but to one clean-up label.
 use strict;
 use warnings;
 use FindBin;
@@ -14,13 +15,17 @@ for my $file (sources(qr/\.(c|h|def)$/, 'src', 'test')) {
     pop @lines if @lines && $lines[-1] eq '';
     push @files, "$file: " . @lines . ' lines' if @lines >= 1000;
     my $n = 0;
+    my @bare = split /\n/, bare($text);
     for (@lines) {
         $n++;
         push @tabs, "$file:$n" if /\t|\s$/;
         next if $file =~ /\.def$/; # a table's row is one line
         my $width = length(do { my $t = $_; utf8::decode($t); $t });
+        next if $width <= 100;
+        # With strings blanked, a literal over the edge leaves blanks and its closing quote.
+        my $over = substr($bare[$n - 1], 100);
         push @columns, "$file:$n: $width columns"
-            if $width > 140;
+            if $width > 140 || !($over =~ /^\s*"/ || $file =~ /^test/ && /"/) || /^\s*\/?\*/;
     }
     push @heads, "$file: line 1 is not the SPDX line"
         unless $text =~ m{\A/\* SPDX-License-Identifier: ISC \*/\n};

@@ -49,7 +49,9 @@ my @cases = (
     ['layers',  'wire and tenant do no', 'src/wire/x.c' => "$spdx#include <sys/socket.h>\n"],
     ['lengths', 'files are shorter', 'src/wire/x.c' => $good . "\n" x 1000],
     ['lengths', 'functions are shorter', 'src/wire/x.c' => $long],
-    ['lengths', 'lines fit', 'src/wire/x.c' => $good . '/' . '*' x 150 . "/\n"],
+    ['lengths', 'lines fit', 'src/wire/x.c' => $good . '/' . '*' x 100 . "/\n"],
+    ['lengths', 'lines fit', 'src/wire/x.c' => $good . 'int ' . 'x' x 100 . " = '\"';\n"],
+    ['lengths', 'lines fit', 'src/wire/x.c' => $good . 'char s[] = "' . 'x' x 130 . "\";\n"],
     ['lengths', 'no tabs', 'src/wire/x.c' => "$good\t\n"],
     ['lengths', 'each file has its licence', 'src/wire/x.c' => "int x;\n"],
     ['lengths', 'goto has one', 'src/wire/x.c' =>
@@ -81,7 +83,8 @@ for my $case (@cases) {
 
 # And no complaint where there is none to make; the checks "... were seen" may fail in so small a tree.
 my %tidy = (
-    'src/wire/x.c' => "$spdx#include \"wire/x.h\"\n\nstatic const char *const names[] = { \"atoi(\", \"'\" };\n\n"
+    'src/wire/x.c' => "$spdx#include \"wire/x.h\"\n\nstatic const char *const names[] = { \"atoi(\", \"'\" };\n"
+        . "static const char sql[] = \"" . 'x' x 100 . "\";\n\n"
         . "int wire_x(void)\n{\n    return names[0][0];\n}\n",
     'src/wire/x.h' => $guard,
     'src/conf/keys.def' => "${spdx}KEY_INT(max_things, 1, 0, 2, 0, \"help (more)\")\n",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* login_check against login_answer, for every method and form of secret; hostile servers; alike refusals. */
+/* login_check against login_answer, for every method and form of secret; hostile servers; alike
+ * refusals. */
 #include "tap.h"
 
 #include "auth/login.h"
@@ -7,7 +8,7 @@
 
 #define MD5_ALICE "md5ee69efad287c7423caf0b3229d71f567" /* password pencil */
 #define SCRAM_PENCIL                                                                               \
-    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"     \
+    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"    \
     "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 
 static const unsigned char seed[32] = { 7 };
@@ -61,8 +62,8 @@ static struct result login(enum auth_method method, const char *secret, bool kno
     struct result r = { 0 };
     struct buf to_client;
     buf_init(&to_client);
-    struct login_check *c = login_check_new(method, TEXT("alice"), text_of(secret), known, seed, 128,
-                                            &to_client, &r.check, &r.e);
+    struct login_check *c = login_check_new(method, TEXT("alice"), text_of(secret), known, seed,
+                                            128, &to_client, &r.check, &r.e);
     struct login_answer *a = login_answer_new(TEXT("alice"), text_of(password), keys);
     run(c, a, &to_client, &r);
     struct text t = login_check_password(c);
@@ -168,8 +169,8 @@ static void bad_message(enum auth_method method, struct text body, const char *w
     struct err e = { 0 };
     enum auth_step step;
     buf_init(&out);
-    struct login_check *c = login_check_new(method, TEXT("alice"), TEXT("pencil"), true, seed, 1,
-                                            &out, &step, &e);
+    struct login_check *c =
+        login_check_new(method, TEXT("alice"), TEXT("pencil"), true, seed, 1, &out, &step, &e);
     is_int(login_check_step(c, body.p, body.n, &out, &e), AUTH_REFUSED, "client: %s", what);
     is_str(e.sqlstate, "08P01", "SQLSTATE");
     is_int(login_check_step(c, "pencil", 7, &out, &e), AUTH_REFUSED, "no second try");

@@ -64,7 +64,9 @@ static void test_saslprep(void)
     prepared(TEXT(""), TEXT(""), "empty");
     prepared(TEXT("a b\1"), TEXT("a b\1"), "ASCII stays");
     prepared(TEXT("I\xc2\xadX\xc3\xa9"), TEXT("IX\xc3\xa9"), "soft hyphen vanishes");
-    prepared(TEXT("a\xc2\xa0" "b\xe3\x80\x80"), TEXT("a b "), "spaces");
+    prepared(TEXT("a\xc2\xa0"
+                  "b\xe3\x80\x80"),
+             TEXT("a b "), "spaces");
     prepared(TEXT("\xc2\xad"), TEXT("\xc2\xad"), "nothing left: as it is");
     prepared(TEXT("\xc2\xad\1"), TEXT("\xc2\xad\1"), "prohibited: as it is");
     prepared(TEXT("\xc2\xad\xff"), TEXT("\xc2\xad\xff"), "not UTF-8: as it is");

@@ -13,7 +13,7 @@
     "c=biws,r=" CLIENT_NONCE SERVER_NONCE ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 #define SERVER_FINAL "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 #define STORED                                                                                     \
-    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"     \
+    "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"    \
     "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 #define MECHS TEXT("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0")
 
@@ -33,7 +33,8 @@ static void initial(struct buf *b, const char *mechanism, struct text message)
     msg_bytes(b, message.p, message.n);
 }
 
-/* A server with the example's secret and nonce; its answer to `first` (as the client sends it) is left in out. */
+/* A server with the example's secret and nonce; its answer to `first` (as the client sends it) is
+ * left in out. */
 static struct scram_server *server(struct text first, struct buf *out, enum auth_step *step,
                                    bool mock)
 {
@@ -57,7 +58,8 @@ static struct scram_server *server(struct text first, struct buf *out, enum auth
 }
 
 /* What the server says to a client-final after the example's client-first. */
-static enum auth_step final_step(struct text final, bool mock, struct scram_keys *keys, char state[6])
+static enum auth_step final_step(struct text final, bool mock, struct scram_keys *keys,
+                                 char state[6])
 {
     struct buf out;
     struct err e = { 0 };
@@ -94,7 +96,8 @@ static void test_server_example(void)
     scram_server_free(s);
     is_int(final_step(TEXT(FINAL), false, &keys, state), AUTH_OK, "client-final");
     ok(keys.valid && keys.iterations == 4096 && keys.salt_len == 16, "keys");
-    is_int(final_step(TEXT(FINAL), true, NULL, state), AUTH_REFUSED, "a mock refuses the right proof");
+    is_int(final_step(TEXT(FINAL), true, NULL, state), AUTH_REFUSED,
+           "a mock refuses the right proof");
     is_str(state, "28P01", "as a wrong one");
     size_t refused = 0, n = sizeof(FINAL) - 1, ends = n;
     for (size_t i = 0; i < n; i++)
@@ -210,7 +213,9 @@ static void test_client_example(void)
     is_int(continued(TEXT(SERVER_FIRST), NULL, TEXT(SERVER_FINAL), &out), AUTH_OK, "exchange");
     is_text(buf_text(&out), FINAL, "client-final");
     static const char *const bad[] = {
-        "", "r=", "r=" CLIENT_NONCE ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+        "",
+        "r=",
+        "r=" CLIENT_NONCE ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
         "r=x" CLIENT_NONCE "y,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
         "r=" CLIENT_NONCE "y,s=,i=4096",
         "r=" CLIENT_NONCE "y,s=W22ZaJ0SNY7soEsUEjb6gQ=,i=4096",
@@ -228,12 +233,14 @@ static void test_client_example(void)
                "server-first: %s", bad[i]);
     size_t n = sizeof(SERVER_FIRST) - 1, refused = 0;
     for (size_t i = 0; i < n; i++)
-        refused += continued(text_n(SERVER_FIRST, i), NULL, TEXT(SERVER_FINAL), &out) == AUTH_REFUSED;
+        refused +=
+            continued(text_n(SERVER_FIRST, i), NULL, TEXT(SERVER_FINAL), &out) == AUTH_REFUSED;
     is_int(refused, n, "truncations of server-first");
     n = sizeof(SERVER_FINAL) - 1;
     refused = 0;
     for (size_t i = 0; i < n; i++)
-        refused += continued(TEXT(SERVER_FIRST), NULL, text_n(SERVER_FINAL, i), &out) == AUTH_REFUSED;
+        refused +=
+            continued(TEXT(SERVER_FIRST), NULL, text_n(SERVER_FINAL, i), &out) == AUTH_REFUSED;
     is_int(refused, n, "truncations of server-final");
     is_int(continued(TEXT(SERVER_FIRST), NULL, TEXT(SERVER_FINAL ",x=y"), &out), AUTH_REFUSED,
            "tail of server-final");

@@ -26,7 +26,9 @@ static void one_row(void)
     is_int(f.type, 'D', "a DataRow");
     is_int((long)f.len, (long)buf_len(&b), "one");
     struct rd rd = rd_init(buf_data(&b) + 5, buf_len(&b) - 5);
-    static const char *const want[] = { "ab", NULL, "-7", "18446744073709551615", "", "", "1970-01-01 00:00:00 UTC" };
+    static const char *const want[] = {
+        "ab", NULL, "-7", "18446744073709551615", "", "", "1970-01-01 00:00:00 UTC"
+    };
     is_int(rd_u16(&rd), 7, "seven columns");
     for (int i = 0; i < 7; i++) {
         int32_t len = (int32_t)rd_u32(&rd);

@@ -22,24 +22,27 @@ static void formats(void)
     expo_label(&x, "l", TEXT("v\"\\\n"));
     expo_labels(&x, "m=\"n\"");
     expo_usec(&x, 1500000);
-    is_text(written(&x),
-            "# HELP a_total Some a\n# TYPE a_total counter\na_total 3\na_total{l=\"v\\\"\\\\\\n\",m=\"n\"} 1.500000\n",
-            "head once, labels escaped");
+    is_text(
+        written(&x),
+        "# HELP a_total Some a\n# TYPE a_total counter\na_total 3\na_total{l=\"v\\\"\\\\\\n\",m=\"n\"} 1.500000\n",
+        "head once, labels escaped");
     buf_clear(&x.out);
     expo_family(&x, "h", EXPO_HISTOGRAM, "H");
     expo_labels(&x, "d=\"e\"");
     expo_histogram(&x, counts, edges, 3, 42);
-    is_text(written(&x),
-            "# HELP h H\n# TYPE h histogram\nh_bucket{d=\"e\",le=\"0.0005\"} 1\nh_bucket{d=\"e\",le=\"0.5\"} 3\n"
-            "h_bucket{d=\"e\",le=\"5\"} 3\nh_bucket{d=\"e\",le=\"+Inf\"} 7\nh_sum{d=\"e\"} 0.000042\nh_count{d=\"e\"} 7\n",
-            "histogram: cumulative, edges in seconds");
+    is_text(
+        written(&x),
+        "# HELP h H\n# TYPE h histogram\nh_bucket{d=\"e\",le=\"0.0005\"} 1\nh_bucket{d=\"e\",le=\"0.5\"} 3\n"
+        "h_bucket{d=\"e\",le=\"5\"} 3\nh_bucket{d=\"e\",le=\"+Inf\"} 7\nh_sum{d=\"e\"} 0.000042\nh_count{d=\"e\"} 7\n",
+        "histogram: cumulative, edges in seconds");
     buf_clear(&x.out);
     expo_family(&x, "u", EXPO_GAUGE, "U");
     expo_label(&x, "l", text_n("\xc3\xa4\xff\xc3 \xed\xa0\x80", 8));
     expo_int(&x, -1);
-    is_text(written(&x),
-            "# HELP u U\n# TYPE u gauge\nu{l=\"\xc3\xa4\\\\xFF\\\\xC3 \\\\xED\\\\xA0\\\\x80\"} -1\n",
-            "bytes that are not UTF-8");
+    is_text(
+        written(&x),
+        "# HELP u U\n# TYPE u gauge\nu{l=\"\xc3\xa4\\\\xFF\\\\xC3 \\\\xED\\\\xA0\\\\x80\"} -1\n",
+        "bytes that are not UTF-8");
     buf_clear(&x.out);
     expo_family(&x, "none", EXPO_GAUGE, "No samples");
     is_int((long)buf_len(&x.out), 0, "no head without samples");
@@ -122,7 +125,8 @@ static void collected(void)
     struct expo x;
 
     buf_init(&problems);
-    const struct text ini = TEXT("[databases]\napp = host=h port=7 storage_capacity=5kB\n[pgbouncer]\nauth_type = any\n");
+    const struct text ini = TEXT(
+        "[databases]\napp = host=h port=7 storage_capacity=5kB\n[pgbouncer]\nauth_type = any\n");
     struct setup *setup = setup_parse("t.ini", ini, &problems);
     ok(setup != NULL, "a setup: %.*s", TEXT_ARG(buf_text(&problems)));
     buf_release(&problems);
@@ -149,28 +153,46 @@ static void collected(void)
     stat_observe(&db->stats[1].query, 400000);
     stat_add(&db->stats[1].denials[REFUSAL_ddl], 2);
     stat_add(&h->engine[1]->stats.rejected[REJECT_LIMIT], 9);
-    struct backend backends[2] = { { .name = (char[]){ "h:7" },
-                                     .last = { .ok = true, .max_connections = 100, .used = 12, .in_recovery = true } },
-                                   { .name = (char[]){ "i:7" } } };
-    const struct collect c = { .hub = h, .setup = setup, .survey = &s, .backends = backends, .n_backends = 2 };
+    struct backend backends[2] = {
+        { .name = (char[]){ "h:7" },
+          .last = { .ok = true, .max_connections = 100, .used = 12, .in_recovery = true } },
+        { .name = (char[]){ "i:7" } }
+    };
+    const struct collect c = {
+        .hub = h, .setup = setup, .survey = &s, .backends = backends, .n_backends = 2
+    };
 
     expo_init(&x, 0);
     collect_write(&c, &x);
     struct text all = written(&x);
     ok(!x.out.failed && distinct(all), "no series and no head twice");
-    ok(has(all, "pgbulkhead_queries_total{database=\"app\"} 11"), "counters are summed over workers");
-    ok(has(all, "pgbulkhead_client_connections{database=\"app\",state=\"waiting\"} 4"), "clients are summed over pools");
-    ok(has(all, "pgbulkhead_client_connections{database=\"\",state=\"login\"} 2"), "clients at their login");
-    ok(has(all, "pgbulkhead_pool_max_wait_seconds{database=\"app\",user=\"u\",guarded=\"0\"} 2.000000"), "longest wait");
-    ok(has(all, "pgbulkhead_pool_server_connections{database=\"app\",user=\"u\",guarded=\"1\",state=\"active\"} 4"), "servers");
-    ok(has(all, "pgbulkhead_query_duration_seconds_bucket{database=\"app\",le=\"0.25\"} 0"), "bucket below");
-    ok(has(all, "pgbulkhead_query_duration_seconds_bucket{database=\"app\",le=\"0.5\"} 1"), "bucket at the threshold");
-    ok(has(all, "pgbulkhead_tenant_denials_total{database=\"app\",reason=\"ddl\"} 2"), "denials by reason");
-    is_int(lines(all, "pgbulkhead_tenant_denials_total"), 1, "reasons never seen are not shown without tenants");
+    ok(has(all, "pgbulkhead_queries_total{database=\"app\"} 11"),
+       "counters are summed over workers");
+    ok(has(all, "pgbulkhead_client_connections{database=\"app\",state=\"waiting\"} 4"),
+       "clients are summed over pools");
+    ok(has(all, "pgbulkhead_client_connections{database=\"\",state=\"login\"} 2"),
+       "clients at their login");
+    ok(has(all,
+           "pgbulkhead_pool_max_wait_seconds{database=\"app\",user=\"u\",guarded=\"0\"} 2.000000"),
+       "longest wait");
+    ok(has(all,
+           "pgbulkhead_pool_server_connections{database=\"app\",user=\"u\",guarded=\"1\",state=\"active\"} 4"),
+       "servers");
+    ok(has(all, "pgbulkhead_query_duration_seconds_bucket{database=\"app\",le=\"0.25\"} 0"),
+       "bucket below");
+    ok(has(all, "pgbulkhead_query_duration_seconds_bucket{database=\"app\",le=\"0.5\"} 1"),
+       "bucket at the threshold");
+    ok(has(all, "pgbulkhead_tenant_denials_total{database=\"app\",reason=\"ddl\"} 2"),
+       "denials by reason");
+    is_int(lines(all, "pgbulkhead_tenant_denials_total"), 1,
+           "reasons never seen are not shown without tenants");
     ok(has(all, "pgbulkhead_client_rejections_total{reason=\"limit\"} 9"), "rejections");
-    ok(has(all, "pgbulkhead_backend_up{backend=\"h:7\"} 1") && has(all, "pgbulkhead_backend_up{backend=\"i:7\"} 0"), "backend_up");
+    ok(has(all, "pgbulkhead_backend_up{backend=\"h:7\"} 1") &&
+           has(all, "pgbulkhead_backend_up{backend=\"i:7\"} 0"),
+       "backend_up");
     ok(has(all, "pgbulkhead_backend_role_info{backend=\"h:7\",role=\"standby\"} 1"), "role");
-    is_int(lines(all, "pgbulkhead_backend_connections_max{"), 1, "nothing is claimed about a server that is down");
+    is_int(lines(all, "pgbulkhead_backend_connections_max{"), 1,
+           "nothing is claimed about a server that is down");
     ok(has(all, "pgbulkhead_backend_connections_own{backend=\"h:7\"} 6"), "our own connections");
     ok(has(all, "pgbulkhead_backend_storage_capacity_bytes{database=\"app\"} 5120"), "capacity");
     is_int(lines(all, "# TYPE"), lines(all, "# HELP"), "a HELP for each TYPE");
@@ -179,10 +201,11 @@ static void collected(void)
     expo_init(&x, 60);
     collect_write(&c, &x);
     ok(x.series <= 60 && x.dropped > 0, "the ceiling holds");
-    ok(has(written(&x), "pgbulkhead_scrape_duration_seconds 0.000000")
-           || lines(written(&x), "pgbulkhead_scrape_duration_seconds") == 1,
+    ok(has(written(&x), "pgbulkhead_scrape_duration_seconds 0.000000") ||
+           lines(written(&x), "pgbulkhead_scrape_duration_seconds") == 1,
        "the last two always have room");
-    is_int(lines(written(&x), "pgbulkhead_metrics_series_dropped_total "), 1, "and so has their count");
+    is_int(lines(written(&x), "pgbulkhead_metrics_series_dropped_total "), 1,
+           "and so has their count");
     expo_release(&x);
 
     for (int i = 0; i < 2; i++)

@@ -95,9 +95,10 @@ static inline int tap_done(void)
 }
 
 #define TAP_SLICE(x)                                                                               \
-    _Generic((x), struct text: tap_text, char *: tap_chars, const char *: tap_chars)(x)
+    _Generic((x), struct text : tap_text, char * : tap_chars, const char * : tap_chars)(x)
 
-/* Each takes a printf format and its arguments as the description, and returns whether it passed. */
+/* Each takes a printf format and its arguments as the description, and returns whether it passed.
+ */
 #define ok(cond, ...)                                                                              \
     __extension__({                                                                                \
         bool tap_pass = tap_result(cond);                                                          \

@@ -76,7 +76,10 @@ static void test_builders(void)
     buf_clear(&b);
     const struct text row[] = { TEXT("1"), { NULL, 0 }, TEXT("") };
     wire_datarow_build(&b, row, 3);
-    is_text(buf_text(&b), TEXT("D\0\0\0\23\0\3\0\0\0\1" "1\377\377\377\377\0\0\0\0"), "DataRow");
+    is_text(buf_text(&b),
+            TEXT("D\0\0\0\23\0\3\0\0\0\1"
+                 "1\377\377\377\377\0\0\0\0"),
+            "DataRow");
     buf_release(&b);
 }
 

@@ -97,7 +97,8 @@ static void test_simple(void)
     buf_release(&b);
 }
 
-/* A Bind of portal "p", statement "s", the values "x", NULL, "" (n of them) and n_formats formats, all 1. */
+/* A Bind of portal "p", statement "s", the values "x", NULL, "" (n of them) and n_formats formats,
+ * all 1. */
 static void bind_body(struct buf *b, unsigned n_formats, unsigned n)
 {
     buf_clear(b);
