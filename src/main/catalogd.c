@@ -29,17 +29,20 @@ struct catalogd {
     uint64_t generation; /* of policies */
 };
 
-static const char *const sslmodes[] = { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" };
+static const char *const sslmodes[] = { "disable", "allow",     "prefer",
+                                        "require", "verify-ca", "verify-full" };
 
-/* A file of the configuration; where it names none, a path that cannot exist, because libpq would look into a home
- * directory that is none of ours. */
+/* A file of the configuration; where it names none, a path that cannot exist, because libpq would
+ * look into a home directory that is none of ours. */
 static const char *file_or_none(const char *s)
 {
     return s && *s ? s : "/dev/null/none";
 }
 
-/* How to log in to the database for our own questions. password is copied into `a` only by reference. */
-static void source_of(const struct setup *s, const struct database_conf *db, struct catalog_source *src)
+/* How to log in to the database for our own questions. password is copied into `a` only by
+ * reference. */
+static void source_of(const struct setup *s, const struct database_conf *db,
+                      struct catalog_source *src)
 {
     const struct settings *g = &s->g;
 
@@ -84,7 +87,8 @@ static void run_catalog(struct catalogd *d, struct job *j)
     loop_post(d->control, &m->mail);
 }
 
-static void probe_one(struct catalogd *d, const struct setup *s, const struct database_conf *db, const char *name)
+static void probe_one(struct catalogd *d, const struct setup *s, const struct database_conf *db,
+                      const char *name)
 {
     struct mail_probe *m = calloc(1, sizeof(*m));
     struct catalog_source src;
@@ -112,7 +116,8 @@ static void run_probe(struct catalogd *d, struct job *j)
         const struct database_conf *db = j->setup->databases[i];
         if (!db->catalog_user && !db->user)
             continue;
-        struct text name = arena_printf(&names, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
+        struct text name =
+            arena_printf(&names, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
         if (map_get(&seen, name))
             continue;
         map_put(&seen, name, d);
@@ -198,8 +203,7 @@ void catalogd_stop(struct catalogd *d)
 static void enqueue(struct catalogd *d, struct job *j)
 {
     pthread_mutex_lock(&d->mutex);
-    LIST_FOREACH_SAFE(n, next, &d->jobs)
-    {
+    LIST_FOREACH_SAFE(n, next, &d->jobs) {
         struct job *o = LIST_ENTRY(n, struct job, node);
         if (o->probe == j->probe && (j->probe || strcmp(o->db_name, j->db_name) == 0)) {
             list_del(n);

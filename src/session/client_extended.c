@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on servers by text and prepared
- * there when they are missing.
+ * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on
+ * servers by text and prepared there when they are missing.
  */
 #include "session/session.h"
 
@@ -10,7 +10,8 @@
 
 #include <stdlib.h>
 
-/* What the entry's message does to the server's statements: taken back when it fails or is skipped. */
+/* What the entry's message does to the server's statements: taken back when it fails or is skipped.
+ */
 #define MAX_NAMES 10000  /* prepared statements of one client */
 #define NOTE_ON_SERVER 1 /* prepares a named statement, or closes the one in `name`: in doubt */
 #define NOTE_UNNAMED 2   /* prepares the unnamed one: nobody's */
@@ -40,7 +41,8 @@ static enum step done(const struct client *c)
 /* With max_prepared_statements=0, names of clients that no tenant rule binds are the server's. */
 static bool passes_names(const struct client *c)
 {
-    return !client_guarded(c) && c->setup->g.max_prepared_statements == 0; /* as it was when the client came */
+    return !client_guarded(c) &&
+           c->setup->g.max_prepared_statements == 0; /* as it was when the client came */
 }
 
 /* ---- the client's names ---- */
@@ -163,8 +165,8 @@ static bool fake(struct client *c, enum pend_kind kind, char type, struct pend *
     return ok;
 }
 
-/* Has a Sync been sent since that batch, and the batch not been answered? Then an error in it may still undo what it did,
- * while what is sent now will not be skipped. */
+/* Has a Sync been sent since that batch, and the batch not been answered? Then an error in it may
+ * still undo what it did, while what is sent now will not be skipped. */
 static bool unsure(const struct server *s, uint64_t batch)
 {
     return batch < s->batch && batch >= s->batch_done;
@@ -212,8 +214,10 @@ static bool trim_server(struct client *c, struct server *s)
     return ok;
 }
 
-/* Sends Parse of the statement under the server's name (or as the unnamed one). The entry is returned for undo notes. */
-static struct pend *send_parse(struct client *c, struct stmt *st, bool named, enum pend_action action)
+/* Sends Parse of the statement under the server's name (or as the unnamed one). The entry is
+ * returned for undo notes. */
+static struct pend *send_parse(struct client *c, struct stmt *st, bool named,
+                               enum pend_action action)
 {
     struct server *s = c->server;
     struct buf b;
@@ -222,14 +226,18 @@ static struct pend *send_parse(struct client *c, struct stmt *st, bool named, en
         return NULL;
     buf_init(&b);
     struct server_stmt *e = named ? server_stmts_find(s->stmts, st->name) : NULL;
-    if (named && (e || s->batch != s->batch_done)) { /* perhaps it is there (see unsure), or a Close of it was skipped */
+    if (named &&
+        (e ||
+         s->batch !=
+             s->batch_done)) { /* perhaps it is there (see unsure), or a Close of it was skipped */
         wire_target_build(&b, 'C', 'S', text_of(st->name));
         if (!close_on_server(s, st->name)) {
             buf_release(&b);
             return NULL;
         }
     }
-    wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types, (uint16_t)st->n_sent_types);
+    wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types,
+                     (uint16_t)st->n_sent_types);
     struct pend *p = b.failed ? NULL : server_expect(s, PEND_PARSE, action);
     if (p) {
         conn_write_copy(s->conn, b.p, b.n);
@@ -259,15 +267,18 @@ static bool ensure(struct client *c, struct stmt *st, bool named)
 {
     struct server *s = c->server;
 
-    if (named ? on_server(s, st) : s->stmts->unnamed == c->unnamed_serial && !unsure(s, s->stmts->unnamed_batch))
+    if (named ? on_server(s, st)
+              : s->stmts->unnamed == c->unnamed_serial && !unsure(s, s->stmts->unnamed_batch))
         return true;
     return send_parse(c, st, named, PEND_DROP) != NULL;
 }
 
 /* ---- verdicts ---- */
 
-/* A statement for the text, judged when the client is guarded. STEP_DONE with *out NULL: refused and answered. */
-static enum step judged(struct client *c, struct text sql, const char *types, int n_types, struct stmt **out)
+/* A statement for the text, judged when the client is guarded. STEP_DONE with *out NULL: refused
+ * and answered. */
+static enum step judged(struct client *c, struct text sql, const char *types, int n_types,
+                        struct stmt **out)
 {
     struct tenant_ask ask, *asked = NULL;
     uint32_t *oids = NULL;
@@ -275,7 +286,8 @@ static enum step judged(struct client *c, struct text sql, const char *types, in
     *out = NULL;
     if (client_guarded(c) && (client_policy(c) || client_enforced(c))) {
         if (!c->policy) {
-            client_refuse_text(c, false, "57P03", "the catalog of database \"%s\" is not known yet", c->db_name.p);
+            client_refuse_text(c, false, "57P03", "the catalog of database \"%s\" is not known yet",
+                               c->db_name.p);
             return done(c);
         }
         oids = malloc(sizeof(*oids) * (size_t)(n_types + 1));
@@ -329,7 +341,8 @@ static enum step rejudge(struct client *c, struct text name, struct stmt **st)
     buf_init(&types);
     for (int i = 0; i < old->n_types; i++)
         msg_u32(&types, old->types[i]);
-    enum step step = types.failed ? no_memory(c) : judged(c, old->sql, types.p, old->n_types, &fresh);
+    enum step step =
+        types.failed ? no_memory(c) : judged(c, old->sql, types.p, old->n_types, &fresh);
     buf_release(&types);
     if (step == STEP_DONE && fresh) {
         if (name.n) {
@@ -400,12 +413,14 @@ static enum step parse_unnamed(struct client *c, struct stmt *st)
     }
     p->undo = UNDO_UNNAMED;
     stmt_unref(p->stmt);
-    p->stmt = before; /* is back when the Parse is skipped; when it fails there is none at all (skip_to_sync) */
+    p->stmt = before; /* is back when the Parse is skipped; when it fails there is none at all
+                         (skip_to_sync) */
     return STEP_DONE;
 }
 
-/* A statement that a server of the pool has prepared before needs none now: it is prepared again where it is first used.
- * (So a driver that prepares while all servers are in others' transactions does not wait for them.) */
+/* A statement that a server of the pool has prepared before needs none now: it is prepared again
+ * where it is first used. (So a driver that prepares while all servers are in others' transactions
+ * does not wait for them.) */
 static enum step parse_known(struct client *c, struct text name, struct stmt *st)
 {
     struct pend *p;
@@ -428,7 +443,8 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         return forward_whole(c, PEND_PARSE, m, n);
     if (w.name.n && map_get(&c->stmts, w.name)) {
         stat_inc(&stats(c)->client_parses);
-        client_refuse_text(c, false, "42P05", "prepared statement \"%.*s\" already exists", TEXT_ARG(w.name));
+        client_refuse_text(c, false, "42P05", "prepared statement \"%.*s\" already exists",
+                           TEXT_ARG(w.name));
         return done(c);
     }
     if (w.name.n && map_count(&c->stmts) >= MAX_NAMES) {
@@ -478,20 +494,22 @@ static struct stmt *find(struct client *c, struct text name, bool *pass)
         *pass = true; /* made by SQL-level PREPARE, or the server says 26000 itself */
         return NULL;
     }
-    client_refuse_text(c, false, "26000", "prepared statement \"%.*s\" does not exist", TEXT_ARG(name));
+    client_refuse_text(c, false, "26000", "prepared statement \"%.*s\" does not exist",
+                       TEXT_ARG(name));
     return NULL;
 }
 
 /* Bind with another statement name in front of the bytes that came. */
-static bool send_bind(struct client *c, const struct wire_bind *w, struct stmt *st, const struct wire_added *added,
-                      int n_added, const char *m, size_t n)
+static bool send_bind(struct client *c, const struct wire_bind *w, struct stmt *st,
+                      const struct wire_added *added, int n_added, const char *m, size_t n)
 {
     struct buf b;
     bool ok = true;
 
     buf_init(&b);
     if (n_added > 0) {
-        ok = wire_bind_build(&b, w, w->stmt.n ? text_of(st->name) : TEXT(""), added, n_added) && !b.failed;
+        ok = wire_bind_build(&b, w, w->stmt.n ? text_of(st->name) : TEXT(""), added, n_added) &&
+             !b.failed;
         if (ok)
             conn_write_copy(c->server->conn, b.p, b.n);
     } else if (w->stmt.n) {
@@ -553,8 +571,8 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (st->verdict)
         client_note_verdict(c, st->verdict);
     client_note_request(c);
-    if (!ensure(c, st, w.stmt.n > 0) || !server_expect(c->server, PEND_BIND, PEND_FORWARD)
-        || !send_bind(c, &w, st, added, n_added, m, n))
+    if (!ensure(c, st, w.stmt.n > 0) || !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
+        !send_bind(c, &w, st, added, n_added, m, n))
         return c->closing ? STEP_GONE : no_memory(c);
     if (st->verdict && st->verdict->leaves_state)
         c->server->dirty = true;
@@ -594,7 +612,8 @@ enum step client_describe(struct client *c, const char *m, size_t n)
     struct pend *p = server_expect(c->server, PEND_DESCRIBE_S, PEND_FORWARD);
     if (!p)
         return STEP_GONE;
-    if (st->n_sent_types && st->verdict && client_enforced(c) && st->verdict->action == VERDICT_REWRITE)
+    if (st->n_sent_types && st->verdict && client_enforced(c) &&
+        st->verdict->action == VERDICT_REWRITE)
         p->trim = (uint8_t)st->verdict->n_added;
     buf_init(&b);
     wire_target_build(&b, 'D', 'S', w.name.n ? text_of(st->name) : TEXT(""));
@@ -615,7 +634,8 @@ enum step client_close_target(struct client *c, const char *m, size_t n)
     if (w.what == 'P' || passes_names(c))
         return forward_whole(c, PEND_CLOSE, m, n);
     struct client_stmt *cs = w.name.n ? map_get(&c->stmts, w.name) : NULL;
-    if (w.name.n && !cs && !client_enforced(c) && c->server && !text_starts(w.name, TEXT("PGBULKHEAD_")))
+    if (w.name.n && !cs && !client_enforced(c) && c->server &&
+        !text_starts(w.name, TEXT("PGBULKHEAD_")))
         return forward_whole(c, PEND_CLOSE, m, n);
     if (!fake(c, PEND_CLOSE, '3', &p))
         return no_memory(c);

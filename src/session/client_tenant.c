@@ -6,8 +6,9 @@
 
 #include <stdlib.h>
 
-#define CATALOG_AGAIN (2 * USEC_PER_SEC) /* a client waits for a fresh catalog at most this often  \
-                                          */
+#define CATALOG_AGAIN                                                                              \
+    (2 * USEC_PER_SEC) /* a client waits for a fresh catalog at most this often                    \
+                        */
 
 bool client_policy(struct client *c)
 {

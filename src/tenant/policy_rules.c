@@ -322,9 +322,8 @@ static bool same_columns(const struct cat_relation *view, const struct cat_relat
 {
     for (int i = 0; i < view->n_columns; i++) {
         int k = 0;
-        while (k < table->n_columns &&
-               !(text_eq(view->columns[i].name, table->columns[k].name) &&
-                 view->columns[i].type == table->columns[k].type))
+        while (k < table->n_columns && !(text_eq(view->columns[i].name, table->columns[k].name) &&
+                                         view->columns[i].type == table->columns[k].type))
             k++;
         if (k == table->n_columns)
             return false;
