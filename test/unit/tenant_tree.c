@@ -147,7 +147,7 @@ static bool match_member(struct match *m, const struct node *n, struct text key,
     enum node_role r = role_of(key);
     const struct field *f = node_field(n, r);
     if (text_is(key, "location"))
-        return strtol(m->p, NULL, 10) == n->loc ? (skip_value(m), true)
+        return strtol(m->p, NULL, 10) == n->loc ? ((void)skip_value(m), true)
                                                 : differ(m, "location of", node_kind_name(n->kind));
     if (node_is(n, N_A_Const) && !text_is(key, "isnull")) /* the value's kind is the key there */
         f = node_field(n, R_val);
