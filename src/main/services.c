@@ -139,4 +139,6 @@ void services_stop(struct control *c)
 void services_second(struct control *c)
 {
     console_tick(c->console);
+    if (c->metrics)
+        metrics_second(c->metrics);
 }

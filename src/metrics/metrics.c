@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct metrics {
     struct loop *control;
     struct metrics_opts opts;
     struct evhttp *http;
+    struct evconnlistener *listener;
     struct backend *backends;
     int n_backends, cap_backends;
     int scrapes; /* under way */
@@ -251,6 +253,30 @@ void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, 
 
 /* ---- start and stop ---- */
 
+/* No descriptor or no memory: connections wait in the backlog until the next second. Left alone,
+ * libevent would try and complain without end. arg is evhttp's, not ours. */
+static void on_accept_error(struct evconnlistener *l, void *arg)
+{
+    (void)arg;
+    evconnlistener_disable(l);
+}
+
+void metrics_second(struct metrics *m)
+{
+    evconnlistener_enable(m->listener);
+}
+
+static bool bind_http(struct metrics *m, const char *addr)
+{
+    struct evhttp_bound_socket *s = evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port);
+
+    if (!s)
+        return false;
+    m->listener = evhttp_bound_socket_get_listener(s);
+    evconnlistener_set_error_cb(m->listener, on_accept_error);
+    return true;
+}
+
 static bool open_http(struct metrics *m, struct err *e)
 {
     const char *addr = strcmp(m->opts.listen_addr, "*") == 0 ? "0.0.0.0" : m->opts.listen_addr;
@@ -268,7 +294,7 @@ static bool open_http(struct metrics *m, struct err *e)
         || evhttp_set_cb(m->http, "/readyz", on_ready, m) != 0)
         return err_set(e, "cannot set up the metrics service: out of memory");
     errno = 0;
-    if (!evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port))
+    if (!bind_http(m, addr))
         return err_set(e, "metrics: cannot listen on %s port %d (metrics_listen_addr, metrics_port): %s", addr,
                        m->opts.port, errno ? strerror(errno) : "no such address");
     return true;

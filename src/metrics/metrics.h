@@ -32,6 +32,8 @@ struct metrics *metrics_new(struct hub *h, struct loop *control, const struct me
 /* Closes all connections. A gathering under way still ends through hub_control_mail; the memory
  * goes with the last of them. NULL is fine. */
 void metrics_free(struct metrics *m);
+/* Once a second: accepts again after descriptors or memory were short. */
+void metrics_second(struct metrics *m);
 
 /* What a probe found out about a server. */
 struct metrics_backend_row {
