@@ -317,18 +317,19 @@ static bool start_log(struct control *c, struct err *e)
 static bool start(struct control *c, struct err *e)
 {
     const struct settings *g = &c->setup->g;
+    int ready = -1;
 
     if (!start_log(c, e) || !control_tls(c->setup, &c->client_tls, &c->server_tls, e))
         return false;
     system_raise_limits(&c->log);
     system_forget_libpq();
-    if (c->options->daemon && !system_daemonize(g->pidfile, *g->logfile || g->syslog, e))
+    if (c->options->daemon && !system_daemonize(g->pidfile, *g->logfile || g->syslog, &ready, e))
         return false;
     if (!loop_init(&c->loop, -1, &c->log, &control_loop, c, 100))
         return err_set(e, "cannot set up the control loop");
     if (!start_listeners(c, e))
         return false;
-    if (!system_drop_privileges(c->options->user ? c->options->user : g->user, e))
+    if (!system_drop_privileges(c->options->user ? c->options->user : g->user, &c->log, e))
         return false;
     if (!system_pidfile(g->pidfile, &c->pidfile, e))
         return false;
@@ -339,7 +340,9 @@ static bool start(struct control *c, struct err *e)
     c->catalogd = catalogd_start(&c->loop, &c->log);
     if (!c->catalogd)
         return err_set(e, "cannot start the catalog thread");
-    return services_start(c, e) && run_engines(c, e);
+    if (!services_start(c, e) || !run_engines(c, e))
+        return false;
+    return ready < 0 || system_daemon_ready(ready, e);
 }
 
 /* ---- stop ---- */

@@ -42,45 +42,83 @@ void system_raise_limits(struct log *log)
         log_warn(log, "cannot raise the limit of open files: %s", strerror(errno));
 }
 
-bool system_daemonize(const char *pidfile, bool has_log, struct err *e)
+/* The process that was called: ends with success when the daemon has said that it is up, else with
+ * failure. */
+static _Noreturn void await_daemon(int fd)
 {
+    char byte;
+    ssize_t n;
+
+    do {
+        n = read(fd, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    _exit(n == 1 ? 0 : 1);
+}
+
+bool system_daemonize(const char *pidfile, bool has_log, int *ready, struct err *e)
+{
+    int fds[2];
+
     if (!*pidfile)
         return err_set(e, "daemon needs pidfile configured");
     if (!has_log)
         return err_set(e, "daemon needs logfile or syslog configured");
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return err_set(e, "cannot make a pipe: %s", strerror(errno));
     pid_t pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
+        close(fds[0]);
+        close(fds[1]);
         return err_set(e, "cannot fork: %s", strerror(errno));
-    if (pid > 0)
-        _exit(0);
+    }
+    if (pid > 0) {
+        close(fds[1]);
+        await_daemon(fds[0]);
+    }
+    close(fds[0]);
+    *ready = fds[1];
     setsid();
     pid = fork();
     if (pid < 0)
         return err_set(e, "cannot fork: %s", strerror(errno));
     if (pid > 0)
         _exit(0);
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(e, "cannot open /dev/null: %s", strerror(errno));
-    dup2(fd, 0);
-    dup2(fd, 1);
-    dup2(fd, 2);
-    if (fd > 2)
-        close(fd);
     return true;
 }
 
-bool system_drop_privileges(const char *user, struct err *e)
+bool system_daemon_ready(int ready, struct err *e)
+{
+    ssize_t n;
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_set(e, "cannot open /dev/null: %s", strerror(errno));
+    for (int i = 0; i < 3; i++)
+        dup2(fd, i);
+    if (fd > 2)
+        close(fd);
+    do {
+        n = write(ready, "", 1);
+    } while (n < 0 && errno == EINTR);
+    close(ready);
+    return true;
+}
+
+bool system_drop_privileges(const char *user, struct log *log, struct err *e)
 {
     if (geteuid() != 0)
         return true;
     if (!*user)
-        return err_set(e, "pgbulkhead should not run as root: set user= in the configuration, or use -u USER");
+        return err_set(
+            e, "pgbulkhead should not run as root: set user= in the configuration, or use -u USER");
     struct passwd *pw = getpwnam(user);
     if (!pw)
         return err_set(e, "could not find user \"%s\" to switch to", user);
     if (pw->pw_uid == 0)
         return err_set(e, "pgbulkhead should not run as root");
+    int fd = atomic_load(&log->fd);
+    if (fd >= 0 && fchown(fd, pw->pw_uid, pw->pw_gid) != 0) /* else no RELOAD could open it again */
+        log_warn(log, "cannot give the log file to user \"%s\": %s", user, strerror(errno));
     if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
         return err_set(e, "cannot become user \"%s\": %s", user, strerror(errno));
     if (setuid(0) == 0)
