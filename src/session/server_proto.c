@@ -17,7 +17,7 @@
 struct run {
     struct server *s;
     char *from, *to;
-    char next; /* type of what stands behind the message being handled, 0 = nothing yet */
+    int next; /* type of what stands behind the message being handled, -1 = nothing yet */
 };
 
 static void run_flush(struct run *r)
@@ -147,6 +147,18 @@ static bool is_extended(const struct pend *p)
     return p->kind != PEND_QUERY && p->kind != PEND_FUNCTION && p->kind != PEND_SYNC;
 }
 
+/* Is the type one of these? NUL is none. */
+static bool one_of(const char *types, int type)
+{
+    return type && strchr(types, type);
+}
+
+/* A type for a log line. */
+static char shown(int type)
+{
+    return type > ' ' && type < 0x7f ? (char)type : '?';
+}
+
 /* An ErrorResponse without its DETAIL. */
 static void forward_without_detail(struct server *s, struct run *r, const char *m, uint32_t len)
 {
@@ -269,7 +281,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     struct pend *p = pending_head(s->pending);
     struct client *c = s->client;
 
-    if (len != 6 || !p || is_extended(p) || p->action == PEND_FAKE) {
+    if (len != 6 || !one_of("ITE", m[5]) || !p || is_extended(p) || p->action == PEND_FAKE) {
         server_close(s, "08P01", "unexpected ReadyForQuery from server");
         return false;
     }
@@ -310,10 +322,10 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (own || c->pool_mode == POOL_SESSION || c->left || c->extended)
         return true;
     run_flush(r);
-    if (r->next &&
-        !strchr("NASE", r->next)) { /* nobody asked for that: it must not reach the next client */
+    if (r->next >= 0 &&
+        !one_of("NASE", r->next)) { /* nobody asked for that: it must not reach the next client */
         server_close(s, "08P01", "unexpected message '%c' behind ReadyForQuery from server",
-                     r->next);
+                     shown(r->next));
         return false;
     }
     server_release(s);
@@ -352,13 +364,13 @@ static bool plausible(const struct pend *p, char type)
 {
     switch (p->kind) {
     case PEND_QUERY:
-        return strchr("TDCIGHWdc", type) != NULL;
+        return one_of("TDCIGHWdc", type);
     case PEND_FUNCTION:
         return type == 'V';
     case PEND_EXECUTE:
-        return strchr("DCIsGHWdc", type) != NULL;
+        return one_of("DCIsGHWdc", type);
     case PEND_DESCRIBE_S:
-        return strchr("tTn", type) != NULL;
+        return one_of("tTn", type);
     default:
         return completes(p, type);
     }
@@ -455,7 +467,7 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     struct pend *p = pending_head(s->pending);
 
     if (!p || p->action == PEND_FAKE || !plausible(p, f->type) || p->action == PEND_REFUSE) {
-        server_close(s, "08P01", "unexpected message '%c' from server", f->type);
+        server_close(s, "08P01", "unexpected message '%c' from server", shown(f->type));
         return false;
     }
     if (f->type == 'C')
@@ -509,7 +521,7 @@ static bool streams(const struct server *s, char type)
 
 static size_t take_input(struct server *s, char *data, size_t n)
 {
-    struct run r = { s, data, data, '\0' };
+    struct run r = { s, data, data, -1 };
     char *end = data + n;
 
     while (r.to < end) {
@@ -538,7 +550,7 @@ static size_t take_input(struct server *s, char *data, size_t n)
         }
         if (f.len > left)
             break;
-        r.next = f.len < left ? r.to[f.len] : '\0';
+        r.next = f.len < left ? (unsigned char)r.to[f.len] : -1;
         if (!on_message(s, &r, r.to, &f)) {
             if (s->dying)
                 return n;
