@@ -25,7 +25,8 @@ static void on_catalog(struct control *c, struct mail_catalog *m)
             log_warn(&c->log, "%.*s", TEXT_ARG(line));
     hub_policy(&c->hub, text_of(m->db_name), m->policy, text_of(m->text));
     if (m->policy)
-        log_info(&c->log, "catalog of database \"%s\" read: %d relations", m->db_name, m->policy->catalog->n_relations);
+        log_info(&c->log, "catalog of database \"%s\" read: %d relations", m->db_name,
+                 m->policy->catalog->n_relations);
 }
 
 static void want_catalog(struct control *c, const char *name)
@@ -64,7 +65,8 @@ static void on_mail(void *owner, struct mail *m)
 }
 
 /* On a worker's thread. */
-static void call_console(void *arg, struct conn *conn, struct text user, bool admin, struct text early)
+static void call_console(void *arg, struct conn *conn, struct text user, bool admin,
+                         struct text early)
 {
     struct control *c = arg;
     struct mail_console *m = calloc(1, sizeof(*m) + early.n + 1);
@@ -92,7 +94,8 @@ static void call_want_catalog(void *arg, struct text db_name)
     loop_post(&c->loop, &m->mail);
 }
 
-const struct hub_calls control_hub_calls = { .console = call_console, .want_catalog = call_want_catalog };
+const struct hub_calls control_hub_calls = { .console = call_console,
+                                             .want_catalog = call_want_catalog };
 
 /* ---- once a second ---- */
 
@@ -128,7 +131,8 @@ static void on_tick(void *owner)
         return;
     c->last_second = now;
     services_second(c);
-    if (c->setup->g.probe_interval && c->metrics && now - c->last_probe >= c->setup->g.probe_interval) {
+    if (c->setup->g.probe_interval && c->metrics &&
+        now - c->last_probe >= c->setup->g.probe_interval) {
         c->last_probe = now;
         catalogd_probe(c->catalogd, c->setup);
     }
@@ -309,7 +313,8 @@ static bool start_log(struct control *c, struct err *e)
         return err_set(e, "cannot open log file %s", g->logfile);
     if (g->syslog)
         log_syslog(&c->log, true, g->syslog_ident, system_facility((int)g->syslog_facility));
-    atomic_store(&c->log.verbose, c->options->verbose > g->verbose ? c->options->verbose : (int)g->verbose);
+    atomic_store(&c->log.verbose,
+                 c->options->verbose > g->verbose ? c->options->verbose : (int)g->verbose);
     return true;
 }
 
@@ -439,8 +444,8 @@ int control_main(const struct options *o)
     if (start(c, &err)) {
         log_warnings(c);
         load_catalogs(c);
-        log_info(&c->log, "process up: %s, %d workers, libevent %s, pid %d", BULKHEAD_VERSION, c->hub.n_engines,
-                 event_get_version(), (int)getpid());
+        log_info(&c->log, "process up: %s, %d workers, libevent %s, pid %d", BULKHEAD_VERSION,
+                 c->hub.n_engines, event_get_version(), (int)getpid());
         loop_run(&c->loop);
     } else {
         log_fatal(&c->log, "%s", err.msg);

@@ -22,7 +22,8 @@ static void do_shutdown(void *arg, enum console_shutdown mode)
     if (mode == SHUTDOWN_NOW)
         control_shutdown_now(arg);
     else
-        control_shutdown(arg, mode == SHUTDOWN_WAIT_SERVERS ? SHUTDOWN_WHEN_SERVERS_LEFT : SHUTDOWN_WHEN_CLIENTS_LEFT);
+        control_shutdown(arg, mode == SHUTDOWN_WAIT_SERVERS ? SHUTDOWN_WHEN_SERVERS_LEFT
+                                                            : SHUTDOWN_WHEN_CLIENTS_LEFT);
 }
 
 static const struct setup *present_setup(void *arg)

@@ -38,7 +38,8 @@ struct scrape {
 
 /* ---- answers ---- */
 
-static void reply(struct evhttp_request *req, int code, const char *reason, const char *type, struct text body)
+static void reply(struct evhttp_request *req, int code, const char *reason, const char *type,
+                  struct text body)
 {
     struct evkeyvalq *head = evhttp_request_get_output_headers(req);
     struct evbuffer *b = evbuffer_new();
@@ -268,7 +269,8 @@ void metrics_second(struct metrics *m)
 
 static bool bind_http(struct metrics *m, const char *addr)
 {
-    struct evhttp_bound_socket *s = evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port);
+    struct evhttp_bound_socket *s =
+        evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port);
 
     if (!s)
         return false;
@@ -287,20 +289,24 @@ static bool open_http(struct metrics *m, struct err *e)
     evhttp_set_max_headers_size(m->http, 16384);
     evhttp_set_max_body_size(m->http, 4096);
     evhttp_set_timeout(m->http, TIMEOUT_S);
-    evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT
-                                            | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
+                                            EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                            EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
     evhttp_set_gencb(m->http, on_other, m);
-    if (evhttp_set_cb(m->http, "/metrics", on_metrics, m) != 0 || evhttp_set_cb(m->http, "/healthz", on_health, m) != 0
-        || evhttp_set_cb(m->http, "/readyz", on_ready, m) != 0)
+    if (evhttp_set_cb(m->http, "/metrics", on_metrics, m) != 0 ||
+        evhttp_set_cb(m->http, "/healthz", on_health, m) != 0 ||
+        evhttp_set_cb(m->http, "/readyz", on_ready, m) != 0)
         return err_set(e, "cannot set up the metrics service: out of memory");
     errno = 0;
     if (!bind_http(m, addr))
-        return err_set(e, "metrics: cannot listen on %s port %d (metrics_listen_addr, metrics_port): %s", addr,
-                       m->opts.port, errno ? strerror(errno) : "no such address");
+        return err_set(
+            e, "metrics: cannot listen on %s port %d (metrics_listen_addr, metrics_port): %s", addr,
+            m->opts.port, errno ? strerror(errno) : "no such address");
     return true;
 }
 
-struct metrics *metrics_new(struct hub *h, struct loop *control, const struct metrics_opts *o, struct err *e)
+struct metrics *metrics_new(struct hub *h, struct loop *control, const struct metrics_opts *o,
+                            struct err *e)
 {
     struct metrics *m = calloc(1, sizeof(*m));
 
