@@ -168,6 +168,8 @@ mkdir "$work/src"
 (cd "$top" && tar cf - --exclude=./.git --exclude=./Makefile --exclude=./config.status --exclude=./config.log --exclude=./config.cache \
     --exclude='*.o' --exclude='*.a' --exclude='*.trs' --exclude=.deps --exclude=.dirstamp --exclude='./autom4te.cache' .) |
     (cd "$work/src" && tar xf -)
+# The proxies run as user postgres and read from here, wherever the clone is.
+chmod -R a+rX "$work/src"
 one autoreconf sh -c "cd '$work/src' && autoreconf -i"
 
 # One initdb for all.
