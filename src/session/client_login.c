@@ -66,13 +66,13 @@ static size_t ssl_request(struct client *c, size_t n)
         return n;
     }
     c->login->ssl_asked = true;
-    if (!yes) {
-        conn_write_copy(c->conn, "N", 1);
-        return 8;
-    }
     if (n > 8) { /* they would be taken for part of the encrypted session */
         reject(c, REJECT_TLS);
         client_close(c, NULL, "received unencrypted data after SSL request");
+        return n;
+    }
+    if (!yes) {
+        conn_write_copy(c->conn, "N", 1);
         return n;
     }
     conn_write_copy(c->conn, "S", 1);
@@ -719,8 +719,13 @@ static size_t first_packet(struct client *c, char *data, size_t n)
             return n;
         }
         c->login->gss_asked = true;
+        if (n > s.len) {
+            reject(c, REJECT_PROTOCOL);
+            client_close(c, NULL, "received unencrypted data after GSSAPI encryption request");
+            return n;
+        }
         conn_write_copy(c->conn, "N", 1);
-        return s.len;
+        return n;
     case STARTUP_CANCEL: {
         unsigned char key[8];
         struct buf b;
