@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "wire/query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What the entry's message does to the server's statements: taken back when it fails or is skipped.
@@ -432,8 +433,73 @@ static enum step parse_known(struct client *c, struct text name, struct stmt *st
     return STEP_DONE;
 }
 
+/* ---- DEALLOCATE in SQL ---- */
+
+/* The next word or quoted name of the text, folded as SQL does; empty: there is none. */
+static struct text next_name(struct text *sql, char *out, size_t cap, bool *is_quoted)
+{
+    size_t n = 0, i = 0;
+    bool quoted;
+
+    while (i < sql->n && strchr(" \t\r\n", sql->p[i]))
+        i++;
+    quoted = *is_quoted = i < sql->n && sql->p[i] == '"';
+    for (i += quoted; i < sql->n && n < cap; i++) {
+        char ch = sql->p[i];
+        bool letter = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_';
+        if (quoted && ch == '"')
+            break;
+        if (!quoted && !letter && !(n && ((ch >= '0' && ch <= '9') || ch == '$')))
+            break;
+        out[n++] = !quoted && ch >= 'A' && ch <= 'Z' ? (char)(ch + ('a' - 'A')) : ch;
+    }
+    if (quoted && (i >= sql->n || (i + 1 < sql->n && sql->p[i + 1] == '"')))
+        n = 0; /* not closed, or a quote within: left to the server */
+    i += quoted && i < sql->n;
+    *sql = text_n(sql->p + i, sql->n - i);
+    return text_n(out, n);
+}
+
+/* The name, "" for ALL; false: some other statement. */
+static bool deallocate_read(struct text sql, char *out, size_t cap, struct text *name)
+{
+    bool quoted;
+
+    if (!text_is(next_name(&sql, out, cap, &quoted), "deallocate") || quoted)
+        return false;
+    *name = next_name(&sql, out, cap, &quoted);
+    if (!quoted && text_is(*name, "prepare"))
+        *name = next_name(&sql, out, cap, &quoted);
+    if (name->n == 0)
+        return false;
+    if (!quoted && text_is(*name, "all"))
+        *name = TEXT("");
+    for (size_t i = 0; i < sql.n; i++)
+        if (!strchr(" \t\r\n;", sql.p[i]))
+            return false;
+    return true;
+}
+
+/* The extended form: drivers send it as the unnamed statement. The client's name is not the
+ * server's, so the text gets the server's. NULL: some other statement. */
+static struct client_stmt *deallocated(struct client *c, struct wire_parse *w, char *text,
+                                       size_t cap)
+{
+    char word[CLIENT_DEALLOCATE_MAX];
+    struct text name;
+
+    if (w->name.n || w->sql.n >= sizeof(word) ||
+        !deallocate_read(w->sql, word, sizeof(word), &name))
+        return NULL;
+    struct client_stmt *cs = name.n ? map_get(&c->stmts, name) : NULL;
+    if (cs)
+        w->sql = text_n(text, (size_t)snprintf(text, cap, "DEALLOCATE \"%s\"", cs->stmt->name));
+    return cs;
+}
+
 enum step client_parse(struct client *c, const char *m, size_t n)
 {
+    char text[100];
     struct wire_parse w;
     struct stmt *st;
 
@@ -441,6 +507,7 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         return malformed(c);
     if (passes_names(c))
         return forward_whole(c, PEND_PARSE, m, n);
+    struct client_stmt *gone = deallocated(c, &w, text, sizeof(text));
     if (w.name.n && map_get(&c->stmts, w.name)) {
         stat_inc(&stats(c)->client_parses);
         client_refuse_text(c, false, "42P05", "prepared statement \"%.*s\" already exists",
@@ -470,7 +537,14 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     }
     stat_inc(&stats(c)->client_parses);
     client_note_request(c);
-    step = w.name.n ? parse_named(c, w.name, st) : parse_unnamed(c, st);
+    step = w.name.n                               ? parse_named(c, w.name, st)
+           : !gone || ensure(c, gone->stmt, true) ? parse_unnamed(c, st)
+           : c->closing                           ? STEP_GONE
+                                                  : no_memory(c);
+    if (gone && step == STEP_DONE)
+        name_drop(
+            c,
+            text_of(gone->name)); /* whatever becomes of the batch: the driver is through with it */
     stmt_unref(st);
     return step;
 }
@@ -661,6 +735,38 @@ enum step client_close_target(struct client *c, const char *m, size_t n)
     }
     name_drop(c, w.name);
     return STEP_DONE;
+}
+
+/* ---- DEALLOCATE by the simple protocol ---- */
+
+enum step client_deallocate(struct client *c, const char *m, size_t n)
+{
+    struct server *s = c->server;
+    char word[CLIENT_DEALLOCATE_MAX];
+    struct text sql, name;
+    struct buf b;
+
+    if (passes_names(c) || c->extended || c->in_copy ||
+        (s && (!pending_empty(s->pending) || s->status == 'E')))
+        return STEP_MORE;
+    if (!wire_query_read(m + 5, n - 5, &sql) || !deallocate_read(sql, word, sizeof(word), &name))
+        return STEP_MORE;
+    if (name.n == 0 ? !client_enforced(c) : !map_get(&c->stmts, name))
+        return STEP_MORE; /* by PREPARE in SQL perhaps */
+    if (name.n)
+        name_drop(c, name);
+    else
+        client_stmts_clear(c);
+    unnamed_set(c, NULL);
+    buf_init(&b);
+    size_t mark = msg_begin(&b, 'C');
+    msg_cstr(&b, name.n ? TEXT("DEALLOCATE") : TEXT("DEALLOCATE ALL"));
+    msg_end(&b, mark);
+    wire_ready_build(&b, s ? s->status : 'I');
+    bool ok = !b.failed;
+    client_send(c, &b);
+    buf_release(&b);
+    return ok ? done(c) : no_memory(c);
 }
 
 enum step client_execute(struct client *c, const char *m, size_t n)

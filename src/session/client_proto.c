@@ -318,6 +318,14 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         client_close(c, NULL, "Simple query protocol is disabled");
         return STEP_GONE;
     }
+    if (f->type == 'Q' && f->len < CLIENT_DEALLOCATE_MAX && have > 5 &&
+        (m[5] == 'D' || m[5] == 'd')) {
+        if (f->len > have)
+            return STEP_MORE;
+        enum step st = client_deallocate(c, m, f->len);
+        if (st != STEP_MORE)
+            return st;
+    }
     if (f->type == 'Q' && !client_guarded(c))
         return query_plain(c, m, have, f, used);
     if (f->type == 'd' || f->type == 'c' || f->type == 'f')

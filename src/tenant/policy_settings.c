@@ -231,3 +231,8 @@ bool policy_startup_ok(struct text name, struct text value, struct text *why)
         return options_ok(value, why);
     return parameter_ok(name, value, why);
 }
+
+struct text policy_guc(const struct policy *p)
+{
+    return text_of(p->index->guc);
+}

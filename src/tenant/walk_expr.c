@@ -407,8 +407,16 @@ bool walk_type(struct walk *w, struct level *l, struct node *t, int loc)
     return true;
 }
 
-/* tableoid of a relation, or a constant: then the reg* types print nothing of other tenants. */
-static bool harmless_for_reg(const struct level *l, struct node *arg)
+/* A system relation, or a sub-select while no tenant table was read anywhere before. */
+static bool free_of_tenants(const struct walk *w, const struct item *i)
+{
+    return i && (i->rel ? i->rel->cls == REL_SYSTEM : w->n_used == 0);
+}
+
+/* Constants, tableoid of a relation, columns of the catalog and of sub-selects over it: then the
+ * reg* types show nothing of tenants. psql's \d and the drivers' look-ups of types are written so.
+ */
+static bool harmless_for_reg(const struct walk *w, const struct level *l, struct node *arg)
 {
     if (node_is(arg, N_A_Const) || node_is(arg, N_ParamRef))
         return true;
@@ -416,14 +424,13 @@ static bool harmless_for_reg(const struct level *l, struct node *arg)
     int k = f ? list_len(f) : 0;
     if (k < 1 || k > 2 || !node_is(list_at(f, k - 1), N_String))
         return false;
-    if (!text_is(node_str(list_at(f, k - 1), R_sval), "tableoid"))
-        return false;
+    bool tableoid = text_is(node_str(list_at(f, k - 1), R_sval), "tableoid");
     if (k == 2) {
         const struct item *i = scope_item(l, node_str(list_at(f, 0), R_sval));
-        return i && i->rel;
+        return free_of_tenants(w, i) || (tableoid && i && i->rel);
     }
     for (int i = 0; i < l->n_items; i++)
-        if (!l->items[i]->rel)
+        if (!free_of_tenants(w, l->items[i]) && !(tableoid && l->items[i]->rel))
             return false;
     return l->n_items > 0;
 }
@@ -435,7 +442,7 @@ static bool type_cast(struct walk *w, struct level *l, struct node *n)
     struct text schema, name;
     bool reg = node_is(type, N_TypeName) && !node_get(type, R_arrayBounds) &&
                !node_int(type, R_pct_type) && walk_name(node_get(type, R_names), &schema, &name) &&
-               policy_type_reg(w->ask->policy, schema, name) && harmless_for_reg(l, arg);
+               policy_type_reg(w->ask->policy, schema, name) && harmless_for_reg(w, l, arg);
     return (reg || walk_type(w, l, type, n->loc)) && walk_expr(w, l, arg);
 }
 

@@ -113,6 +113,14 @@ static bool set(struct walk *w, struct node *n, int loc)
         break;
     case TREE_VAR_SET_MULTI:
         return set_multi(w, n, loc);
+    case TREE_VAR_RESET_ALL: /* search_path and the like go back to what the server was started with
+                              */
+        if (!policy_guc(w->ask->policy).n) {
+            w->out->pub.leaves_state = true;
+            return true;
+        }
+        return walk_refuse(w, REFUSAL_setting, loc, "Reset settings by name.",
+                           "RESET ALL would take tenant_guc back.");
     default:
         return walk_refuse(w, REFUSAL_setting, loc, "Reset settings by name.",
                            "This form of SET or RESET touches settings that bind the tenant.");
@@ -200,7 +208,6 @@ static bool refused_kind(struct walk *w, struct node *n, int loc)
     switch (n->kind) {
     case N_PrepareStmt:
     case N_ExecuteStmt:
-    case N_DeallocateStmt:
         r = REFUSAL_prepared_sql;
         hint = "Use the driver's prepared statements (Parse and Bind messages).";
         break;
@@ -209,7 +216,6 @@ static bool refused_kind(struct walk *w, struct node *n, int loc)
         r = REFUSAL_code_block;
         break;
     case N_ListenStmt:
-    case N_UnlistenStmt:
     case N_NotifyStmt:
         r = REFUSAL_notify;
         break;
@@ -255,6 +261,8 @@ bool walk_statement(struct walk *w, struct node *n, int loc)
         return declare(w, n, loc);
     case N_FetchStmt:
     case N_ClosePortalStmt:
+    case N_DeallocateStmt: /* sessions prepare again what is missing */
+    case N_UnlistenStmt:   /* there is nothing that a tenant could listen to */
         return true;
     case N_CopyStmt:
         return copy(w, n, loc);
