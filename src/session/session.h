@@ -85,7 +85,8 @@ enum step client_parse(struct client *c, const char *m, size_t n);
 enum step client_bind(struct client *c, const char *m, size_t n);
 enum step client_describe(struct client *c, const char *m, size_t n);
 #define CLIENT_DEALLOCATE_MAX 200 /* longer Queries are not looked at */
-/* DEALLOCATE in SQL of a name that only we know. STEP_DONE: answered; STEP_MORE: not such a Query. */
+/* DEALLOCATE in SQL of a name that only we know. STEP_DONE: answered; STEP_MORE: not such a Query.
+ */
 enum step client_deallocate(struct client *c, const char *m, size_t n);
 enum step client_close_target(struct client *c, const char *m, size_t n);
 enum step client_execute(struct client *c, const char *m, size_t n);
