@@ -208,7 +208,7 @@ sub stop {
 sub complaints {
     my ($self) = @_;
     my $t = $self->log_text;
-    return grep { /ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|CHECK failed|check failed|SUMMARY: \w+Sanitizer/ }
+    return grep { /ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|CHECK failed|check failed|SUMMARY: \w+Sanitizer|\w+Sanitizer: failed/ }
         split /\n/, $t;
 }
 
