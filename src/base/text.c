@@ -2,6 +2,8 @@
 /* Text slices: comparing, cutting, numbers. */
 #include "base/text.h"
 
+#include <stdlib.h>
+
 static unsigned char lower(char c)
 {
     unsigned char u = (unsigned char)c;
@@ -99,4 +101,15 @@ bool text_to_int64(struct text a, int64_t *out)
         return false;
     *out = minus ? v : -v;
     return true;
+}
+
+char *text_dup(struct text a)
+{
+    char *p = malloc(a.n + 1);
+    if (p) {
+        if (a.n)
+            memcpy(p, a.p, a.n);
+        p[a.n] = '\0';
+    }
+    return p;
 }

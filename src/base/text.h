@@ -57,6 +57,9 @@ bool text_eq_secret(struct text a, struct text b);
 /* Does a start with b? */
 bool text_starts(struct text a, struct text b);
 
+/* A NUL-terminated copy from malloc; NULL when memory is short. */
+char *text_dup(struct text a);
+
 /* Without leading and trailing ASCII white space. */
 struct text text_trim(struct text a);
 

@@ -134,13 +134,8 @@ void registry_release(struct registry *r)
 /* A NUL-terminated copy; p NULL when memory is short. */
 static struct text copy_text(struct text t)
 {
-    char *p = malloc(t.n + 1);
-    if (!p)
-        return (struct text){ NULL, 0 };
-    if (t.n)
-        memcpy(p, t.p, t.n);
-    p[t.n] = '\0';
-    return text_n(p, t.n);
+    char *p = text_dup(t);
+    return text_n(p, p ? t.n : 0);
 }
 
 /* Room for one more pointer in a growing array. */

@@ -50,7 +50,6 @@ struct server {
     uint32_t backend_pid;
     unsigned char backend_key[256];
     size_t backend_key_len;
-    uint64_t setup_generation;
     uint64_t search_path_serial;  /* guarded: of the pinned search path it was started with */
     uint64_t rx_seen, tx_seen;    /* of conn->rx/tx already counted */
     struct sockaddr_storage addr; /* for cancels */

@@ -71,8 +71,6 @@ struct client {
                         */
     bool extended;     /* extended messages since the last Sync */
     bool in_copy;      /* the server asked for CopyData */
-    bool wants_server; /* a message is waiting for a server */
-    bool paused_for_server; /* reading stopped because the server's socket is full */
     bool closing;
     bool notified_wait;
 

@@ -91,7 +91,6 @@ struct engine {
     struct list cancels;      /* cancel connections under way */
     struct engine_stats stats;
     bool suspended;
-    bool draining; /* shutting down when idle */
     usec_t last_reap;
     uint64_t replaced; /* orders to replace servers (RECONNECT, KILL) carried out so far */
 };
@@ -133,7 +132,6 @@ void engine_resume(struct engine *e, struct text db);    /* give waiting clients
 void engine_reconnect(struct engine *e, struct text db); /* replace servers as they are released */
 void engine_kill(struct engine *e, struct text db);      /* drop clients and servers at once */
 bool engine_kill_client(struct engine *e, uint64_t client_id); /* false: not here */
-void engine_close_clients_idle(struct engine *e);              /* SHUTDOWN: let idle clients go */
 
 /* Mails to a loop that the session layer does not know are given to this (the control loop's
  * handler calls it first): true when the mail was one of ours. */

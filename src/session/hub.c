@@ -321,11 +321,3 @@ bool engine_kill_client(struct engine *e, uint64_t client_id)
     return false;
 }
 
-void engine_close_clients_idle(struct engine *e)
-{
-    LIST_FOREACH_SAFE(n, next, &e->all_clients) {
-        struct client *c = LIST_ENTRY(n, struct client, all);
-        if (c->state == CLIENT_IDLE)
-            client_close(c, "57P01", "server shutting down");
-    }
-}

@@ -56,7 +56,6 @@ void server_launch(struct shard *sh, bool reserved)
     s->reserved = reserved;
     s->id = atomic_fetch_add(&e->hub->next_server, 1) + 1;
     s->connected_at = s->request_at = e->loop.now;
-    s->setup_generation = e->setup->generation;
     s->pending = calloc(1, sizeof(*s->pending));
     s->vars = calloc(1, sizeof(*s->vars));
     s->stmts = server_stmts_new();
@@ -154,11 +153,6 @@ void servers_bury(struct engine *e)
     struct list *n;
     while ((n = list_first(&e->dead_servers)) != NULL)
         free_server(LIST_ENTRY(n, struct server, node));
-}
-
-bool server_usable(const struct server *s)
-{
-    return !s->dying && s->conn && !s->close_needed;
 }
 
 /* Must it be replaced now that it is free? */

@@ -145,7 +145,6 @@ void server_ready(struct server *s);
 void server_count_bytes(struct server *s);
 /* Frees what was closed; called at the end of a turn. */
 void servers_bury(struct engine *e);
-bool server_usable(const struct server *s);
 /* Guarded servers: was it started with the search path that statements are judged under now? */
 static inline bool server_path_current(const struct server *s)
 {

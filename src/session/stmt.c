@@ -92,17 +92,6 @@ static void stmt_free(struct stmt *s)
     free(s);
 }
 
-static char *copy_z(struct text t)
-{
-    char *p = malloc(t.n + 1);
-    if (p) {
-        if (t.n)
-            memcpy(p, t.p, t.n);
-        p[t.n] = '\0';
-    }
-    return p;
-}
-
 /* The text and types to send to servers: the client's, or the rewritten ones with our parameters
  * behind its own. */
 static bool fill_sent(struct stmt *s, const struct identity *id)
@@ -152,10 +141,10 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
         return NULL;
     s->engine = e;
     s->refs = 1;
-    s->sql = text_n(copy_z(sql), sql.n);
+    s->sql = text_n(text_dup(sql), sql.n);
     s->types = calloc((size_t)n_types + 1, sizeof(uint32_t));
     s->n_types = n_types;
-    s->key = text_n(copy_z(buf_text(key)), buf_len(key));
+    s->key = text_n(text_dup(buf_text(key)), buf_len(key));
     if (!s->sql.p || !s->types || !s->key.p) {
         stmt_free(s);
         return NULL;
@@ -263,11 +252,6 @@ struct server_stmt *server_stmts_find(struct server_stmts *s, const char *name)
     list_del(&st->node);
     list_push_tail(&s->lru, &st->node);
     return st;
-}
-
-bool server_stmts_has(struct server_stmts *s, const char *name)
-{
-    return server_stmts_find(s, name) != NULL;
 }
 
 bool server_stmts_add(struct server_stmts *s, const char *name)

@@ -65,8 +65,6 @@ struct server_stmts *server_stmts_new(void);
 void server_stmts_free(struct server_stmts *s);
 /* The entry, marked as used; NULL: not known there. */
 struct server_stmt *server_stmts_find(struct server_stmts *s, const char *name);
-/* Known on that server? Marks it as used. */
-bool server_stmts_has(struct server_stmts *s, const char *name);
 /* Adds it. false: out of memory. */
 bool server_stmts_add(struct server_stmts *s, const char *name);
 void server_stmts_drop(struct server_stmts *s, const char *name);

@@ -11,25 +11,14 @@ static const char *const standard[VARS_STANDARD] = { "client_encoding", "DateSty
                                                      "standard_conforming_strings",
                                                      "application_name" };
 
-static char *copy(struct text t)
-{
-    char *p = malloc(t.n + 1);
-    if (p) {
-        if (t.n)
-            memcpy(p, t.p, t.n);
-        p[t.n] = '\0';
-    }
-    return p;
-}
-
 void var_names_init(struct var_names *v, const struct setup *s)
 {
     v->n = 0;
     for (int i = 0; i < VARS_STANDARD; i++)
-        v->name[v->n++] = copy(text_of(standard[i]));
+        v->name[v->n++] = text_dup(text_of(standard[i]));
     for (int i = 0; i < s->n_track_extra && v->n < VARS_MAX; i++)
         if (s->track_extra[i].n && var_index(v, s->track_extra[i]) < 0)
-            v->name[v->n++] = copy(s->track_extra[i]);
+            v->name[v->n++] = text_dup(s->track_extra[i]);
     for (int i = 0; i < v->n; i++)
         CHECK(v->name[i]);
 }
@@ -53,7 +42,7 @@ bool vars_set(struct vars *v, int i, struct text value)
 {
     if (v->value[i] && text_is(value, v->value[i]))
         return true;
-    char *p = copy(value);
+    char *p = text_dup(value);
     if (!p)
         return false;
     free(v->value[i]);

@@ -348,6 +348,21 @@ void inject_condition(struct inject *j, const struct inject_place *p, const stru
 
 /* ---- INSERT ---- */
 
+/* From the target's last token *k over the columns and OVERRIDING to what gives the rows. */
+static bool insert_head(const struct inject *j, bool has_cols, struct inject_insert *s, int *k)
+{
+    s->target_last = (*k)++;
+    if (has_cols) {
+        if (ch_at(j, *k) != '(' || j->tok[*k].match < 0)
+            return false;
+        s->cols_close = j->tok[*k].match;
+        *k = s->cols_close + 1;
+    }
+    if (kw_at(j, *k) == KW_OVERRIDING)
+        *k += 3;
+    return true;
+}
+
 bool inject_insert_shape(const struct inject *j, int anchor, bool has_cols, struct inject_insert *s)
 {
     int first, k;
@@ -358,15 +373,8 @@ bool inject_insert_shape(const struct inject *j, int anchor, bool has_cols, stru
         k += 2;
     if (k >= j->n_tok || j->tok[k].is_uident)
         return false;
-    s->target_last = k++;
-    if (has_cols) {
-        if (ch_at(j, k) != '(' || j->tok[k].match < 0)
-            return false;
-        s->cols_close = j->tok[k].match;
-        k = s->cols_close + 1;
-    }
-    if (kw_at(j, k) == KW_OVERRIDING)
-        k += 3;
+    if (!insert_head(j, has_cols, s, &k))
+        return false;
     if (kw_at(j, k) == KW_DEFAULT) {
         s->defaults = k;
         return kw_at(j, k + 1) == KW_VALUES;
@@ -489,15 +497,8 @@ bool inject_merge_insert(const struct inject *j, int from, int number, bool has_
         k = step(j, k);
     if (k < 0 || kw_at(j, k) != KW_INSERT)
         return false;
-    s->target_last = k++;
-    if (has_cols) {
-        if (ch_at(j, k) != '(' || j->tok[k].match < 0)
-            return false;
-        s->cols_close = j->tok[k].match;
-        k = s->cols_close + 1;
-    }
-    if (kw_at(j, k) == KW_OVERRIDING)
-        k += 3;
+    if (!insert_head(j, has_cols, s, &k))
+        return false;
     if (kw_at(j, k) == KW_DEFAULT) {
         s->defaults = k;
         return kw_at(j, k + 1) == KW_VALUES;
