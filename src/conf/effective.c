@@ -74,15 +74,15 @@ int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
 }
 
 /* Lengths go in with each piece, so that no two sets of claims run into one another. */
-static uint64_t hash_claims(const struct claim *c, int n)
+void identity_hash(struct identity *id)
 {
-    uint64_t seed[2] = { 0x7067627562686431, (uint64_t)n };
+    uint64_t seed[2] = { 0x7067627562686431, (uint64_t)id->n_claims };
 
-    for (int i = 0; i < n; i++) {
-        seed[0] = map_hash(seed, c[i].name.p, c[i].name.n);
-        seed[0] = map_hash(seed, c[i].value.p, c[i].value.n);
+    for (int i = 0; i < id->n_claims; i++) {
+        seed[0] = map_hash(seed, id->claims[i].name.p, id->claims[i].name.n);
+        seed[0] = map_hash(seed, id->claims[i].value.p, id->claims[i].value.n);
     }
-    return seed[0];
+    id->hash = seed[0];
 }
 
 void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name,
@@ -106,5 +106,5 @@ void setup_identity(const struct setup *s, const struct user_conf *user, struct 
         *out = (struct identity){ .bound = false };
         return;
     }
-    out->hash = hash_claims(out->claims, out->n_claims);
+    identity_hash(out);
 }

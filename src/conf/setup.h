@@ -206,6 +206,13 @@ int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
  * tenant), else unbound. Slices live in `a` or the setup. */
 void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name,
                     struct arena *a, struct identity *out);
+/* Sets id->hash from the claims. */
+void identity_hash(struct identity *id);
+/* The identity of a tenant named by an administrator: the claims of all users of that tenant. A
+ * tenant that no user names has the one claim. false: e (claims that contradict one another, an
+ * empty name). Slices live in `a` or the setup. */
+bool setup_tenant(const struct setup *s, struct text tenant, struct arena *a, struct identity *out,
+                  struct err *e) MUST_CHECK;
 const char *pool_mode_name(int mode);   /* "session" ... */
 const char *tenant_mode_name(int mode); /* "rewrite" ... */
 

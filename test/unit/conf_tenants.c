@@ -57,6 +57,15 @@ static void identities(void)
     ok(!x.exempt && !x.bound && !x.n_claims, "no tenant");
     x = who(s, TEXT("stranger"), &a);
     ok(!x.exempt && !x.bound, "an unknown user neither");
+    struct err e = { 0 };
+    ok(!setup_tenant(s, TEXT("acme"), &a, &x, &e) && strstr(e.msg, "differs"),
+       "claims that contradict one another name no tenant");
+    ok(setup_tenant(s, TEXT("Zo\xC3\xAB '\xE6\xA0\xAA"), &a, &x, &e) && x.n_claims == 1,
+       "a tenant by its name");
+    y = who(s, TEXT("zoe"), &a);
+    ok(x.hash == y.hash, "is the identity of its user");
+    ok(setup_tenant(s, TEXT("unheard"), &a, &x, &e) && x.bound, "a tenant that no user names");
+    ok(!setup_tenant(s, TEXT(""), &a, &x, &e), "no tenant is called nothing");
     arena_release(&a);
     setup_unref(s);
 }
