@@ -4,6 +4,7 @@
 #include "tenant/prove.h"
 
 #include "tenant/quiet.h"
+#include "tenant/trace.h"
 #include "tenant/value.h"
 
 /* column of ref = constant or parameter, or = the tenant column of other; holds for items lo..hi-1.
@@ -218,6 +219,17 @@ static void join_facts(struct proof *p, const struct join_range *j)
     merged_columns(p, j, lo, hi);
 }
 
+static void note_fact(struct walk *w, const struct fact *f)
+{
+    if (f->other)
+        trace_how(w, f->ref->trace, "proven: equal to the tenant column of \"%.*s\"",
+                  TEXT_ARG(f->other->item->name));
+    else if (f->param)
+        trace_how(w, f->ref->trace, "proven: equal to $%d, which Bind is checked for", f->param);
+    else
+        trace_how(w, f->ref->trace, "proven: equal to the tenant's value");
+}
+
 /* Pins what the facts allow, until nothing changes. Parameters that a proof rests on are remembered
  * for Bind. */
 static bool close_over(struct proof *p)
@@ -230,6 +242,7 @@ static bool close_over(struct proof *p)
             if (f->param && !walk_check_param(p->w, f->param, f->ref->claim, f->loc))
                 return false;
             f->ref->pinned = more = true;
+            note_fact(p->w, f);
         }
     }
     return true;
@@ -264,6 +277,8 @@ static bool missing(struct walk *w, const struct tref *r)
     wire_quote_literal(&b, w->used[r->claim].value);
     buf_char(&b, 0);
     w->dependent = true; /* the hint names the value */
+    about_missing(w, r);
+    trace_how(w, r->trace, "not restricted to the tenant's rows");
     walk_refuse(
         w, REFUSAL_missing_predicate, r->rv->loc, b.failed ? NULL : buf_data(&b),
         "\"%.*s\" (%.*s.%.*s) is not restricted to the tenant's rows at its own query level.",
@@ -288,6 +303,8 @@ static bool prove(struct walk *w, struct level *l, struct node *where, int reach
     for (struct tref *r = l->refs; r; r = r->next) {
         if (r->pinned)
             continue;
+        if (r->item->hidden || r->renamed)
+            about_missing(w, r);
         if (r->item->hidden || r->renamed)
             return walk_refuse(
                 w, REFUSAL_missing_predicate, r->rv->loc,

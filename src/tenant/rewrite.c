@@ -2,6 +2,8 @@
 /* Adding predicates and tenant columns: the snippet goes into the text, its parse into the tree. */
 #include "tenant/rewrite.h"
 
+#include "tenant/trace.h"
+
 static bool lost(struct walk *w, int loc, const char *what)
 {
     return walk_refuse(w, REFUSAL_internal_mismatch, loc, "Write the statement in a simpler form.",
@@ -212,6 +214,7 @@ static bool wrap(struct walk *w, struct tref *r)
     if (alias)
         node_set_node(w->arena, sub, R_alias, alias);
     *r->rv = *sub;
+    trace_how(w, r->trace, "replaced by a sub-select with the predicate");
     inject_put(w->inj, w->inj->tok[first].off, 0, RANK_OPEN_WRAP, &open);
     inject_put(w->inj, w->inj->tok[last].end, 0, RANK_CLOSE_WRAP, &close);
     return true;
@@ -229,6 +232,7 @@ static bool into_on(struct walk *w, struct level *l, struct tref *first)
             continue;
         ref_predicate(w, l, r, &cond);
         r->pinned = true;
+        trace_how(w, r->trace, "predicate added to the join's ON");
     }
     int at = inject_at(w->inj, min_loc(node_get(join, R_quals)));
     if (at < 0 || !inject_on(w->inj, at, &p))
@@ -247,6 +251,7 @@ static bool into_where(struct walk *w, struct level *l, struct node *owner)
             continue;
         ref_predicate(w, l, r, &cond);
         r->pinned = true;
+        trace_how(w, r->trace, "predicate added to WHERE");
         if (!some || r->is_target)
             some = r;
     }
@@ -463,6 +468,7 @@ bool rewrite_merge(struct walk *w, struct level *l, const struct tref *target, s
     }
     snippet_init(&cond, w->arena);
     ref_predicate(w, l, target, &cond);
+    trace_how(w, target->trace, "predicate added to MERGE's ON");
     int at = inject_at(w->inj, min_loc(node_get(merge, R_joinCondition)));
     if (at < 0 || !inject_on(w->inj, at, &p))
         return lost(w, target->rv->loc, "the condition of MERGE");

@@ -46,6 +46,7 @@ struct tref {
     bool is_target;  /* of UPDATE or DELETE */
     struct node *on; /* JoinExpr whose ON filters it, NULL = WHERE of the owner */
     bool pinned;     /* proven by the statement */
+    int trace;       /* its row (trace.h), 0 = none */
     struct tref *next;
 };
 

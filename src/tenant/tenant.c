@@ -2,6 +2,7 @@
 /* The entry point: limits, parse, walk, insertion, verification, and the cache around them. */
 #include "tenant/cache.h"
 #include "tenant/guard.h"
+#include "tenant/trace.h"
 #include "tenant/value.h"
 #include "tenant/walk.h"
 
@@ -276,6 +277,8 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     struct tree tree = { .n_stmts = 0 };
     struct err err = { .msg = "" };
     struct inject inj;
+    struct tenant_ask untraced = *ask;
+    untraced.trace = NULL;
     enum guard_code g = guard_check(ask->sql, &settings, &e->limits, &report, &err);
     if (g != GUARD_OK) {
         refuse_early(v, guard_reason(g), &err, position_of(ask->sql, (int)report.off));
@@ -315,6 +318,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         /* The statement is proven, but PostgreSQL may test its conditions in any order: add the
          * barrier all the same. */
         struct walk proven = w;
+        w.ask = &untraced; /* the trace says how it was proven */
         if (!tree_parse(&e->parser, sql, a, &tree, &err)) {
             refuse_early(v, REFUSAL_internal_mismatch, &err, 0);
             return;
@@ -327,6 +331,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     }
     v->cacheable = true;
     v->dependent = w.dependent;
+    trace_keep(&w);
     if (good)
         return;
     struct text none = { NULL, 0 };
@@ -348,7 +353,7 @@ static void observe(struct tenant_stats *s, uint64_t us)
 
 struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *ask)
 {
-    struct verdict_full *v = cache_find(&e->cache, ask);
+    struct verdict_full *v = ask->trace ? NULL : cache_find(&e->cache, ask);
     if (v) {
         e->stats.hits++;
         v->pub.refs++;
@@ -363,7 +368,8 @@ struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *a
     arena_init(&a, 16384);
     judge(e, ask, v, &a);
     arena_release(&a);
-    cache_add(&e->cache, ask, v);
+    if (!ask->trace)
+        cache_add(&e->cache, ask, v);
     e->stats.entries = e->cache.entries;
     e->stats.bytes = e->cache.bytes;
     e->stats.evictions = e->cache.evictions;

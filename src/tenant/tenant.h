@@ -68,7 +68,11 @@ struct verdict {
     /* refusal: complete and ready to be shown */
     enum refusal reason;
     struct text message, detail, hint;
-    int position; /* 1-based characters into the client's text, 0 = none */
+    int position;          /* 1-based characters into the client's text, 0 = none */
+    struct text subject;   /* relation, function or operator that it is about; may be empty */
+    struct text fix;       /* line of the configuration, or condition ("AND ..."), that would let it
+                              through; may be empty */
+    struct text relations; /* when asked for: "schema.name", NUL between; at most 16 */
     /* extended protocol */
     int n_params; /* highest $n of the client's text */
     int n_added;  /* parameters n_params+1 .. n_params+n_added are ours */
@@ -84,6 +88,25 @@ struct verdict {
     } * checks;
 };
 
+/* How a statement was judged, for EXPLAIN TENANT: a row per relation named, and per function or
+ * operator that is not allowed. All of it in the asker's arena. */
+enum trace_kind { TRACE_RELATION, TRACE_FUNCTION, TRACE_OPERATOR };
+struct tenant_trace_row {
+    enum trace_kind kind;
+    struct text written; /* as the statement names it: "d", "public.documents AS d" */
+    struct text object;  /* "schema.name" that it means; empty: unknown */
+    struct text column;  /* tenant tables: the tenant column */
+    const char *cls;     /* tenant, shared, system, denied, unknown */
+    struct text source;  /* rule's file:line, or what the catalog says */
+    struct text how;     /* how its rows are held to the tenant */
+    int loc;             /* byte offset in the text, -1 unknown */
+};
+struct tenant_trace {
+    struct arena *arena; /* the asker's */
+    struct tenant_trace_row *v;
+    int n, cap;
+};
+
 struct tenant_ask {
     const struct policy *policy;
     const struct identity *identity; /* bound and not exempt */
@@ -92,6 +115,8 @@ struct tenant_ask {
     struct text sql;                 /* a NUL byte stands behind it */
     const uint32_t *types;           /* extended: declared parameter types, host order */
     int n_types;
+    bool relations;             /* fill verdict.relations */
+    struct tenant_trace *trace; /* NULL: not wanted; else the cache is passed by */
 };
 
 /* Never NULL except out of memory. The caller owns one reference. In audit mode the verdict is what

@@ -61,7 +61,10 @@ struct walk {
     bool refused;
     enum refusal reason;
     struct text message, detail, hint;
-    int loc; /* byte offset or -1 */
+    int loc;                  /* byte offset or -1 */
+    struct text subject, fix; /* trace.h */
+    const struct policy_relation **rels;
+    int n_rels;
 };
 
 /* Refuses (the first refusal counts) and returns false. The DETAIL is printed; hint may be NULL. */

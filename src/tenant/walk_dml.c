@@ -3,6 +3,7 @@
  */
 #include "tenant/prove.h"
 #include "tenant/rewrite.h"
+#include "tenant/trace.h"
 #include "tenant/value.h"
 #include "tenant/walk.h"
 
@@ -323,6 +324,7 @@ static bool insert_values(struct walk *w, struct node *n, struct level *l,
     struct node *select = node_get(n, R_selectStmt);
     struct arms arms = { .n = 0 };
     struct columns cols = { .n = 0 };
+    trace_how(w, target->trace, "its tenant column gets the tenant's value");
     if (!select) { /* DEFAULT VALUES */
         if (!w->rewrite)
             return walk_refuse(w, REFUSAL_unproven_value, target->rv->loc,

@@ -4,6 +4,7 @@
 #include "tenant/walk.h"
 
 #include "tenant/quiet.h"
+#include "tenant/trace.h"
 
 #define MAX_DEPTH 1800
 
@@ -219,6 +220,8 @@ bool walk_operator(struct walk *w, struct text schema, struct text name, int ope
         return true;
     if (f == FN_UNKNOWN)
         w->out->pub.wants_catalog = true;
+    about_operator(w, schema, name);
+    trace_refused(w, TRACE_OPERATOR, name, why, loc);
     return walk_refuse(w, REFUSAL_operator, loc,
                        "Declare it in [tenant_operators] if it is harmless.",
                        "Operator %.*s%s%.*s: %.*s", TEXT_ARG(schema), schema.n ? "." : "",
@@ -373,6 +376,8 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
     default:
         if (verdict == FN_UNKNOWN)
             w->out->pub.wants_catalog = true;
+        about_function(w, schema, name, n_args);
+        trace_refused(w, TRACE_FUNCTION, name, why, n->loc);
         return walk_refuse(
             w, REFUSAL_function, n->loc,
             "Declare it in [tenant_functions] if it only computes from its arguments.",

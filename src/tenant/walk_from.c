@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* FROM clauses and CTEs: which relation each name means, and where the filter of each tenant
  * reference belongs. */
+#include "tenant/trace.h"
 #include "tenant/value.h"
 #include "tenant/walk.h"
 
@@ -52,7 +53,7 @@ int walk_claim(struct walk *w, const struct policy_relation *rel, int loc)
 }
 
 /* The policy's relation for a RangeVar that is no CTE; refuses what tenants may not read. */
-static const struct policy_relation *relation(struct walk *w, struct node *rv)
+static const struct policy_relation *relation(struct walk *w, struct node *rv, int *trace)
 {
     struct text schema = node_str(rv, R_schemaname), name = node_str(rv, R_relname);
     if (node_str(rv, R_catalogname).n) {
@@ -61,6 +62,9 @@ static const struct policy_relation *relation(struct walk *w, struct node *rv)
         return NULL;
     }
     const struct policy_relation *r = policy_relation(w->ask->policy, schema, name);
+    *trace = trace_relation(w, rv, r);
+    if (!r || r->cls == REL_UNKNOWN || r->cls == REL_DENY)
+        about_relation(w, rv, r);
     if (!r || r->cls == REL_UNKNOWN) {
         w->out->pub.wants_catalog = true;
         walk_refuse(w, REFUSAL_unknown_relation, rv->loc,
@@ -146,7 +150,8 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
                                "More column aliases than columns.");
         return true;
     }
-    const struct policy_relation *r = relation(w, n);
+    int trace;
+    const struct policy_relation *r = relation(w, n, &trace);
     if (!r)
         return false;
     if (colnames && r->has_hidden)
@@ -178,6 +183,7 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
         ref->only_wrap = up.wrap || colnames != NULL || ref->fence;
         ref->sampled = sampled;
         ref->on = up.on;
+        ref->trace = trace;
     }
     return qualify(w, n, r);
 }
@@ -395,9 +401,12 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
     if (!node_is(rv, N_RangeVar))
         return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A target of an unknown form.");
     w->seen++;
-    const struct policy_relation *r = relation(w, rv);
+    int trace;
+    const struct policy_relation *r = relation(w, rv, &trace);
     if (!r)
         return false;
+    if (r->cls != REL_TENANT || !r->insertable)
+        about_relation(w, rv, r);
     if (r->cls != REL_TENANT || !r->insertable)
         return walk_refuse(w, REFUSAL_read_only_relation, rv->loc, NULL,
                            "Relation %.*s.%.*s may not be changed (%.*s).", TEXT_ARG(r->schema),
@@ -414,9 +423,13 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
     i->relation_cols = true;
     columns_of_relation(w->arena, &i->cols, r, claim);
     struct tref *ref = level_add_ref(w->arena, l);
-    *ref = (struct tref){
-        .rv = rv, .item = i, .item_no = l->n_items - 1, .rel = r, .claim = claim, .is_target = true
-    };
+    *ref = (struct tref){ .rv = rv,
+                          .item = i,
+                          .item_no = l->n_items - 1,
+                          .rel = r,
+                          .claim = claim,
+                          .is_target = true,
+                          .trace = trace };
     *item = i;
     return qualify(w, rv, r);
 }

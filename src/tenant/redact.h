@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A statement without its literals, for logs and tables: strings, numbers and parameters become
+ * "?", comments and line breaks go, the length is bounded. What cannot be tokenised, or was not
+ * understood, shows key words and punctuation only, because a broken quote turns literals into
+ * names.
+ */
+#ifndef TENANT_REDACT_H
+#define TENANT_REDACT_H
+
+#include "base/buf.h"
+
+#define REDACT_MAX 500 /* bytes, without the "..." of a text that was cut */
+
+/* Appends the template of the text to out (may fail: out->failed). strict: names are "?" too. Valid
+ * UTF-8 without control characters whatever the text holds. */
+void redact(struct text sql, bool strict, struct buf *out);
+
+#define TRACEPARENT_LEN 55
+/* The traceparent that a comment of the text carries as sqlcommenter writes it
+ * (traceparent='00-...-...-01'), copied with a NUL; false: none, or not of that very form. */
+bool redact_traceparent(struct text sql, char out[TRACEPARENT_LEN + 1]);
+
+#endif
