@@ -582,6 +582,8 @@ void admin_gave_up(struct admin *a)
 {
     struct db_ledger *db = NULL;
 
+    if (a->wait == WAIT_LIFE)
+        admin_life_left(a);
     if (a->wait != WAIT_PAUSED)
         return;
     a->wait = WAIT_NOTHING;

@@ -134,7 +134,13 @@ static void on_engine(struct engine *e, void *arg)
     ask->fn(e, ask, &ask->part[e->id]);
 }
 
-static void release_call(struct admin *a)
+void admin_hold(struct admin *a)
+{
+    a->console->busy++;
+    a->refs++;
+}
+
+void admin_release(struct admin *a)
 {
     a->console->busy--;
     a->refs--;
@@ -166,7 +172,8 @@ static void on_asked(void *arg)
     else if (a->conn)
         send_rows(a, ask);
     ask_free(ask);
-    release_call(a);
+    admin_life_asked(a);
+    admin_release(a);
 }
 
 void admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
@@ -181,8 +188,7 @@ void admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
     ask->fn = fn;
     ask->done = done;
     a->running = true;
-    a->refs++;
-    a->console->busy++;
+    admin_hold(a);
     hub_call(a->console->hub, on_engine, ask, on_asked);
 }
 
@@ -201,7 +207,7 @@ static void on_survey(void *arg, const struct survey *s)
     else if (a->conn)
         admin_error(a, "53200", "out of memory");
     free(call);
-    release_call(a);
+    admin_release(a);
 }
 
 void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct survey *s))
@@ -211,8 +217,7 @@ void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct su
     CHECK(call);
     *call = (struct survey_call){ a, done };
     a->running = true;
-    a->refs++;
-    a->console->busy++;
+    admin_hold(a);
     survey_run(a->console->hub, on_survey, call);
 }
 

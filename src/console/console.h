@@ -10,6 +10,30 @@
 
 enum console_shutdown { SHUTDOWN_NOW, SHUTDOWN_WAIT_SERVERS, SHUTDOWN_WAIT_CLIENTS };
 
+/* Work on all rows of a tenant, which takes its time. */
+enum life_verb { LIFE_DELETE, LIFE_EXPORT };
+struct console_life_row {
+    struct text schema, table, column, claim;
+    int64_t rows;
+};
+struct console_life_result {
+    const struct console_life_row *rows; /* by table */
+    int n;
+    int64_t total;
+    const char *const *warnings; /* n_warnings lines for people */
+    int n_warnings;
+};
+struct console_life {
+    enum life_verb verb;
+    struct text database, tenant;
+    struct text dir; /* EXPORT: where to */
+    bool dry_run;    /* DELETE */
+    /* On the control thread, later and exactly once (unless the program ends before). r NULL: it
+     * failed, e says why. */
+    void (*done)(void *arg, const struct console_life_result *r, const struct err *e);
+    void *arg;
+};
+
 /* What main does for the console; all on the control thread. */
 struct console_ops {
     /* Loads and checks the configuration and puts it in force; false: e, the old one stays. */
@@ -17,6 +41,10 @@ struct console_ops {
     /* One key; key is NUL-terminated. false: e. */
     bool (*set)(void *arg, const char *key, struct text value, struct err *e);
     void (*shutdown)(void *arg, enum console_shutdown mode);
+    /* Starts it; one at a time. false: e, and done is not called. */
+    bool (*life)(void *arg, const struct console_life *rq, struct err *e);
+    /* Stops the one that runs, if any; done still follows. */
+    void (*life_cancel)(void *arg);
     /* The present setup, borrowed until the next reload or set. */
     const struct setup *(*setup)(void *arg);
 };

@@ -25,7 +25,7 @@ struct console {
 };
 
 /* What a command waits for. */
-enum waiting { WAIT_NOTHING, WAIT_PAUSED, WAIT_CLOSED };
+enum waiting { WAIT_NOTHING, WAIT_PAUSED, WAIT_CLOSED, WAIT_LIFE };
 
 /* One console connection. */
 struct admin {
@@ -43,6 +43,7 @@ struct admin {
     enum waiting wait;
     struct text wait_db; /* a ledger's name, empty = all */
     bool counting;       /* workers are being asked on its behalf */
+    struct life *life;   /* its DELETE or EXPORT TENANT, or NULL */
 };
 
 /* ---- answers; each command ends by exactly one of these two, now or later ---- */
@@ -87,6 +88,12 @@ void admin_run(struct admin *a, struct text sql);
 void admin_poll(struct admin *a);
 /* It left while its command waited: takes the command back. */
 void admin_gave_up(struct admin *a);
+/* life.c: a question to workers has ended / the administrator has left. */
+void admin_life_asked(struct admin *a);
+void admin_life_left(struct admin *a);
+/* Keeps the administrator's memory while something outside names it. */
+void admin_hold(struct admin *a);
+void admin_release(struct admin *a);
 /* Starts the timer that calls admin_poll for all that wait. */
 void console_wait(struct console *c);
 

@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-#define STATEMENT_ARGS 4
+#define STATEMENT_ARGS 12
 
 struct statement {
     struct text word;                 /* the first one; empty: nothing but blanks and comments */

@@ -3,9 +3,11 @@
  * values. */
 #include "main/backend.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void drop_notice(void *arg, const PGresult *r)
@@ -35,6 +37,112 @@ PGresult *backend_query(PGconn *c, const char *what, const char *sql, struct err
          r ? PQresultErrorMessage(r) : PQerrorMessage(c));
     PQclear(r);
     return NULL;
+}
+
+/* ---- what may take long ---- */
+
+static void cancel_now(PGconn *c)
+{
+    char text[256];
+    PGcancel *k = PQgetCancel(c);
+
+    if (k)
+        (void)PQcancel(k, text, sizeof(text));
+    PQfreeCancel(k);
+}
+
+/* Waits until libpq has something to read. false: canceled, and the server was told. */
+static bool wait_input(PGconn *c, int cancel_fd, bool *canceled)
+{
+    struct pollfd fds[2] = { { PQsocket(c), POLLIN, 0 }, { *canceled ? -1 : cancel_fd, POLLIN, 0 } };
+
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        return false;
+    if (fds[1].revents && !*canceled) {
+        *canceled = true;
+        cancel_now(c);
+    }
+    return !fds[0].revents || PQconsumeInput(c) == 1;
+}
+
+static bool is_good(const PGresult *r)
+{
+    ExecStatusType st = PQresultStatus(r);
+    return st == PGRES_TUPLES_OK || st == PGRES_COMMAND_OK || st == PGRES_COPY_OUT;
+}
+
+/* The next result, NULL when there is none left or the connection broke (*ok is false then). */
+static PGresult *next_result(PGconn *c, int cancel_fd, bool *canceled, bool *ok)
+{
+    while (PQisBusy(c)) {
+        if (!wait_input(c, cancel_fd, canceled)) {
+            *ok = false;
+            return NULL;
+        }
+    }
+    return PQgetResult(c);
+}
+
+static PGresult *failed(PGconn *c, PGresult *r, const char *what, bool canceled, struct err *e)
+{
+    if (canceled)
+        err_set_state(e, "57014", "%s: canceled", what);
+    else if (!e || !e->msg[0])
+        fail(e, r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL, what,
+             r ? PQresultErrorMessage(r) : PQerrorMessage(c));
+    PQclear(r);
+    return NULL;
+}
+
+PGresult *backend_run(PGconn *c, const char *what, const char *sql, int cancel_fd, struct err *e)
+{
+    bool canceled = false, ok = PQsendQuery(c, sql) == 1;
+    PGresult *last = NULL, *r;
+
+    while (ok && (r = next_result(c, cancel_fd, &canceled, &ok)) != NULL) {
+        if (last && !is_good(last)) { /* the first error counts */
+            PQclear(r);
+            continue;
+        }
+        PQclear(last);
+        last = r;
+    }
+    return ok && last && is_good(last) && !canceled ? last : failed(c, last, what, canceled, e);
+}
+
+bool backend_copy_out(PGconn *c, const char *sql, int cancel_fd,
+                      bool (*take)(void *arg, const char *p, size_t n, struct err *e), void *arg,
+                      int64_t *rows, struct err *e)
+{
+    bool canceled = false, ok = PQsendQuery(c, sql) == 1, good = true;
+    PGresult *r = ok ? next_result(c, cancel_fd, &canceled, &ok) : NULL;
+    char *piece;
+    int n;
+
+    if (!r || PQresultStatus(r) != PGRES_COPY_OUT)
+        return failed(c, r, "COPY", canceled, e) != NULL;
+    PQclear(r);
+    while (ok && (n = PQgetCopyData(c, &piece, 1)) >= 0) {
+        if (n == 0) {
+            ok = wait_input(c, cancel_fd, &canceled);
+            continue;
+        }
+        if (good && !take(arg, piece, (size_t)n, e)) {
+            good = false;
+            cancel_now(c);
+        }
+        PQfreemem(piece);
+    }
+    PGresult *last = NULL;
+    while (ok && (r = next_result(c, cancel_fd, &canceled, &ok)) != NULL) {
+        PQclear(last);
+        last = r;
+    }
+    if (!ok || !good || canceled || !last || PQresultStatus(last) != PGRES_COMMAND_OK)
+        return failed(c, last, "COPY", canceled, e) != NULL;
+    *rows = strtoll(PQcmdTuples(last), NULL, 10);
+    PQclear(last);
+    return true;
 }
 
 PGconn *backend_open(const struct catalog_source *src, struct err *e)

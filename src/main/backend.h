@@ -6,6 +6,10 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 /* libpq's PGconn and PGresult; their header is needed only by those who use them */
 struct pg_conn;
 struct pg_result;
@@ -28,5 +32,14 @@ struct pg_conn *backend_open(const struct catalog_source *src, struct err *e);
  * error's text. */
 struct pg_result *backend_query(struct pg_conn *c, const char *what, const char *sql,
                                 struct err *e);
+/* As backend_query, but ends early when cancel_fd (an eventfd, -1 = none) becomes readable: then the
+ * server is asked to cancel, and e says so. */
+struct pg_result *backend_run(struct pg_conn *c, const char *what, const char *sql, int cancel_fd,
+                              struct err *e);
+/* Runs COPY ... TO STDOUT; each piece goes to take, which returns false to end it (it has set e).
+ * *rows gets the number of the command's tag. */
+bool backend_copy_out(struct pg_conn *c, const char *sql, int cancel_fd,
+                      bool (*take)(void *arg, const char *p, size_t n, struct err *e), void *arg,
+                      int64_t *rows, struct err *e);
 
 #endif

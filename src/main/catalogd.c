@@ -39,10 +39,8 @@ static const char *file_or_none(const char *s)
     return s && *s ? s : "/dev/null/none";
 }
 
-/* How to log in to the database for our own questions. password is copied into `a` only by
- * reference. */
-static void source_of(const struct setup *s, const struct database_conf *db,
-                      struct catalog_source *src)
+void catalogd_source(const struct setup *s, const struct database_conf *db,
+                     struct catalog_source *src)
 {
     const struct settings *g = &s->g;
 
@@ -74,7 +72,7 @@ static void run_catalog(struct catalogd *d, struct job *j)
     m->mail.kind = MAIL_CATALOG;
     m->db_name = strdup(j->db_name);
     buf_init(&m->problems);
-    source_of(j->setup, j->db, &src);
+    catalogd_source(j->setup, j->db, &src);
     struct catalog *cat = catalog_load(&src, &err);
     if (cat) {
         pthread_mutex_lock(&d->mutex);
@@ -97,7 +95,7 @@ static void probe_one(struct catalogd *d, const struct setup *s, const struct da
     CHECK(m);
     m->mail.kind = MAIL_PROBE;
     m->backend = strdup(name);
-    source_of(s, db, &src);
+    catalogd_source(s, db, &src);
     m->ok = probe_backend(&src, &m->result, &err);
     if (!m->ok)
         snprintf(m->text, sizeof(m->text), "%.*s", (int)sizeof(m->text) - 1, err.msg);

@@ -35,6 +35,10 @@ struct mail_want {
     char db_name[64];
 };
 
+/* How to log in to the database for the pooler's own questions. The texts are the setup's. */
+void catalogd_source(const struct setup *s, const struct database_conf *db,
+                     struct catalog_source *src);
+
 struct catalogd *catalogd_start(struct loop *control, struct log *log);
 /* Ends the thread after its present job. */
 void catalogd_stop(struct catalogd *d);

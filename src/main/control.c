@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "main/catalogd.h"
+#include "main/chore.h"
 #include "main/console_glue.h"
 #include "main/system.h"
 #include "main/version.h"
@@ -58,6 +59,10 @@ static void on_mail(void *owner, struct mail *m)
     case MAIL_CONSOLE:
         services_adopt(c, (struct mail_console *)m);
         break;
+    case MAIL_CHORE:
+        c->chore = NULL;
+        chore_finish(m);
+        return;
     default:
         CHECK(!"no such mail");
     }
@@ -361,9 +366,12 @@ static void stop(struct control *c)
             engine_stop(c->hub.engine[i]);
     if (c->catalogd)
         catalogd_stop(c->catalogd);
-    services_stop(c);
     for (struct mail *m = c->loop.base ? mailbox_take(&c->loop.box) : NULL; m;) {
         struct mail *next = m->next;
+        if (m->kind == MAIL_CHORE) { /* goes with the chore */
+            m = next;
+            continue;
+        }
         if (m->kind == MAIL_CATALOG && ((struct mail_catalog *)m)->policy)
             policy_unref(((struct mail_catalog *)m)->policy);
         if (m->kind == MAIL_CONSOLE)
@@ -372,6 +380,8 @@ static void stop(struct control *c)
             catalogd_mail_free(m);
         m = next;
     }
+    chore_stop(c->chore);
+    services_stop(c);
     for (int i = 0; i < c->hub.n_engines; i++)
         engine_free(c->hub.engine[i]);
     if (c->hub.control)

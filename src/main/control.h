@@ -11,6 +11,7 @@
 #include "session/engine.h"
 
 struct catalogd;
+struct chore;
 struct console;
 struct metrics;
 
@@ -28,6 +29,7 @@ struct control {
     struct listeners *listeners;
     struct hub hub;
     struct catalogd *catalogd;
+    struct chore *chore; /* DELETE or EXPORT TENANT under way, or NULL */
     struct console *console;
     struct metrics *metrics;
     struct event *signals[8];

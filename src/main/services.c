@@ -3,6 +3,7 @@
 #include "main/console_glue.h"
 
 #include "console/console.h"
+#include "main/chore.h"
 #include "metrics/metrics.h"
 
 /* ---- what the console asks of main ---- */
@@ -26,6 +27,24 @@ static void do_shutdown(void *arg, enum console_shutdown mode)
                                                             : SHUTDOWN_WHEN_CLIENTS_LEFT);
 }
 
+static bool do_life(void *arg, const struct console_life *rq, struct err *e)
+{
+    struct control *c = arg;
+
+    if (c->chore)
+        return err_set(e, "another tenant is being deleted or exported");
+    c->chore = chore_start(&c->loop, &c->log, c->setup, rq, e);
+    return c->chore != NULL;
+}
+
+static void do_life_cancel(void *arg)
+{
+    struct control *c = arg;
+
+    if (c->chore)
+        chore_cancel(c->chore);
+}
+
 static const struct setup *present_setup(void *arg)
 {
     return ((struct control *)arg)->setup;
@@ -35,6 +54,8 @@ static const struct console_ops console_ops = {
     .reload = do_reload,
     .set = do_set,
     .shutdown = do_shutdown,
+    .life = do_life,
+    .life_cancel = do_life_cancel,
     .setup = present_setup,
 };
 

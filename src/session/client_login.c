@@ -466,6 +466,12 @@ static bool bind_tenant(struct client *c)
                    c->user_name.p);
         return true;
     }
+    if (hub_barred(c->engine->hub, &c->identity)) {
+        reject(c, REJECT_TENANT);
+        client_close(c, "57P03", "tenant \"%.*s\" is being deleted",
+                     TEXT_ARG(c->identity.claims[0].value));
+        return false;
+    }
     for (int i = 0; i < c->engine->hub->var_names.n; i++) {
         struct text why, name = text_of(c->engine->hub->var_names.name[i]);
         if (c->login->vars.value[i] && client_enforced(c) &&

@@ -37,6 +37,9 @@ struct hub {
     struct map names;   /* text and types as sent → struct stmt_name */
     uint64_t next_stmt; /* PGBULKHEAD_n; under names_mutex */
     _Atomic uint64_t next_server;
+    pthread_mutex_t barred_mutex; /* guards barred */
+    char *barred;                 /* the tenant that nobody may be now (hub_bar), or NULL */
+    _Atomic bool any_barred;
     usec_t started_at;   /* wall clock */
     const char *version; /* "PgBulkhead 0.1.0" */
     const struct hub_calls *calls;
@@ -132,6 +135,17 @@ void engine_resume(struct engine *e, struct text db);    /* give waiting clients
 void engine_reconnect(struct engine *e, struct text db); /* replace servers as they are released */
 void engine_kill(struct engine *e, struct text db);      /* drop clients and servers at once */
 bool engine_kill_client(struct engine *e, uint64_t client_id); /* false: not here */
+
+/* How many of the engine's clients are bound to the tenant; close: they are closed. */
+int engine_tenant_clients(struct engine *e, struct text tenant, bool close);
+
+/* Keeps clients from becoming that tenant until hub_unbar; one tenant at a time. Bar first, then
+ * look at the engines' clients: whoever is not seen there is refused. Any thread; false: out of
+ * memory. */
+bool hub_bar(struct hub *h, struct text tenant);
+void hub_unbar(struct hub *h);
+/* Is it barred now? Asked once the identity is in the client. */
+bool hub_barred(struct hub *h, const struct identity *id);
 
 /* Mails to a loop that the session layer does not know are given to this (the control loop's
  * handler calls it first): true when the mail was one of ours. */

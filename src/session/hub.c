@@ -20,6 +20,7 @@ bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct
     h->started_at = clock_wall_us();
     map_init(&h->names);
     if (pthread_mutex_init(&h->policy_mutex, NULL) != 0 ||
+        pthread_mutex_init(&h->barred_mutex, NULL) != 0 ||
         pthread_mutex_init(&h->names_mutex, NULL) != 0)
         return false;
     return true;
@@ -42,6 +43,8 @@ void hub_release(struct hub *h)
     registry_release(&h->registry);
     var_names_release(&h->var_names);
     map_release(&h->names);
+    hub_unbar(h);
+    pthread_mutex_destroy(&h->barred_mutex);
     pthread_mutex_destroy(&h->policy_mutex);
     pthread_mutex_destroy(&h->names_mutex);
 }
