@@ -12,7 +12,8 @@ static bool add_claims(struct claim *to, int *n, const struct identity *from, st
         while (k < *n && !text_eq(to[k].name, c->name))
             k++;
         if (k < *n && !text_eq(to[k].value, c->value))
-            return err_set(e, "claim \"%.*s\" of tenant \"%.*s\" differs between users (see \"%.*s\")",
+            return err_set(e,
+                           "claim \"%.*s\" of tenant \"%.*s\" differs between users (see \"%.*s\")",
                            TEXT_ARG(c->name), TEXT_ARG(to[0].value), TEXT_ARG(user));
         if (k == *n)
             to[(*n)++] = *c;

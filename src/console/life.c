@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* DELETE TENANT and EXPORT TENANT: main does the work, the console keeps the tenant out meanwhile. */
+/* DELETE TENANT and EXPORT TENANT: main does the work, the console keeps the tenant out meanwhile.
+ */
 #include "console/internal.h"
 
 #include "base/check.h"
@@ -175,8 +176,8 @@ static void done_count(struct admin *a, struct ask *ask, uint64_t sum)
         return;
     }
     admin_error(a, "55006",
-                "%" PRIu64 " clients of tenant \"%.*s\" are connected; FORCE closes them first", sum,
-                TEXT_ARG(f->rq.tenant));
+                "%" PRIu64 " clients of tenant \"%.*s\" are connected; FORCE closes them first",
+                sum, TEXT_ARG(f->rq.tenant));
     life_free(f);
 }
 

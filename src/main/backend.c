@@ -54,7 +54,8 @@ static void cancel_now(PGconn *c)
 /* Waits until libpq has something to read. false: canceled, and the server was told. */
 static bool wait_input(PGconn *c, int cancel_fd, bool *canceled)
 {
-    struct pollfd fds[2] = { { PQsocket(c), POLLIN, 0 }, { *canceled ? -1 : cancel_fd, POLLIN, 0 } };
+    struct pollfd fds[2] = { { PQsocket(c), POLLIN, 0 },
+                             { *canceled ? -1 : cancel_fd, POLLIN, 0 } };
 
     if (poll(fds, 2, -1) < 0 && errno != EINTR)
         return false;

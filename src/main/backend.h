@@ -32,8 +32,8 @@ struct pg_conn *backend_open(const struct catalog_source *src, struct err *e);
  * error's text. */
 struct pg_result *backend_query(struct pg_conn *c, const char *what, const char *sql,
                                 struct err *e);
-/* As backend_query, but ends early when cancel_fd (an eventfd, -1 = none) becomes readable: then the
- * server is asked to cancel, and e says so. */
+/* As backend_query, but ends early when cancel_fd (an eventfd, -1 = none) becomes readable: then
+ * the server is asked to cancel, and e says so. */
 struct pg_result *backend_run(struct pg_conn *c, const char *what, const char *sql, int cancel_fd,
                               struct err *e);
 /* Runs COPY ... TO STDOUT; each piece goes to take, which returns false to end it (it has set e).

@@ -18,9 +18,9 @@ struct life_request {
     int cancel_fd;                   /* see backend_run */
 };
 
-/* Deletes the tenant's rows of all its tables in one transaction; the counts are left in t->v[].rows,
- * in the order of deletion (children first). The connection must not be inside a transaction; it is
- * not after the call. false: e, and nothing was deleted. */
+/* Deletes the tenant's rows of all its tables in one transaction; the counts are left in
+ * t->v[].rows, in the order of deletion (children first). The connection must not be inside a
+ * transaction; it is not after the call. false: e, and nothing was deleted. */
 bool life_delete(struct pg_conn *pg, const struct life_request *rq, struct arena *a,
                  struct tenant_tables *t, struct err *e) MUST_CHECK;
 

@@ -30,8 +30,8 @@ static bool delete_one(PGconn *pg, struct tenant_table *t, int cancel_fd, struct
 
 /* Tables that reference one another in a circle: one statement, so that their foreign keys are
  * looked at when all rows are gone. */
-static bool delete_circle(PGconn *pg, struct tenant_table *t, int n, int cancel_fd,
-                          struct arena *a, struct err *e)
+static bool delete_circle(PGconn *pg, struct tenant_table *t, int n, int cancel_fd, struct arena *a,
+                          struct err *e)
 {
     struct buf b;
     PGresult *r = NULL;

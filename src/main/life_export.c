@@ -206,12 +206,15 @@ static bool export_all(PGconn *pg, const struct life_request *rq, int dir, struc
     buf_init(&manifest);
     buf_init(&restore);
     manifest_begin(&manifest, pg, rq);
-    buf_printf(&restore, "-- psql -1 -v ON_ERROR_STOP=1 -f restore.sql, in this directory, as a role that\n"
-                         "-- row-level security does not hide rows from. Sequences are not set.\n"
-                         "SET row_security = off;\nSET CONSTRAINTS ALL DEFERRED;\n");
+    buf_printf(&restore,
+               "-- psql -1 -v ON_ERROR_STOP=1 -f restore.sql, in this directory, as a role that\n"
+               "-- row-level security does not hide rows from. Sequences are not set.\n"
+               "SET row_security = off;\nSET CONSTRAINTS ALL DEFERRED;\n");
     if (has_circle(t))
-        buf_printf(&restore, "-- Some tables reference one another in a circle: where those foreign keys are not\n"
-                             "-- deferrable, a superuser says SET session_replication_role = replica first.\n");
+        buf_printf(
+            &restore,
+            "-- Some tables reference one another in a circle: where those foreign keys are not\n"
+            "-- deferrable, a superuser says SET session_replication_role = replica first.\n");
     for (int i = 0; ok && i < t->n; i++) {
         struct text file = file_name(a, &t->v[i], i);
         ok = export_table(pg, dir, file.p, &t->v[i], rq->cancel_fd, digest, e);
@@ -247,10 +250,11 @@ bool life_export(PGconn *pg, const struct life_request *rq, struct arena *a,
     int dir = open(rq->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     bool ok = dir >= 0 || err_set(e, "cannot open directory %s: %s", rq->dir, strerror(errno));
     if (ok) {
-        r = backend_run(pg, "begin",
-                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off;"
-                        " SET LOCAL search_path = ''; SET LOCAL statement_timeout = 0",
-                        rq->cancel_fd, e);
+        r = backend_run(
+            pg, "begin",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off;"
+            " SET LOCAL search_path = ''; SET LOCAL statement_timeout = 0",
+            rq->cancel_fd, e);
         ok = r != NULL;
         PQclear(r);
     }

@@ -231,10 +231,11 @@ static void order(struct graph *g, struct tenant_tables *t, struct arena *a)
 /* Triggers of the users' own that run at DELETE. */
 static bool warn(PGconn *pg, struct tenant_tables *t, struct arena *a, struct err *e)
 {
-    PGresult *r = backend_query(pg, "triggers",
-                                "SELECT tgrelid, tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"
-                                " AND tgtype & 8 <> 0 AND tgenabled <> 'D' ORDER BY tgrelid, tgname",
-                                e);
+    PGresult *r =
+        backend_query(pg, "triggers",
+                      "SELECT tgrelid, tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"
+                      " AND tgtype & 8 <> 0 AND tgenabled <> 'D' ORDER BY tgrelid, tgname",
+                      e);
     if (!r)
         return false;
     const char **lines = ARENA_ARRAY(a, const char *, PQntuples(r) + 1);
@@ -244,7 +245,8 @@ static bool warn(PGconn *pg, struct tenant_tables *t, struct arena *a, struct er
             k++;
         if (k < t->n)
             lines[t->n_warnings++] = arena_printf(a, "trigger %s of table %.*s runs at DELETE",
-                                                  PQgetvalue(r, i, 1), TEXT_ARG(t->v[k].name)).p;
+                                                  PQgetvalue(r, i, 1), TEXT_ARG(t->v[k].name))
+                                         .p;
     }
     t->warnings = lines;
     PQclear(r);
@@ -317,9 +319,10 @@ static bool check_key(PGconn *pg, const PGresult *keys, int row, const struct te
     buf_release(&b);
     bool none = r && PQntuples(r) == 0;
     if (r && !none)
-        err_set(e,
-                "foreign key %s of table %s.%s acts on rows that are not the tenant's: they reference its rows",
-                PQgetvalue(keys, row, 3), PQgetvalue(keys, row, 4), PQgetvalue(keys, row, 5));
+        err_set(
+            e,
+            "foreign key %s of table %s.%s acts on rows that are not the tenant's: they reference its rows",
+            PQgetvalue(keys, row, 3), PQgetvalue(keys, row, 4), PQgetvalue(keys, row, 5));
     PQclear(r);
     return none;
 }

@@ -105,7 +105,7 @@ int main(void)
     bad("SHOW POOLS; SHOW STATE", "one command at a time");
     bad("; x", "one command at a time");
     bad("KILL 'x", "unterminated quoted string");
-    bad("PAUSE a b c d e", "too many words");
+    bad("PAUSE a b c d e f g h i j k l m", "too many words");
     bad("PAUSE =", "syntax error at \"=\"");
     exact("SET a /* c */ = 'it''s' ; -- x");
     exact("PAUSE \"a\"\"b\" 'c' /* d */;");
