@@ -18,6 +18,7 @@ static struct database_conf *new_database(struct load *l)
     db->pool_mode = POOL_MODE_UNSET;
     db->load_balance = 1;
     db->tenant_mode = TENANT_MODE_UNSET;
+    db->tenant_redact_errors = SWITCH_UNSET;
     return db;
 }
 

@@ -85,9 +85,11 @@ struct database_conf {
     int load_balance;                           /* 1 round-robin, 0 disable */
     int tenant_mode;                            /* TENANT_MODE_UNSET when not given */
     const char *tenant_guc;                     /* NULL = global */
+    int tenant_redact_errors;                   /* 0, 1, SWITCH_UNSET = global */
     int64_t storage_capacity;                   /* bytes, 0 = not stated */
 };
 #define TIME_UNSET UINT64_MAX
+#define SWITCH_UNSET (-1)
 
 struct user_conf {
     struct text name; /* NUL-terminated */

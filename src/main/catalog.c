@@ -301,8 +301,9 @@ static bool load_uniques(struct loader *l)
 {
     PGresult *r = backend_query(
         l->pg, "unique indexes",
-        "SELECT i.indrelid, i.indisprimary, i.indpred IS NOT NULL, i.indnkeyatts, i.indkey::pg_catalog.text"
-        " FROM pg_catalog.pg_index i WHERE i.indisunique AND i.indisvalid AND i.indrelid >= 16384 ORDER BY 1",
+        "SELECT i.indrelid, i.indisprimary, i.indpred IS NOT NULL, i.indnkeyatts, i.indkey::pg_catalog.text,"
+        " x.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid"
+        " WHERE i.indisunique AND i.indisvalid AND i.indrelid >= 16384 ORDER BY 1",
         l->e);
 
     if (!r)
@@ -320,6 +321,7 @@ static bool load_uniques(struct loader *l)
             uint32_t *cols;
             int have = numbers_at(l, r, i + k, 4, &cols), keys = int_at(r, i + k, 3);
 
+            x->name = text_at(l, r, i + k, 5);
             x->primary = bool_at(r, i + k, 1);
             x->partial = bool_at(r, i + k, 2);
             x->n_cols = keys < have ? keys : have; /* the rest is INCLUDEd */

@@ -244,6 +244,7 @@ static struct pend *send_parse(struct client *c, struct stmt *st, bool named,
         conn_write_copy(s->conn, b.p, b.n);
         stat_inc(&stats(c)->server_parses);
         p->stmt = stmt_ref(st);
+        pend_judged(p, c->engine->tenant, st->verdict);
         if (named) {
             p->note = NOTE_ON_SERVER;
             if (e || server_stmts_add(s->stmts, st->name)) {

@@ -90,13 +90,14 @@ bool client_wait_catalog(struct client *c, const struct verdict *v)
 }
 
 /* Sends the text as a Query of the client; v NULL: not judged. */
-static enum step send_query(struct client *c, const char *m, size_t n, const struct verdict *v)
+static enum step send_query(struct client *c, const char *m, size_t n, struct verdict *v)
 {
     struct server *s = c->server;
     struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
 
     if (!p)
         return STEP_GONE;
+    pend_judged(p, c->engine->tenant, v);
     s->stmts->unnamed = 0;
     p->undo = UNDO_UNNAMED;
     p->stmt = c->unnamed;

@@ -35,8 +35,19 @@ static void clear(struct pend *e)
 {
     if (e->stmt)
         stmt_unref(e->stmt);
+    if (e->verdict)
+        verdict_unref(e->judge, e->verdict);
     free(e->name);
     free(e->bytes);
+}
+
+void pend_judged(struct pend *e, struct tenant_engine *judge, struct verdict *v)
+{
+    if (!v)
+        return;
+    verdict_ref(v);
+    e->judge = judge;
+    e->verdict = v;
 }
 
 void pending_pop(struct pending *p)

@@ -36,6 +36,8 @@ enum pend_action {
 enum pend_undo { UNDO_NONE, UNDO_NAMED_PARSE, UNDO_NAMED_CLOSE, UNDO_UNNAMED, UNDO_SERVER_STMT };
 
 struct stmt;
+struct tenant_engine;
+struct verdict;
 struct pend {
     uint8_t kind, action, undo;
     uint8_t trim;      /* added parameters to take out of the ParameterDescription */
@@ -44,7 +46,9 @@ struct pend {
     char *name;        /* undo: its client name, malloc */
     char *bytes;       /* FAKE, REFUSE: malloc */
     uint32_t n_bytes;
-    uint32_t vars; /* OWN: tracked parameters that it sets, as bits */
+    uint32_t vars;               /* OWN: tracked parameters that it sets, as bits */
+    struct verdict *verdict;     /* of the tenant's text that was sent (a reference), or NULL */
+    struct tenant_engine *judge; /* its engine */
 };
 
 struct pending {
@@ -75,5 +79,7 @@ void pending_pop(struct pending *p);
 /* Takes the last one off, same freeing. */
 void pending_unpush(struct pending *p);
 void pending_release(struct pending *p);
+/* The entry's message holds the text of that verdict (NULL: of none). */
+void pend_judged(struct pend *e, struct tenant_engine *judge, struct verdict *v);
 
 #endif

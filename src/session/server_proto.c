@@ -4,6 +4,7 @@
  * forwarded, dropped or replaced. Forwarded messages go out in runs, one write per read. Anything
  * unexpected closes the server.
  */
+#include "session/error_fields.h"
 #include "session/session.h"
 
 #include "base/check.h"
@@ -159,23 +160,17 @@ static char shown(int type)
     return type > ' ' && type < 0x7f ? (char)type : '?';
 }
 
-/* An ErrorResponse without its DETAIL. */
-static void forward_without_detail(struct server *s, struct run *r, const char *m, uint32_t len)
+/* An ErrorResponse or NoticeResponse for the client: a tenant's without what could be others'. */
+static void forward_fields(struct server *s, struct run *r, const char *m, uint32_t len)
 {
-    struct rd in = rd_init(m + 5, len - 5);
     struct buf b;
 
-    buf_init(&b);
-    size_t mark = msg_begin(&b, 'E');
-    for (uint8_t field; (field = rd_u8(&in)) != 0 && !in.bad;) {
-        struct text value = rd_cstr(&in);
-        if (field != 'D') {
-            msg_u8(&b, field);
-            msg_cstr(&b, value);
-        }
+    if (!s->client || !client_enforced(s->client)) {
+        run_take(r, len, true);
+        return;
     }
-    msg_u8(&b, 0);
-    msg_end(&b, mark);
+    buf_init(&b);
+    redact_message(s->client, pending_head(s->pending), m, len, &b);
     run_take(r, len, false);
     client_send(s->client, &b);
     buf_release(&b);
@@ -202,7 +197,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
             return false;
         }
         s->fatal = true;
-        run_take(r, len, true);
+        forward_fields(s, r, m, len);
         return true;
     }
     switch (p->action) {
@@ -217,12 +212,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
             conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
         break;
     default:
-        /* the DETAIL of an exclusion constraint shows the row that is there already, whose it may
-         * be */
-        if (s->client && client_enforced(s->client) && text_is(f.sqlstate, "23P01"))
-            forward_without_detail(s, r, m, len);
-        else
-            run_take(r, len, true);
+        forward_fields(s, r, m, len);
     }
     if (s->dying)
         return false;
@@ -503,7 +493,10 @@ static bool on_message(struct server *s, struct run *r, const char *m, const str
     case 'N':
     case 'A': {
         struct pend *p = pending_head(s->pending);
-        run_take(r, f->len, s->client && !(p && p->action == PEND_OWN && f->type == 'N'));
+        if (f->type == 'N' && !(p && p->action == PEND_OWN))
+            forward_fields(s, r, m, f->len);
+        else
+            run_take(r, f->len, s->client && f->type == 'A');
         return true;
     }
     default:

@@ -43,6 +43,7 @@ struct cat_relation {
     int n_view_reads;
     /* unique indexes (also primary keys) as column numbers; expressions are 0 */
     struct cat_index {
+        struct text name;
         bool primary, partial;
         int *cols;
         int n_cols;

@@ -27,7 +27,7 @@ static void snippet_put(struct snippet *s, struct verdict_piece p)
 void snippet_text(struct snippet *s, struct text t)
 {
     if (t.n)
-        snippet_put(s, (struct verdict_piece){ t, -1 });
+        snippet_put(s, (struct verdict_piece){ t, -1, -1 });
 }
 
 void snippet_add(struct snippet *s, const char *z)
@@ -51,7 +51,7 @@ void snippet_ident(struct snippet *s, struct text name)
 
 void snippet_hole(struct snippet *s, int hole)
 {
-    snippet_put(s, (struct verdict_piece){ { NULL, 0 }, hole });
+    snippet_put(s, (struct verdict_piece){ { NULL, 0 }, hole, -1 });
 }
 
 void snippet_append(struct snippet *s, const struct snippet *more)
@@ -534,6 +534,14 @@ static int edit_order(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
+/* A stretch of the client's own text. */
+static void snippet_source(const struct inject *j, struct snippet *out, uint32_t from, uint32_t to)
+{
+    if (to > from)
+        snippet_put(out,
+                    (struct verdict_piece){ text_n(j->sql.p + from, to - from), -1, (int)from });
+}
+
 void inject_result(struct inject *j, struct snippet *out)
 {
     uint32_t at = 0;
@@ -542,11 +550,11 @@ void inject_result(struct inject *j, struct snippet *out)
     for (int i = 0; i < j->n_edits; i++) {
         const struct edit *e = &j->edits[i];
         if (e->off > at)
-            snippet_text(out, text_n(j->sql.p + at, e->off - at));
+            snippet_source(j, out, at, e->off);
         if (e->off >= at)
             at = e->off;
         snippet_append(out, &e->text);
         at += e->cut;
     }
-    snippet_text(out, text_n(j->sql.p + at, j->sql.n - at));
+    snippet_source(j, out, at, (uint32_t)j->sql.n);
 }

@@ -113,4 +113,10 @@ bool policy_startup_ok(struct text name, struct text value, struct text *why);
  * when a varchar column could not hold it exactly (trailing blanks). */
 const struct claim *policy_claim(const struct policy_relation *r, const struct identity *id);
 
+/* Is the key that the DETAIL of a unique violation shows the tenant's own? schema, table, index:
+ * from the error's fields. True only when the index holds the tenant column and the value printed
+ * for it is the tenant's. */
+bool policy_own_key(const struct policy *p, const struct identity *id, struct text schema,
+                    struct text table, struct text index, struct text detail);
+
 #endif

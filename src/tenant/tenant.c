@@ -174,7 +174,7 @@ static void keep_pieces(struct walk *w, const struct snippet *s)
     v->pieces = ARENA_ARRAY(&v->arena, struct verdict_piece, s->n);
     for (int i = 0; i < s->n; i++) {
         v->pieces[v->n_pieces++] =
-            (struct verdict_piece){ arena_text(&v->arena, s->v[i].text), s->v[i].hole };
+            (struct verdict_piece){ arena_text(&v->arena, s->v[i].text), s->v[i].hole, s->v[i].at };
     }
     v->pub.action = VERDICT_REWRITE;
     if (w->is_simple) {

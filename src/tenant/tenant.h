@@ -130,6 +130,11 @@ void verdict_unref(struct tenant_engine *e, struct verdict *v);
  * memory. */
 bool verdict_text(const struct verdict *v, const struct identity *id, struct buf *out);
 
+/* The server's error position (1-based characters) in the text that verdict_text gave, as one in
+ * the client's text. 0: it lies in what was added, or the verdict does not know its text any more.
+ * Of a text that was passed as it came the position is right already. */
+int verdict_position(const struct verdict *v, const struct identity *id, int position);
+
 /* At Bind: fills the added values (slices of the identity) and checks the client's values. false:
  * refused, with a complete refusal in *r (texts in out_text's memory). types: the types the server
  * will use where known (declared in Parse), n_types. */

@@ -90,6 +90,66 @@ bool verdict_text(const struct verdict *v, const struct identity *id, struct buf
     return !out->failed;
 }
 
+/* Bytes of the first `chars` characters of UTF-8, at most all. */
+static size_t char_bytes(struct text t, int chars)
+{
+    size_t n = 0;
+    while (n < t.n && chars > 0) {
+        n++;
+        while (n < t.n && ((unsigned char)t.p[n] & 0xc0) == 0x80)
+            n++;
+        chars--;
+    }
+    return n;
+}
+
+static int count_chars(struct text t)
+{
+    int chars = 0;
+    for (size_t i = 0; i < t.n; i++)
+        chars += ((unsigned char)t.p[i] & 0xc0) != 0x80;
+    return chars;
+}
+
+/* Characters of a claim's value as it stands in the text. */
+static int hole_chars(const struct verdict *v, const struct identity *id, int hole)
+{
+    const struct claim *c = claim_find(id, v->added[hole].claim);
+    struct buf b;
+    if (!c)
+        return -1;
+    buf_init(&b);
+    wire_quote_literal(&b, c->value);
+    int chars = b.failed ? -1 : count_chars(buf_text(&b));
+    buf_release(&b);
+    return chars;
+}
+
+int verdict_position(const struct verdict *v, const struct identity *id, int position)
+{
+    const struct verdict_full *f = (const struct verdict_full *)(const void *)v;
+    int left = position - 1; /* characters in front of it */
+    if (v->action != VERDICT_REWRITE)
+        return position;
+    for (int i = 0; i < f->n_pieces && left >= 0; i++) {
+        const struct verdict_piece *p = &f->pieces[i];
+        int chars = count_chars(p->text);
+        bool last = i == f->n_pieces - 1 && p->hole < 0;
+        if (left < chars || (last && left == chars)) {
+            if (p->at < 0 || !f->sql.p)
+                return 0;
+            size_t off = (size_t)p->at + char_bytes(p->text, left);
+            return off <= f->sql.n ? count_chars(text_n(f->sql.p, off)) + 1 : 0;
+        }
+        left -= chars;
+        chars = p->hole >= 0 ? hole_chars(v, id, p->hole) : 0;
+        if (chars < 0 || left < chars)
+            return 0;
+        left -= chars;
+    }
+    return 0;
+}
+
 static bool bind_refuse(struct tenant_refusal *r, enum refusal reason, const char *detail,
                         const char *hint)
 {

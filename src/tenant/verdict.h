@@ -12,6 +12,7 @@
 struct verdict_piece {
     struct text text; /* sent as it is */
     int hole; /* >= 0: then the value of added[hole]'s claim as a quoted literal; -1: nothing */
+    int at;   /* offset of `text` in the client's text, -1: it was added */
 };
 
 struct verdict_full {

@@ -53,7 +53,7 @@ static const struct sample globals[] = {
     { "server_tls_ca_file", "users.txt", NULL }, { "server_tls_protocols", "all:!tlsv1.0", NULL },
     { "server_tls_ciphers", "HIGH", NULL }, { "server_tls13_ciphers", "TLS_AES_128_GCM_SHA256", NULL },
     { "tenant_mode", "audit", NULL }, { "tenant_columns", "tenant_id,TenantId", NULL },
-    { "tenant_guc", "app.tenant_id", NULL }, { "tenant_identity", "user", NULL },
+    { "tenant_guc", "app.tenant_id", NULL }, { "tenant_redact_errors", "0", NULL }, { "tenant_identity", "user", NULL },
     { "tenant_max_statement", "2MB", "2097152" }, { "tenant_cache_size", "0", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
     { "slow_query_threshold", "1", NULL },
@@ -68,7 +68,7 @@ static const struct sample databases[] = {
     { "max_db_connections", "4", NULL }, { "max_db_client_connections", "5", NULL }, { "server_lifetime", "6", NULL },
     { "query_wait_timeout", "7", NULL }, { "client_encoding", "UTF8", NULL }, { "datestyle", "ISO", NULL },
     { "timezone", "UTC", NULL }, { "application_name", "app", NULL }, { "tenant_mode", "rewrite", NULL },
-    { "tenant_guc", "x.y", NULL }, { "catalog_user", "cat", NULL }, { "catalog_password", "pw", "***" },
+    { "tenant_guc", "x.y", NULL }, { "tenant_redact_errors", "0", NULL }, { "catalog_user", "cat", NULL }, { "catalog_password", "pw", "***" },
     { "storage_capacity", "2TB", "2199023255552" },
 };
 
