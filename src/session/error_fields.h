@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Errors and notices of servers as tenants may see them. */
-#ifndef SESSION_REDACT_H
-#define SESSION_REDACT_H
+#ifndef SESSION_ERROR_FIELDS_H
+#define SESSION_ERROR_FIELDS_H
 
 #include "session/client.h"
 

@@ -68,7 +68,8 @@ static const struct sample databases[] = {
     { "max_db_connections", "4", NULL }, { "max_db_client_connections", "5", NULL }, { "server_lifetime", "6", NULL },
     { "query_wait_timeout", "7", NULL }, { "client_encoding", "UTF8", NULL }, { "datestyle", "ISO", NULL },
     { "timezone", "UTC", NULL }, { "application_name", "app", NULL }, { "tenant_mode", "rewrite", NULL },
-    { "tenant_guc", "x.y", NULL }, { "tenant_redact_errors", "0", NULL }, { "catalog_user", "cat", NULL }, { "catalog_password", "pw", "***" },
+    { "tenant_guc", "x.y", NULL }, { "tenant_redact_errors", "0", NULL },
+    { "catalog_user", "cat", NULL }, { "catalog_password", "pw", "***" },
     { "storage_capacity", "2TB", "2199023255552" },
 };
 
