@@ -117,6 +117,18 @@ static bool set_value(struct reader *r, struct statement *st, struct err *e)
     return true;
 }
 
+bool statement_word(struct text *rest, struct arena *a, struct text *out, struct err *e)
+{
+    struct reader r = { rest->p, rest->p ? rest->p + rest->n : NULL, a };
+
+    *out = (struct text){ NULL, 0 };
+    skip(&r);
+    if (r.p < r.end && !word(&r, out, e))
+        return false;
+    *rest = text_n(r.p, (size_t)(r.end - r.p));
+    return true;
+}
+
 bool statement_parse(struct text sql, struct arena *a, struct statement *st, struct err *e)
 {
     struct reader r = { sql.p, sql.p ? sql.p + sql.n : NULL, a };
@@ -129,6 +141,10 @@ bool statement_parse(struct text sql, struct arena *a, struct statement *st, str
         return false;
     if (text_is_i(st->word, "set"))
         return set_value(&r, st, e);
+    if (text_is_i(st->word, "explain")) {
+        st->value = text_n(r.p, (size_t)(r.end - r.p));
+        return true;
+    }
     for (;;) {
         skip(&r);
         if (r.p == r.end || *r.p == ';')

@@ -12,8 +12,8 @@ struct statement {
     struct text word;                 /* the first one; empty: nothing but blanks and comments */
     struct text args[STATEMENT_ARGS]; /* the others, without quotes; NUL-terminated */
     int n_args;
-    /* SET only: args[0] is the key */
-    struct text value; /* NUL-terminated */
+    /* SET: args[0] is the key, this is the value, NUL-terminated. EXPLAIN: all behind the word */
+    struct text value;
 };
 
 /* Words are separated by blanks and comments; 'x' and "x" are taken without quotes (a doubled quote
@@ -21,5 +21,9 @@ struct statement {
  * of the line). Slices live in `a` or in sql. false: e ("syntax error", "one command at a time").
  */
 bool statement_parse(struct text sql, struct arena *a, struct statement *st, struct err *e);
+
+/* Takes blanks, comments and one word off the text; out is without quotes and NUL-terminated, and
+ * empty at the end of the text. false: e. */
+bool statement_word(struct text *rest, struct arena *a, struct text *out, struct err *e);
 
 #endif

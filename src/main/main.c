@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* The program: everything else is in the library. */
 #include "main/control.h"
+#include "main/explain.h"
+
+#include <string.h>
 
 int main(int argc, char **argv)
 {
     struct options o;
 
+    /* A configuration file of that name is ./explain. */
+    if (argc > 2 && strcmp(argv[1], "explain") == 0)
+        return explain_main(argc - 1, argv + 1);
     options_read(&o, argc, argv);
     if (o.action == OPTIONS_EXIT)
         return o.exit_code;

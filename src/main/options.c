@@ -12,6 +12,7 @@ static void usage(FILE *to)
     fputs("pgbulkhead: PostgreSQL connection pooler that keeps tenants apart\n"
           "\n"
           "Usage: pgbulkhead [OPTION]... CONFIG_FILE\n"
+          "       pgbulkhead explain --tenant=TENANT [OPTION]... [STATEMENT]\n"
           "\n"
           "  -t, --check           check the configuration and exit: 0 good, 1 bad\n"
           "  -d, --daemon          run in the background (needs pidfile and logfile or syslog)\n"

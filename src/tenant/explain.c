@@ -98,6 +98,9 @@ bool explain_statement(struct tenant_engine *e, const struct tenant_ask *ask, ex
         parameters(&o, v);
         if (v->action == VERDICT_REWRITE)
             ok = rewritten(&o, v);
+        if (v->wants_catalog && v->action == VERDICT_REFUSE)
+            put(&o, "note",
+                TEXT("the catalog is read again when a client meets this, or by RELOAD"));
         if (v->leaves_state)
             put(&o, "note", TEXT("changes the session: its server is reset before others get it"));
     }
