@@ -35,8 +35,10 @@ struct policy_relation {
     /* REL_SYSTEM */
     const struct cat_relation *sys; /* its columns, NULL when the snapshot lacks them */
     const char *hidden; /* columns that tell about other tenants' rows, space separated */
-    /* then refuse `*`, whole rows and names that policy_system_column_ok refuses */
-    bool has_hidden;
+    bool has_hidden;    /* these columns or some rows must not be read: see mask.h */
+    struct text shown;  /* then the select list of what may be: NULL in the place of hidden columns;
+                           empty when the columns are not known */
+    struct text filter; /* and SQL behind FROM that leaves some rows only, with a space in front */
 };
 
 struct policy {
@@ -70,7 +72,8 @@ enum fn_class {
     FN_UNKNOWN, /* no such name in the snapshot or the built-in list */
     FN_DENY,
     FN_ALLOW,        /* may raise errors, has no side effect, reads nothing beyond its arguments */
-    FN_ALLOW_SETTING /* current_setting and the like: caller checks a constant setting name */
+    FN_ALLOW_SETTING, /* current_setting and the like: caller checks a constant setting name */
+    FN_MASK /* strict, tells about others: *why is the type of a NULL to call it with */
 };
 /* schema empty = by search path: allowed only when every function the name could mean (pg_catalog
  * first, then the search path; any of the possible overloads for that number of arguments) is

@@ -8,6 +8,7 @@ static const struct builtin_fn builtin_fns[] = {
 #define FN_OK(name) { name, FN_ALLOW, -1, NULL },
 #define FN_OK_ARGS(name, n) { name, FN_ALLOW, n, NULL },
 #define FN_SETTING(name) { name, FN_ALLOW_SETTING, -1, NULL },
+#define FN_NULL(name, type) { name, FN_MASK, -1, type },
 #define FN_NO(name, why) { name, FN_DENY, -1, why },
 #include "tenant/builtin_functions.def"
 };
@@ -339,8 +340,8 @@ static enum fn_class stricter(enum fn_class a, enum fn_class b)
 {
     if (a == FN_UNKNOWN || b == FN_UNKNOWN)
         return a == FN_UNKNOWN ? b : a;
-    if (a == FN_DENY || b == FN_DENY)
-        return FN_DENY;
+    if (a == FN_DENY || b == FN_DENY || a == FN_MASK || b == FN_MASK)
+        return FN_DENY; /* masked: another overload could get the call */
     return a == FN_ALLOW_SETTING || b == FN_ALLOW_SETTING ? FN_ALLOW_SETTING : FN_ALLOW;
 }
 
@@ -373,6 +374,8 @@ static enum fn_class builtin_class(const struct policy *p, struct text name, int
         return answer(why, FN_DENY, TEXT("the function is denied in [tenant_functions]"));
     if (cls == FN_ALLOW)
         return FN_ALLOW;
+    if (b && b->cls == FN_MASK)
+        return answer(why, FN_MASK, text_of(b->why));
     if (b && b->cls != FN_DENY && (b->n_args < 0 || b->n_args == n_args))
         return b->cls;
     if (b && b->why)
@@ -447,7 +450,7 @@ enum fn_class policy_function(const struct policy *p, struct text schema, struct
     if (cls == FN_UNKNOWN && named)
         return answer(why, FN_DENY,
                       TEXT("no function of that name takes that number of arguments"));
-    if (cls == FN_UNKNOWN || cls == FN_DENY)
+    if (cls == FN_UNKNOWN || cls == FN_DENY || cls == FN_MASK)
         return answer(why, cls, w);
     return cls;
 }

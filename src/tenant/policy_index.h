@@ -52,6 +52,11 @@ bool policy_type_oid_ok(const struct policy *p, uint32_t oid, int depth, struct 
 void policy_index_types(struct policy *p);
 void policy_index_functions(struct policy *p, struct buf *problems);
 bool policy_index_casts(struct policy *p, struct err *e);
+/* What reads as NULL in a system relation: fills has_hidden, shown and filter. */
+void policy_index_masked(struct policy *p, struct policy_relation *r);
+/* Appends the names of the settings that tenants may see as SQL: a condition over the column name.
+ */
+void policy_settings_filter(struct buf *out);
 void policy_index_relations(struct policy *p, struct buf *problems);
 
 #endif

@@ -410,7 +410,7 @@ static void index_system(struct policy *p, bool *used)
         r = new_relation(p, schema, name);
         r->sys = old ? old->sys : NULL;
         r->hidden = system_relations[i].hidden;
-        r->has_hidden = r->hidden[0] != '\0';
+        policy_index_masked(p, r);
         set_class(r, REL_SYSTEM, TEXT("system relation that holds definitions only"));
     }
     for (int i = 0; i < s->n_rules; i++) {

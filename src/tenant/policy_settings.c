@@ -138,6 +138,27 @@ bool policy_setting_ok(const struct policy *p, struct text name, bool set, struc
     return value_ok(p, s->set, value, value_known, why);
 }
 
+void policy_settings_filter(struct buf *out)
+{
+    int n = 0;
+
+    buf_text_append(out, TEXT("(pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY (ARRAY["));
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        struct text s = text_of(settings[i].name);
+
+        if (settings[i].show && s.p[s.n - 1] != '*')
+            buf_printf(out, "%s'%.*s'", n++ ? ", " : "", TEXT_ARG(s));
+    }
+    buf_text_append(out, TEXT("])"));
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        struct text s = text_of(settings[i].name);
+
+        if (settings[i].show && s.p[s.n - 1] == '*')
+            buf_printf(out, " OR pg_catalog.starts_with(name, '%.*s')", (int)s.n - 1, s.p);
+    }
+    buf_char(out, ')');
+}
+
 /* ---- start-up parameters ---- */
 
 static bool parameter_ok(struct text name, struct text value, struct text *why)

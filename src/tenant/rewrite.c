@@ -168,31 +168,34 @@ static bool anchor_of(struct walk *w, const struct tref *r, int *anchor)
     return *anchor >= 0 || lost(w, r->rv->loc, "the predicate");
 }
 
-static bool wrap(struct walk *w, struct tref *r)
+bool rewrite_wrap(struct walk *w, struct node *rv, const struct snippet *list,
+                  const struct snippet *tail)
 {
-    struct node *alias = node_get(r->rv, R_alias);
-    struct text name = node_str(r->rv, R_relname);
-    int anchor, first, last;
-    if (r->sampled || r->is_target || r->item->system_used || (r->renamed && r->item->row_used))
-        return walk_refuse(w, REFUSAL_placement, r->rv->loc, "Put it into a sub-select of its own.",
-                           "\"%.*s\" cannot be filtered where it stands.", TEXT_ARG(r->item->name));
+    struct node *alias = node_get(rv, R_alias);
+    struct text name = node_str(rv, R_relname);
+    struct snippet open, close, text;
+    int first, last, anchor = inject_at(w->inj, rv->loc);
     /* The name's first token is the schema's when the client wrote one; qualify() may have added it
      * to the tree only. */
-    if (!anchor_of(w, r, &anchor) ||
-        !inject_relation(w->inj, anchor, !node_int(r->rv, R_inh), &first, &last))
-        return w->refused ? false : lost(w, r->rv->loc, "the sub-select");
-    struct snippet cond, open, close, text;
-    snippet_init(&cond, w->arena);
+    if (anchor < 0 || !inject_relation(w->inj, anchor, !node_int(rv, R_inh), &first, &last))
+        return lost(w, rv->loc, "the sub-select");
+    int table = inject_table_keyword(w->inj, anchor);
     snippet_init(&open, w->arena);
     snippet_init(&close, w->arena);
     snippet_init(&text, w->arena);
-    struct text none = { NULL, 0 };
-    predicate(w, &cond, none, name, r->rel->column->name, r->claim);
-    snippet_add(&open, "(SELECT * FROM ");
-    snippet_add(&close, " WHERE ");
-    snippet_append(&close, &cond);
-    snippet_add(&close, r->fence ? " OFFSET 0)" : ")");
-    snippet_add(&text, "(SELECT * FROM x");
+    if (table >= 0) {
+        const struct inject_token *t = &w->inj->tok[table];
+        snippet_add(&open, "SELECT * FROM");
+        inject_put(w->inj, t->off, t->end - t->off, RANK_REPLACE, &open);
+        snippet_init(&open, w->arena);
+    }
+    snippet_add(&open, "(SELECT ");
+    snippet_append(&open, list);
+    snippet_add(&open, " FROM ");
+    snippet_append(&close, tail);
+    snippet_add(&close, ")");
+    snippet_append(&text, &open);
+    snippet_add(&text, "x");
     snippet_append(&text, &close);
     snippet_add(&text, " AS ");
     snippet_ident(&text, alias ? node_str(alias, R_aliasname) : name);
@@ -205,18 +208,47 @@ static bool wrap(struct walk *w, struct tref *r)
     struct node *sub = list_at(node_get(select, R_fromClause), 0);
     struct node *from = node_get(node_get(sub, R_subquery), R_fromClause);
     if (!from)
-        return w->refused ? false : lost(w, r->rv->loc, "the sub-select");
+        return w->refused ? false : lost(w, rv->loc, "the sub-select");
     struct node *inner = node_new(w->arena, N_RangeVar);
-    *inner = *node_copy(w->arena, r->rv);
+    *inner = *node_copy(w->arena, rv);
     node_set_node(w->arena, inner, R_alias, NULL);
     inner->loc = -1;
     list_set(from, 0, inner);
     if (alias)
         node_set_node(w->arena, sub, R_alias, alias);
-    *r->rv = *sub;
-    trace_how(w, r->trace, "replaced by a sub-select with the predicate");
+    *rv = *sub;
     inject_put(w->inj, w->inj->tok[first].off, 0, RANK_OPEN_WRAP, &open);
     inject_put(w->inj, w->inj->tok[last].end, 0, RANK_CLOSE_WRAP, &close);
+    return true;
+}
+
+static bool wrap(struct walk *w, struct tref *r)
+{
+    struct snippet list, tail;
+    struct text none = { NULL, 0 };
+    if (r->sampled || r->is_target || r->item->system_used || (r->renamed && r->item->row_used))
+        return walk_refuse(w, REFUSAL_placement, r->rv->loc, "Put it into a sub-select of its own.",
+                           "\"%.*s\" cannot be filtered where it stands.", TEXT_ARG(r->item->name));
+    snippet_init(&list, w->arena);
+    snippet_init(&tail, w->arena);
+    snippet_add(&list, "*");
+    snippet_add(&tail, " WHERE ");
+    predicate(w, &tail, none, node_str(r->rv, R_relname), r->rel->column->name, r->claim);
+    snippet_add(&tail, r->fence ? " OFFSET 0" : "");
+    trace_how(w, r->trace, "replaced by a sub-select with the predicate");
+    return rewrite_wrap(w, r->rv, &list, &tail);
+}
+
+bool rewrite_arguments(struct walk *w, struct node *call, int open, const struct snippet *arg)
+{
+    struct node *select = parse_snippet(w, "SELECT f(", arg, ")");
+    struct node *args = node_get(first_target(select), R_args);
+    const struct inject_token *from = &w->inj->tok[open],
+                              *to = &w->inj->tok[w->inj->tok[open].match];
+    if (!args)
+        return w->refused ? false : lost(w, call->loc, "the argument");
+    node_set_node(w->arena, call, R_args, args);
+    inject_put(w->inj, from->end, to->off - from->end, RANK_REPLACE, arg);
     return true;
 }
 

@@ -8,6 +8,12 @@
 
 /* Filters all tenant references of the level. owner: SelectStmt, UpdateStmt or DeleteStmt. */
 bool rewrite_level(struct walk *w, struct level *l, struct node *owner);
+/* Puts `(SELECT list FROM relation tail) AS name` in the place of a relation, and its tree into rv.
+ */
+bool rewrite_wrap(struct walk *w, struct node *rv, const struct snippet *list,
+                  const struct snippet *tail);
+/* Puts one argument in the place of those of a function call; open: the token of its `(`. */
+bool rewrite_arguments(struct walk *w, struct node *call, int open, const struct snippet *arg);
 /* `WHERE` of ON CONFLICT DO UPDATE: the target's row must be the tenant's. */
 bool rewrite_conflict(struct walk *w, const struct tref *target, struct node *insert,
                       struct node *conflict);

@@ -136,8 +136,6 @@ static bool item_named(const struct item *i, struct text schema, struct text nam
 
 static enum attr_result item_attr(const struct item *i, struct text attr)
 {
-    if (i->rel && i->rel->has_hidden && (attr.n == 0 || !policy_system_column_ok(i->rel, attr)))
-        return ATTR_HIDDEN;
     if (attr.n == 0 || columns_find(&i->cols, attr))
         return ATTR_COLUMN;
     if (i->relation_cols)
@@ -156,10 +154,8 @@ static int severity(enum attr_result r)
         return 2;
     case ATTR_NO:
         return 3;
-    case ATTR_HIDDEN:
-        return 4;
     }
-    return 4;
+    return 3;
 }
 
 enum attr_result scope_attr(const struct level *l, struct text schema, struct text qualifier,

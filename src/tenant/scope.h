@@ -28,6 +28,10 @@ struct item {
     bool hidden;        /* by an alias of the join around it */
     bool row_used;      /* named as a whole row */
     bool system_used;   /* a system column is named: only the relation itself has them */
+    bool masked;        /* a column that reads as NULL may be read: see mask.h */
+    bool sampled;
+    struct node *rv; /* of a relation: its RangeVar */
+    int trace;       /* the relation's row there: see trace.h */
     bool reads_shared;
     struct columns cols;
 };
@@ -100,8 +104,7 @@ enum attr_result {
     ATTR_COLUMN,  /* provably a column */
     ATTR_MAYBE,   /* unknown columns: may be a function of that name */
     ATTR_NO,      /* known not to be a column */
-    ATTR_NO_ITEM, /* no relation of that name in scope */
-    ATTR_HIDDEN   /* a column that tenants may not see */
+    ATTR_NO_ITEM  /* no relation of that name in scope */
 };
 /* qualifier.attr (schema may be empty). *item gets the item when it is unique. star: qualifier.* */
 enum attr_result scope_attr(const struct level *l, struct text schema, struct text qualifier,

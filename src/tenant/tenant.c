@@ -171,6 +171,7 @@ static bool verify(struct walk *w, const struct snippet *s, const struct tree *e
 static void keep_pieces(struct walk *w, const struct snippet *s)
 {
     struct verdict_full *v = w->out;
+    v->n_pieces = 0;
     v->pieces = ARENA_ARRAY(&v->arena, struct verdict_piece, s->n);
     for (int i = 0; i < s->n; i++) {
         v->pieces[v->n_pieces++] =
@@ -215,7 +216,8 @@ static bool judge_statement(struct walk *w, const struct tree_stmt *s)
     w->seen = 0;
     if (!walk_statement(w, s->stmt, s->loc))
         return false;
-    return w->seen == names || walk_refuse(w, REFUSAL_internal_mismatch, s->loc,
+    return (w->seen == names && w->masks == 0) ||
+           walk_refuse(w, REFUSAL_internal_mismatch, s->loc,
                                            "Write the statement in a simpler form.",
                                            "A part of the statement was not looked at.");
 }
@@ -324,6 +326,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
             return;
         }
         w.rewrite = true;
+        inj.n_edits = 0;
         w.n_used = 0;
         w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
         good = judge_tree(&w, &tree, had_hint, true);

@@ -57,6 +57,7 @@ struct walk {
     bool noisy;     /* a condition could fail on a row of another tenant */
     bool outer_on;  /* within the ON of an outer join */
     bool is_simple; /* simple protocol */
+    int masks;      /* items to be replaced that have not been yet */
 
     bool refused;
     enum refusal reason;

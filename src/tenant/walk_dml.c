@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* INSERT, UPDATE and DELETE: what is stored must be the tenant's, what is changed must have been.
  */
+#include "tenant/mask.h"
 #include "tenant/prove.h"
 #include "tenant/rewrite.h"
 #include "tenant/trace.h"
@@ -387,7 +388,8 @@ bool walk_update(struct walk *w, struct level *up, struct node *n, struct column
     if (!walk_from(w, l, from, n) || !walk_set(w, l, node_get(n, R_targetList), target) ||
         !walk_expr(w, l, where) || !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
-    return w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where);
+    return (w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where)) &&
+           mask_level(w, l);
 }
 
 bool walk_delete(struct walk *w, struct level *up, struct node *n, struct columns *cols)
@@ -401,7 +403,8 @@ bool walk_delete(struct walk *w, struct level *up, struct node *n, struct column
     if (!walk_from(w, l, from, n) || !walk_expr(w, l, where) ||
         !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
-    return w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where);
+    return (w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where)) &&
+           mask_level(w, l);
 }
 
 bool walk_query(struct walk *w, struct level *up, struct node *n, struct columns *cols)

@@ -3,6 +3,7 @@
  * to the policy. */
 #include "tenant/walk.h"
 
+#include "tenant/mask.h"
 #include "tenant/quiet.h"
 #include "tenant/trace.h"
 
@@ -77,6 +78,7 @@ static bool attribute(struct walk *w, struct level *l, struct text schema, struc
 {
     const struct item *item;
     note_use(l, qualifier, attr);
+    mask_names(w, l, qualifier, attr);
     switch (scope_attr(l, schema, qualifier, attr, &item)) {
     case ATTR_COLUMN:
         return true;
@@ -84,10 +86,6 @@ static bool attribute(struct walk *w, struct level *l, struct text schema, struc
         if (attribute_harmless(w, attr))
             return true;
         break;
-    case ATTR_HIDDEN:
-        return walk_refuse(w, REFUSAL_hidden_column, loc, "Name the columns that are needed.",
-                           "\"%.*s\" of \"%.*s\" tells about other tenants' rows.",
-                           TEXT_ARG(attr.n ? attr : TEXT("*")), TEXT_ARG(qualifier));
     case ATTR_NO:
     case ATTR_NO_ITEM:
         break;
@@ -100,9 +98,10 @@ static bool attribute(struct walk *w, struct level *l, struct text schema, struc
 }
 
 /* A name without qualifier is a column, or the whole row of a relation: no function can be meant.
- * Only relations with hidden columns need care. */
-static bool plain_name(struct walk *w, struct level *l, struct text name, int loc)
+ */
+static bool plain_name(struct walk *w, struct level *l, struct text name)
 {
+    mask_names(w, l, none, name);
     for (struct level *at = l; at; at = at->up) {
         for (int i = 0; i < at->n_items; i++) {
             struct item *it = at->items[i];
@@ -110,25 +109,8 @@ static bool plain_name(struct walk *w, struct level *l, struct text name, int lo
                 continue;
             it->row_used |= text_eq(it->name, name);
             it->system_used |= is_system_column(name);
-            if (!it->rel->has_hidden)
-                continue;
-            if (text_eq(it->name, name) || !policy_system_column_ok(it->rel, name))
-                return walk_refuse(w, REFUSAL_hidden_column, loc,
-                                   "Name the columns that are needed.",
-                                   "\"%.*s\" may tell about other tenants' rows.", TEXT_ARG(name));
         }
     }
-    return true;
-}
-
-static bool star_of_level(struct walk *w, const struct level *l, int loc)
-{
-    for (int i = 0; i < l->n_items; i++)
-        if (l->items[i]->rel && l->items[i]->rel->has_hidden)
-            return walk_refuse(
-                w, REFUSAL_hidden_column, loc, "Name the columns that are needed.",
-                "\"*\" of \"%.*s\" shows columns that tell about other tenants' rows.",
-                TEXT_ARG(l->items[i]->name));
     return true;
 }
 
@@ -149,8 +131,12 @@ static bool column_ref(struct walk *w, struct level *l, struct node *n)
                                "A column reference of an unknown form.");
         part[i] = node_str(list_at(fields, i), R_sval);
     }
-    if (k == 1)
-        return star ? star_of_level(w, l, n->loc) : plain_name(w, l, part[0], n->loc);
+    if (k == 1 && !star)
+        return plain_name(w, l, part[0]);
+    if (k == 1) {
+        mask_star(w, l);
+        return true;
+    }
     if (k == 2)
         return attribute(w, l, none, part[0], part[1], n->loc);
     return attribute(w, l, part[0], part[1], part[2], n->loc);
@@ -329,11 +315,22 @@ static bool a_expr(struct walk *w, struct level *l, struct node *n)
     return walk_expr(w, l, left) && walk_expr(w, l, right);
 }
 
-static bool setting_argument(struct walk *w, struct node *args, int loc)
+/* s.name of pg_settings as tenants see it: names of settings that they may read. */
+static bool is_listed_setting(const struct level *l, struct node *n)
+{
+    struct node *f = node_is(n, N_ColumnRef) ? node_get(n, R_fields) : NULL;
+    const struct item *i = list_len(f) == 2 ? scope_item(l, node_str(list_at(f, 0), R_sval)) : NULL;
+    return i && i->rel && i->rel->filter.n && i->relation_cols && !i->hidden &&
+           node_is(list_at(f, 1), N_String) && text_is(node_str(list_at(f, 1), R_sval), "name");
+}
+
+static bool setting_argument(struct walk *w, struct level *l, struct node *args, int loc)
 {
     struct node *first = args && list_len(args) > 0 ? list_at(args, 0) : NULL;
     struct node *val = node_is(first, N_A_Const) ? node_get(first, R_val) : NULL;
     struct text why = none;
+    if (is_listed_setting(l, first))
+        return true;
     if (!node_is(val, N_String))
         return walk_refuse(w, REFUSAL_setting, loc, "Write the setting's name as a literal.",
                            "The name of the setting is not a constant.");
@@ -366,9 +363,10 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
     enum fn_class verdict = policy_function(w->ask->policy, schema, name, n_args, &why);
     switch (verdict) {
     case FN_ALLOW:
+    case FN_MASK:
         break;
     case FN_ALLOW_SETTING:
-        if (!setting_argument(w, args, n->loc))
+        if (!setting_argument(w, l, args, n->loc))
             return false;
         break;
     case FN_UNKNOWN:
@@ -386,7 +384,8 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
     }
     struct node *over = node_get(n, R_over);
     return walk_exprs(w, l, args) && walk_exprs(w, l, order) &&
-           walk_expr(w, l, node_get(n, R_agg_filter)) && (!over || window(w, l, over));
+           walk_expr(w, l, node_get(n, R_agg_filter)) && (!over || window(w, l, over)) &&
+           (verdict != FN_MASK || mask_call(w, n, why));
 }
 
 bool walk_type(struct walk *w, struct level *l, struct node *t, int loc)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* FROM clauses and CTEs: which relation each name means, and where the filter of each tenant
  * reference belongs. */
+#include "tenant/mask.h"
 #include "tenant/trace.h"
 #include "tenant/value.h"
 #include "tenant/walk.h"
@@ -107,34 +108,6 @@ static struct node *alias_of(struct node *n, struct text *name)
     return alias ? node_get(alias, R_colnames) : NULL;
 }
 
-/* Hidden columns are known by their names: nothing may rename, merge or gather them. */
-static bool renames_hidden(struct walk *w, int loc, struct text name)
-{
-    return walk_refuse(
-        w, REFUSAL_hidden_column, loc,
-        "Use the relation's own column names, and ON instead of NATURAL.",
-        "Columns of \"%.*s\" that tell about other tenants' rows would get other names.",
-        TEXT_ARG(name));
-}
-
-/* The same for a join of items lo..hi-1. */
-static bool join_hides_nothing(struct walk *w, const struct level *l, struct node *n, int lo,
-                               int hi)
-{
-    struct node *use = node_get(n, R_usingClause);
-    for (int i = lo; i < hi; i++) {
-        const struct policy_relation *r = l->items[i]->rel;
-        if (!r || !r->has_hidden)
-            continue;
-        bool good = !node_get(n, R_alias) && !node_int(n, R_isNatural);
-        for (int k = 0; k < list_len(use); k++)
-            good &= policy_system_column_ok(r, node_str(list_at(use, k), R_sval));
-        if (!good)
-            return renames_hidden(w, -1, r->name);
-    }
-    return true;
-}
-
 static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
                       bool sampled)
 {
@@ -154,8 +127,6 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     const struct policy_relation *r = relation(w, n, &trace);
     if (!r)
         return false;
-    if (colnames && r->has_hidden)
-        return renames_hidden(w, n->loc, name);
     int claim = -1;
     if (r->cls == REL_TENANT && (claim = walk_claim(w, r, n->loc)) < 0)
         return false;
@@ -164,6 +135,11 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     i->rel = r;
     i->relation_cols = !colnames;
     i->reads_shared = r->cls != REL_TENANT;
+    i->rv = n;
+    i->trace = trace;
+    i->sampled = sampled;
+    if (colnames || r->filter.n)
+        mask_item(w, i);
     columns_of_relation(w->arena, &i->cols, r, claim);
     if (colnames)
         columns_forget(&i->cols); /* positions could have changed since the catalog was read */
@@ -340,7 +316,8 @@ static bool join_expr(struct walk *w, struct level *l, struct node *n, struct ab
         return false;
     bool outer_on = w->outer_on;
     w->outer_on = type != TREE_JOIN_INNER;
-    if (!join_hides_nothing(w, l, n, lo, hi) || !walk_expr(w, l, quals))
+    mask_join(w, l, n, lo, hi);
+    if (!walk_expr(w, l, quals))
         return false;
     w->outer_on = outer_on;
     if (type == TREE_JOIN_LEFT || type == TREE_JOIN_FULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* MERGE: the target's rows of others never match, the source is filtered, actions store the
  * tenant's value. */
+#include "tenant/mask.h"
 #include "tenant/prove.h"
 #include "tenant/rewrite.h"
 #include "tenant/walk.h"
@@ -104,5 +105,5 @@ bool walk_merge(struct walk *w, struct level *up, struct node *n)
     for (int i = 0; i < list_len(whens); i++)
         if (!action(w, l, list_at(whens, i), i, target, after))
             return false;
-    return true;
+    return mask_level(w, l);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* SELECT, VALUES and set operations: scopes, result columns, and the filters of each leaf. */
+#include "tenant/mask.h"
 #include "tenant/prove.h"
 #include "tenant/quiet.h"
 #include "tenant/rewrite.h"
@@ -226,9 +227,9 @@ static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns
     }
     keep_arm(w, arms, n, l, cols);
     w->noisy |= !quiet(node_get(n, R_havingClause));
-    if (w->rewrite)
-        return rewrite_level(w, l, n);
-    return prove_level(w, l, from, node_get(n, R_whereClause));
+    bool good = w->rewrite ? rewrite_level(w, l, n)
+                           : prove_level(w, l, from, node_get(n, R_whereClause));
+    return good && mask_level(w, l);
 }
 
 static bool is_plain_arm(struct node *n)
