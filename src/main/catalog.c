@@ -589,23 +589,28 @@ static bool load(struct loader *l)
     return done;
 }
 
-struct catalog *catalog_load(const struct catalog_source *src, struct err *e)
+struct catalog *catalog_read(PGconn *pg, struct err *e)
 {
-    struct loader l = { .e = e };
+    struct loader l = { .e = e, .pg = pg };
     bool done;
 
-    l.pg = backend_open(src, e);
-    if (!l.pg)
-        return NULL;
     l.c = catalog_new();
     map_init(&l.relations);
     map_init(&l.types);
     done = load(&l);
     map_release(&l.relations);
     map_release(&l.types);
-    PQfinish(l.pg);
     if (done)
         return l.c;
     catalog_free(l.c);
     return NULL;
+}
+
+struct catalog *catalog_load(const struct catalog_source *src, struct err *e)
+{
+    PGconn *pg = backend_open(src, e);
+    struct catalog *c = pg ? catalog_read(pg, e) : NULL;
+
+    PQfinish(pg);
+    return c;
 }

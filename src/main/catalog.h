@@ -12,5 +12,8 @@
  * schemas that do not exist. NULL: e; the caller frees the snapshot otherwise (or hands it to
  * policy_new). */
 struct catalog *catalog_load(const struct catalog_source *src, struct err *e);
+/* The same over an open connection (client_encoding UTF8, outside a transaction), which stays open.
+ */
+struct catalog *catalog_read(struct pg_conn *pg, struct err *e);
 
 #endif

@@ -2,6 +2,7 @@
 /* The program: everything else is in the library. */
 #include "main/control.h"
 #include "main/explain.h"
+#include "main/init_rules.h"
 
 #include <string.h>
 
@@ -15,5 +16,7 @@ int main(int argc, char **argv)
     options_read(&o, argc, argv);
     if (o.action == OPTIONS_EXIT)
         return o.exit_code;
+    if (o.action == OPTIONS_INIT)
+        return init_rules(o.init, o.columns, stdout);
     return control_main(&o);
 }

@@ -7,21 +7,27 @@
 #include <getopt.h>
 #include <stdio.h>
 
+/* Options without a letter. */
+enum { LONG_INIT = 256, LONG_COLUMNS };
+
 static void usage(FILE *to)
 {
-    fputs("pgbulkhead: PostgreSQL connection pooler that keeps tenants apart\n"
-          "\n"
-          "Usage: pgbulkhead [OPTION]... CONFIG_FILE\n"
-          "       pgbulkhead explain --tenant=TENANT [OPTION]... [STATEMENT]\n"
-          "\n"
-          "  -t, --check           check the configuration and exit: 0 good, 1 bad\n"
-          "  -d, --daemon          run in the background (needs pidfile and logfile or syslog)\n"
-          "  -q, --quiet           do not log to stderr\n"
-          "  -u, --user=USER       become this system user when started as root\n"
-          "  -v, --verbose         more lines in the log; may be repeated\n"
-          "  -V, --version         show the version and exit\n"
-          "  -h, --help            show this text and exit\n",
-          to);
+    fputs(
+        "pgbulkhead: PostgreSQL connection pooler that keeps tenants apart\n"
+        "\n"
+        "Usage: pgbulkhead [OPTION]... CONFIG_FILE\n"
+        "       pgbulkhead explain --tenant=TENANT [OPTION]... [STATEMENT]\n"
+        "\n"
+        "  -t, --check           check the configuration and exit: 0 good, 1 bad\n"
+        "  -d, --daemon          run in the background (needs pidfile and logfile or syslog)\n"
+        "  -q, --quiet           do not log to stderr\n"
+        "  -u, --user=USER       become this system user when started as root\n"
+        "  -v, --verbose         more lines in the log; may be repeated\n"
+        "      --init=DSN        write a first configuration from the catalog of that database and exit\n"
+        "      --columns=LIST    for --init: the columns that tell tenants apart\n"
+        "  -V, --version         show the version and exit\n"
+        "  -h, --help            show this text and exit\n",
+        to);
 }
 
 void options_read(struct options *o, int argc, char **argv)
@@ -35,6 +41,8 @@ void options_read(struct options *o, int argc, char **argv)
         { "version", no_argument, NULL, 'V' },
         { "help", no_argument, NULL, 'h' },
         { "reboot", no_argument, NULL, 'R' },
+        { "init", required_argument, NULL, LONG_INIT },
+        { "columns", required_argument, NULL, LONG_COLUMNS },
         { NULL, 0, NULL, 0 },
     };
     int ch;
@@ -70,6 +78,12 @@ void options_read(struct options *o, int argc, char **argv)
             o->action = OPTIONS_EXIT;
             o->exit_code = 1;
             return;
+        case LONG_INIT:
+            o->init = optarg;
+            break;
+        case LONG_COLUMNS:
+            o->columns = optarg;
+            break;
         default:
             usage(stderr);
             o->action = OPTIONS_EXIT;
@@ -77,7 +91,11 @@ void options_read(struct options *o, int argc, char **argv)
             return;
         }
     }
-    if (optind + 1 != argc) {
+    if (o->init && optind == argc) {
+        o->action = OPTIONS_INIT;
+        return;
+    }
+    if (optind + 1 != argc || o->init || o->columns) {
         usage(stderr);
         o->action = OPTIONS_EXIT;
         o->exit_code = 1;

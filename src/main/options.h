@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_EXIT };
+enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_INIT, OPTIONS_EXIT };
 
 struct options {
     enum options_action action;
@@ -14,6 +14,8 @@ struct options {
     const char *user; /* -u, NULL = none */
     bool daemon, quiet;
     int verbose;
+    const char *init;    /* OPTIONS_INIT: the connection string */
+    const char *columns; /* its --columns, or NULL */
 };
 
 /* Reads argv; --version, --help and mistakes print and give OPTIONS_EXIT. */
