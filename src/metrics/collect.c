@@ -254,6 +254,7 @@ static void write_parse(const struct collect *c, struct expo *x)
     CACHE(METRIC_parse_cache_entries, cache_entries);
     CACHE(METRIC_parse_cache_bytes, cache_bytes);
     CACHE(METRIC_parse_cache_hits_total, cache_hits);
+    CACHE(METRIC_parse_cache_template_hits_total, template_hits);
     CACHE(METRIC_parse_cache_misses_total, cache_misses);
     CACHE(METRIC_parse_cache_evictions_total, cache_evictions);
 #undef CACHE

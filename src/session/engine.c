@@ -2,6 +2,7 @@
 /* Engines: birth, mails, ticks, end of turn, death. */
 #include "session/session.h"
 
+#include "base/asan.h"
 #include "base/check.h"
 #include "base/random.h"
 
@@ -169,6 +170,7 @@ static void publish_tenant_stats(struct engine *e)
 
 #define PUBLISH(to, from) atomic_store_explicit(&st->to, t->from, memory_order_relaxed)
     PUBLISH(cache_hits, hits);
+    PUBLISH(template_hits, template_hits);
     PUBLISH(cache_misses, misses);
     PUBLISH(cache_evictions, evictions);
     PUBLISH(cache_entries, entries);
@@ -265,7 +267,8 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
                                 .resolv_conf = *s->g.resolv_conf ? s->g.resolv_conf : NULL };
     e->resolver = resolver_new(&e->loop, &ro);
     struct tenant_engine_opts to = { .cache_bytes = (size_t)s->g.tenant_cache_size,
-                                     .max_statement = (size_t)s->g.tenant_max_statement };
+                                     .max_statement = (size_t)s->g.tenant_max_statement,
+                                     .check_templates = BASE_SINGLE_MALLOCS };
     e->tenant = tenant_engine_new(&to);
     e->scram = scram_cache_new(h->mock_seed, (uint32_t)s->g.scram_iterations);
     loop_later_init(&e->turn, end_of_turn, e);

@@ -52,7 +52,7 @@ struct engine_stats {
     stat_t tls_errors[2];        /* [client, server] */
     stat_t rejected[8];          /* by enum reject_reason */
     stat_t parse_sum_us, parse_count, parse_bucket[9];
-    stat_t cache_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
+    stat_t cache_hits, template_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
 };
 enum reject_reason {
     REJECT_AUTH,

@@ -24,14 +24,20 @@ static uint64_t mix(uint64_t h, uint64_t v)
     return h * 0xff51afd7ed558ccdULL;
 }
 
-static uint64_t ask_hash(const struct cache *c, const struct tenant_ask *q, bool dependent)
+/* Without what a dependent verdict adds. */
+static uint64_t ask_hash(const struct cache *c, const struct tenant_ask *q, struct text key)
 {
-    uint64_t h = map_hash(c->seed, q->sql.p, q->sql.n);
-    h = mix(h, (uint64_t)q->mode * 4 + (q->extended ? 2 : 0) + (dependent ? 1 : 0));
+    uint64_t h = map_hash(c->seed, key.p, key.n);
+    h = mix(h, (uint64_t)q->mode * 2 + (q->extended ? 1 : 0));
     h = mix(h, q->policy->generation);
     if (q->extended && q->n_types > 0)
         h = mix(h, map_hash(c->seed, q->types, sizeof(*q->types) * (size_t)q->n_types));
-    return dependent ? mix(h, q->identity->hash) : h;
+    return h;
+}
+
+static uint64_t final_hash(uint64_t h, const struct tenant_ask *q, bool dependent)
+{
+    return dependent ? mix(h, q->identity->hash + 1) : h;
 }
 
 static bool same_claims(const struct verdict_full *v, const struct identity *id)
@@ -47,10 +53,10 @@ static bool same_claims(const struct verdict_full *v, const struct identity *id)
     return true;
 }
 
-static bool same_ask(const struct verdict_full *v, const struct tenant_ask *q)
+static bool same_ask(const struct verdict_full *v, const struct tenant_ask *q, struct text key)
 {
     if (v->mode != q->mode || v->extended != q->extended ||
-        v->generation != q->policy->generation || !text_eq(v->sql, q->sql) ||
+        v->generation != q->policy->generation || !text_eq(v->sql, key) ||
         !same_claims(v, q->identity))
         return false;
     if (!q->extended)
@@ -60,15 +66,19 @@ static bool same_ask(const struct verdict_full *v, const struct tenant_ask *q)
             memcmp(v->types, q->types, sizeof(*q->types) * (size_t)q->n_types) == 0);
 }
 
-struct verdict_full *cache_find(struct cache *c, const struct tenant_ask *ask)
+struct verdict_full *cache_find(struct cache *c, const struct tenant_ask *ask, struct text key,
+                                cache_fits *fits, const void *arg)
 {
+    uint64_t base = ask_hash(c, ask, key);
     for (int dependent = 0; dependent < 2; dependent++) {
-        uint64_t h = ask_hash(c, ask, dependent);
+        uint64_t h = final_hash(base, ask, dependent);
         for (struct verdict_full *v = c->buckets[h & (c->n_buckets - 1)]; v; v = v->next) {
-            if (v->hash != h || v->dependent != (bool)dependent || !same_ask(v, ask))
+            if (v->hash != h || v->dependent != (bool)dependent || !same_ask(v, ask, key) ||
+                (fits && !fits(v, arg)))
                 continue;
             list_del(&v->by_age);
             list_push_head(&c->by_age, &v->by_age);
+            v->used = ++c->clock;
             return v;
         }
     }
@@ -109,12 +119,33 @@ static void grow(struct cache *c)
     c->n_buckets = n;
 }
 
-void cache_add(struct cache *c, const struct tenant_ask *ask, struct verdict_full *v)
+/* Keeps the number of entries with the key of v below max. */
+static void thin_out(struct cache *c, const struct tenant_ask *ask, const struct verdict_full *v,
+                     int max)
 {
-    size_t size = v->arena.used + 2 * ask->sql.n + sizeof(*v) + ENTRY_OVERHEAD;
+    int n = 0;
+    struct verdict_full *oldest = NULL;
+    for (struct verdict_full *o = c->buckets[v->hash & (c->n_buckets - 1)]; o; o = o->next) {
+        if (o->hash != v->hash || o->dependent != v->dependent || !same_ask(o, ask, v->sql))
+            continue;
+        n++;
+        if (!oldest || o->used < oldest->used)
+            oldest = o;
+    }
+    if (n >= max) {
+        drop(c, oldest);
+        c->evictions++;
+    }
+}
+
+void cache_add(struct cache *c, const struct tenant_ask *ask, struct text key, int max_same,
+               struct verdict_full *v)
+{
+    size_t shared = v->model ? v->model->arena.used + sizeof(*v) : 0;
+    size_t size = v->arena.used + 2 * key.n + sizeof(*v) + ENTRY_OVERHEAD + shared;
     if (!v->cacheable || v->cached || size > c->max_bytes / 8)
         return;
-    v->sql = arena_text(&v->arena, ask->sql);
+    v->sql = arena_text(&v->arena, key);
     v->extended = ask->extended;
     v->mode = ask->mode;
     v->generation = ask->policy->generation;
@@ -132,8 +163,11 @@ void cache_add(struct cache *c, const struct tenant_ask *ask, struct verdict_ful
     }
     v->claims = claims;
     v->n_claims = ask->identity->n_claims;
-    v->bytes = v->arena.used + sizeof(*v) + ENTRY_OVERHEAD;
-    v->hash = ask_hash(c, ask, v->dependent);
+    v->bytes = v->arena.used + sizeof(*v) + ENTRY_OVERHEAD + shared;
+    v->hash = final_hash(ask_hash(c, ask, key), ask, v->dependent);
+    v->used = ++c->clock;
+    if (max_same)
+        thin_out(c, ask, v, max_same);
     while (c->bytes + v->bytes > c->max_bytes && !list_empty(&c->by_age)) {
         drop(c, LIST_ENTRY(list_last(&c->by_age), struct verdict_full, by_age));
         c->evictions++;

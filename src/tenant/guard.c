@@ -2,6 +2,8 @@
 /* Limits and checks of a text before it is parsed, and the blanking of comments. */
 #include "tenant/guard.h"
 
+#include <stdlib.h>
+
 const struct guard_limits guard_default_limits = {
     .bytes = 1024 * 1024,
     .statements = 100,
@@ -159,14 +161,66 @@ static enum guard_code check_token(struct text sql, const struct guard_limits *l
     return GUARD_OK;
 }
 
+/* Room for the text and one more token. */
+static bool scan_room(struct guard_scan *s, size_t bytes)
+{
+    if (s->n == s->cap) {
+        uint32_t cap = s->cap ? s->cap * 2 : 256;
+        struct token *v = realloc(s->tok, sizeof(*v) * cap);
+        s->failed |= !v;
+        if (v) {
+            s->tok = v;
+            s->cap = cap;
+        }
+    }
+    if (bytes >= s->blank_cap) {
+        size_t cap = bytes < 4096 ? 4096 : bytes + 1;
+        char *p = realloc(s->blank, cap);
+        s->failed |= !p;
+        if (p) {
+            s->blank = p;
+            s->blank_cap = cap;
+        }
+    }
+    return !s->failed;
+}
+
+void guard_scan_release(struct guard_scan *s)
+{
+    free(s->tok);
+    free(s->blank);
+    *s = (struct guard_scan){ .n = 0 };
+}
+
+void guard_scan_trim(struct guard_scan *s)
+{
+    if (s->cap > 8192 || s->blank_cap > 65536)
+        guard_scan_release(s);
+}
+
 static enum guard_code check_tokens(struct text sql, const struct guard_limits *l,
-                                    struct guard_report *r, struct err *e)
+                                    struct guard_report *r, struct err *e, struct guard_scan *s)
 {
     struct lexer x;
     struct token t;
     bool in_statement = false;
     lexer_init(&x, sql, &l->lexer);
+    if (s) {
+        s->n = 0;
+        s->failed = false;
+        if (!scan_room(s, sql.n))
+            return GUARD_OK;
+        if (sql.n)
+            memcpy(s->blank, sql.p, sql.n);
+        s->blank[sql.n] = 0;
+        x.blank = s->blank;
+    }
     while (lexer_next(&x, &t)) {
+        if (s && (!token_is_comment(t) || (t.kind == TOKEN_COMMENT && x.after_string))) {
+            if (!scan_room(s, sql.n))
+                return GUARD_OK;
+            s->tok[s->n++] = t;
+        }
         r->off = t.off;
         if (r->tokens + r->comments == l->lexer.tokens) {
             err_set_state(e, "54000", "more than %u tokens", l->lexer.tokens);
@@ -182,9 +236,9 @@ static enum guard_code check_tokens(struct text sql, const struct guard_limits *
     return code_of(x.trouble);
 }
 
-enum guard_code guard_check(struct text sql, const struct guard_settings *s,
-                            const struct guard_limits *limits, struct guard_report *r,
-                            struct err *e)
+enum guard_code guard_scan(struct text sql, const struct guard_settings *s,
+                           const struct guard_limits *limits, struct guard_report *r, struct err *e,
+                           struct guard_scan *scan)
 {
     const struct guard_limits *l = limits ? limits : &guard_default_limits;
     struct guard_report own;
@@ -200,7 +254,14 @@ enum guard_code guard_check(struct text sql, const struct guard_settings *s,
         r->off = (uint32_t)bad;
         return c;
     }
-    return check_tokens(sql, l, r, e);
+    return check_tokens(sql, l, r, e, scan);
+}
+
+enum guard_code guard_check(struct text sql, const struct guard_settings *s,
+                            const struct guard_limits *limits, struct guard_report *r,
+                            struct err *e)
+{
+    return guard_scan(sql, s, limits, r, e, NULL);
 }
 
 struct text guard_blank(struct arena *a, struct text sql)

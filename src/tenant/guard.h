@@ -47,12 +47,29 @@ struct guard_report {
     uint32_t max_param;  /* highest $n */
 };
 
+/* What one pass over a text leaves behind; used again and again. */
+struct guard_scan {
+    struct token *tok; /* without the comments that were blanked */
+    uint32_t n, cap;
+    char *blank; /* as guard_blank; sql.n bytes and a NUL */
+    size_t blank_cap;
+    bool failed; /* out of memory */
+};
+
 /* limits NULL = defaults. r may be NULL; it is filled up to the trouble. e (may be NULL) gets a
  * message and SQLSTATE when the answer is not GUARD_OK: 42601 for GUARD_SYNTAX, 22021 for bytes,
  * 54000 for limits, 0A000 for settings. */
 enum guard_code guard_check(struct text sql, const struct guard_settings *s,
                             const struct guard_limits *limits, struct guard_report *r,
                             struct err *e);
+/* The same, and fills the scan (zeroed before its first use), which is complete when the answer is
+ * GUARD_OK and !scan->failed. */
+enum guard_code guard_scan(struct text sql, const struct guard_settings *s,
+                           const struct guard_limits *limits, struct guard_report *r, struct err *e,
+                           struct guard_scan *scan);
+/* Frees the memory; scan_trim only when it is much. */
+void guard_scan_release(struct guard_scan *scan);
+void guard_scan_trim(struct guard_scan *scan);
 /* "statements", "nul", ...: for logs. */
 const char *guard_code_name(enum guard_code c);
 

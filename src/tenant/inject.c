@@ -62,13 +62,9 @@ void snippet_append(struct snippet *s, const struct snippet *more)
 
 /* ---- tokens ---- */
 
-bool inject_init(struct inject *j, struct arena *a, struct text sql, struct err *e)
+void inject_init(struct inject *j, struct arena *a, struct text sql, const struct token *t, int n)
 {
-    struct token *t;
     *j = (struct inject){ .arena = a, .sql = sql };
-    int n = lexer_run(sql, a, &t, NULL, e);
-    if (n < 0)
-        return false;
     j->tok = ARENA_ARRAY(a, struct inject_token, n + 1);
     int *open = ARENA_ARRAY(a, int, n + 1);
     int depth = 0;
@@ -101,7 +97,6 @@ bool inject_init(struct inject *j, struct arena *a, struct text sql, struct err 
                 j->max_param = (int)v;
         }
     }
-    return true;
 }
 
 int inject_at(const struct inject *j, int off)

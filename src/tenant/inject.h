@@ -66,9 +66,8 @@ struct inject {
     int n_edits, cap;
 };
 
-/* Takes the tokens of the text, which has been through guard_blank. false: e (the text cannot be
- * tokenised). */
-bool inject_init(struct inject *j, struct arena *a, struct text sql, struct err *e);
+/* Takes the text, its comments blanked, and its tokens (guard_scan). */
+void inject_init(struct inject *j, struct arena *a, struct text sql, const struct token *t, int n);
 void inject_put(struct inject *j, uint32_t off, uint32_t cut, enum inject_rank rank,
                 const struct snippet *s);
 /* The whole new text as pieces. */

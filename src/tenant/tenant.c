@@ -2,21 +2,33 @@
 /* The entry point: limits, parse, walk, insertion, verification, and the cache around them. */
 #include "tenant/cache.h"
 #include "tenant/guard.h"
+#include "tenant/template.h"
 #include "tenant/trace.h"
 #include "tenant/value.h"
 #include "tenant/walk.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SPARE_COPIES 16
+#define SPARE_BYTES 16384 /* a larger copy is not kept */
+
 struct tenant_engine {
-    struct cache cache;
+    struct cache texts, templates;
     struct guard_limits limits;
     struct tree_parser parser;
     struct tenant_stats stats;
+    bool use_templates, check_templates;
+    /* used again for each text */
+    struct guard_scan scan;
+    struct buf key;
+    struct arena arena;
+    struct verdict_full *spare[SPARE_COPIES]; /* copies that nobody holds */
+    int n_spare;
 };
 
 struct tenant_engine *tenant_engine_new(const struct tenant_engine_opts *o)
@@ -27,7 +39,15 @@ struct tenant_engine *tenant_engine_new(const struct tenant_engine_opts *o)
     e->limits = guard_default_limits;
     if (o->max_statement)
         e->limits.bytes = o->max_statement;
-    if (!cache_init(&e->cache, o->cache_bytes)) {
+    e->use_templates = !o->no_templates;
+    e->check_templates = o->check_templates;
+    arena_init(&e->arena, 65536);
+    if (!cache_init(&e->texts, o->cache_bytes / 2)) {
+        free(e);
+        return NULL;
+    }
+    if (!cache_init(&e->templates, o->cache_bytes / 2)) {
+        cache_release(&e->texts);
         free(e);
         return NULL;
     }
@@ -38,7 +58,13 @@ void tenant_engine_free(struct tenant_engine *e)
 {
     if (!e)
         return;
-    cache_release(&e->cache);
+    cache_release(&e->texts);
+    cache_release(&e->templates);
+    while (e->n_spare > 0)
+        verdict_free(e->spare[--e->n_spare]);
+    guard_scan_release(&e->scan);
+    buf_release(&e->key);
+    arena_release(&e->arena);
     free(e);
 }
 
@@ -271,31 +297,35 @@ static bool describable(const struct tree *t, enum refusal r)
     }
 }
 
-static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct verdict_full *v,
-                  struct arena *a)
+/* Is a single statement of a kind that templates are made of. */
+static bool has_constants(const struct tree *t)
 {
-    static const struct guard_settings settings = { true, true };
-    struct guard_report report = { 0 };
+    if (t->n_stmts != 1)
+        return false;
+    enum stmt_kind k = walk_kind(t->stmts[0].stmt);
+    return k == STMT_SELECT || k == STMT_INSERT || k == STMT_UPDATE || k == STMT_DELETE ||
+           k == STMT_MERGE;
+}
+
+/* Judges the text in the engine's scan. uses (may be NULL) gets what templates need to know of its
+ * constants, NULL when it gets no template. */
+static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct verdict_full *v,
+                  const uint8_t **uses)
+{
+    struct arena *a = &e->arena;
     struct tree tree = { .n_stmts = 0 };
     struct err err = { .msg = "" };
     struct inject inj;
+    struct text sql = text_n(e->scan.blank, ask->sql.n);
     struct tenant_ask untraced = *ask;
     untraced.trace = NULL;
-    enum guard_code g = guard_check(ask->sql, &settings, &e->limits, &report, &err);
-    if (g != GUARD_OK) {
-        refuse_early(v, guard_reason(g), &err, position_of(ask->sql, (int)report.off));
-        return;
-    }
-    struct text sql = guard_blank(a, ask->sql);
+    *uses = NULL;
     if (!tree_parse(&e->parser, sql, a, &tree, &err)) {
         refuse_early(v, strcmp(err.sqlstate, "42601") == 0 ? REFUSAL_unparsable : REFUSAL_limit,
                      &err, tree.error_pos);
         return;
     }
-    if (!inject_init(&inj, a, sql, &err) || inj.max_param > 65535) {
-        refuse_early(v, REFUSAL_limit, &err, 0);
-        return;
-    }
+    inject_init(&inj, a, sql, e->scan.tok, (int)e->scan.n);
     struct walk w = {
         .ask = ask,
         .rewrite = ask->mode != TENANT_REJECT,
@@ -316,6 +346,8 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     bool good = inj.has_hint ? walk_refuse(&w, REFUSAL_unknown_syntax, -1, NULL,
                                            "Hints in comments are not open to tenants.")
                              : judge_tree(&w, &tree, had_hint, false);
+    if (good && has_constants(&tree))
+        *uses = template_learn(&e->scan, sql, tree.stmts[0].stmt, NULL, a);
     if (good && !w.rewrite && w.noisy) {
         /* The statement is proven, but PostgreSQL may test its conditions in any order: add the
          * barrier all the same. */
@@ -331,12 +363,15 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
         good = judge_tree(&w, &tree, had_hint, true);
         w.dependent |= proven.dependent;
+        if (*uses)
+            *uses = template_learn(&e->scan, sql, tree.stmts[0].stmt, *uses, a);
     }
     v->cacheable = true;
     v->dependent = w.dependent;
     trace_keep(&w);
     if (good)
         return;
+    *uses = NULL;
     struct text none = { NULL, 0 };
     v->pub.leaves_state = false;
     verdict_refuse(v, w.reason, none, w.detail, w.hint, position_of(ask->sql, w.loc));
@@ -354,28 +389,123 @@ static void observe(struct tenant_stats *s, uint64_t us)
     s->parse_count++;
 }
 
+/* ---- templates ---- */
+
+/* What was found by its template must be what judging says. */
+static void check_hit(struct tenant_engine *e, const struct tenant_ask *ask,
+                      const struct verdict_full *hit)
+{
+    const uint8_t *uses;
+    struct buf one, two;
+    struct verdict_full *v = verdict_new();
+    if (!v)
+        return;
+    judge(e, ask, v, &uses);
+    arena_clear(&e->arena);
+    const struct verdict *a = &hit->pub, *b = &v->pub;
+    CHECK(a->action == b->action && a->kind == b->kind && a->n_params == b->n_params &&
+          a->n_added == b->n_added && a->n_checks == b->n_checks &&
+          a->leaves_state == b->leaves_state && hit->n_holes == v->n_holes);
+    for (int i = 0; i < a->n_added + hit->n_holes; i++)
+        CHECK(a->added[i].type == b->added[i].type &&
+              text_eq(a->added[i].claim, b->added[i].claim));
+    for (int i = 0; i < a->n_checks; i++)
+        CHECK(a->checks[i].param == b->checks[i].param && a->checks[i].type == b->checks[i].type &&
+              text_eq(a->checks[i].claim, b->checks[i].claim));
+    if (a->action == VERDICT_REWRITE) {
+        buf_init(&one);
+        buf_init(&two);
+        CHECK(verdict_text(a, ask->identity, &one) && verdict_text(b, ask->identity, &two));
+        CHECK(text_eq(buf_text(&one), buf_text(&two)));
+        buf_release(&one);
+        buf_release(&two);
+    }
+    verdict_free(v);
+}
+
+static struct verdict_full *copy_of(struct tenant_engine *e, const struct verdict_full *entry,
+                                    const struct template_text *text)
+{
+    struct verdict_full *v = e->n_spare ? e->spare[--e->n_spare] : verdict_new();
+    if (v && !template_apply(entry, text, v)) {
+        verdict_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+/* A verdict by the template of the scan's text, with a reference for the caller; NULL: none. key:
+ * set when the text has a template. */
+static struct verdict_full *by_template(struct tenant_engine *e, const struct tenant_ask *ask,
+                                        bool *has_key)
+{
+    *has_key = e->use_templates && template_key(&e->scan, ask->sql, &e->key);
+    if (!*has_key)
+        return NULL;
+    struct template_text text = { &e->scan, ask->sql };
+    struct verdict_full *entry =
+        cache_find(&e->templates, ask, buf_text(&e->key), template_fits, &text);
+    if (!entry)
+        return NULL;
+    struct verdict_full *v = entry->model;
+    if (v->pub.action == VERDICT_REWRITE)
+        v = copy_of(e, entry, &text);
+    else
+        v->pub.refs++;
+    if (v && e->check_templates)
+        check_hit(e, ask, v);
+    return v;
+}
+
+static void keep(struct tenant_engine *e, const struct tenant_ask *ask, struct verdict_full *v,
+                 const uint8_t *uses)
+{
+    cache_add(&e->texts, ask, ask->sql, 0, v);
+    struct verdict_full *t =
+        uses ? template_new(v, uses, &e->scan, text_n(e->scan.blank, ask->sql.n)) : NULL;
+    if (t) {
+        cache_add(&e->templates, ask, buf_text(&e->key), TEMPLATE_MAX_SAME, t);
+        if (--t->pub.refs == 0)
+            verdict_free(t);
+    }
+    e->stats.entries = e->texts.entries + e->templates.entries;
+    e->stats.bytes = e->texts.bytes + e->templates.bytes;
+    e->stats.evictions = e->texts.evictions + e->templates.evictions;
+}
+
 struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *ask)
 {
-    struct verdict_full *v = ask->trace ? NULL : cache_find(&e->cache, ask);
+    static const struct guard_settings settings = { true, true };
+    struct guard_report report = { 0 };
+    struct err err = { .msg = "" };
+    struct verdict_full *v = ask->trace ? NULL : cache_find(&e->texts, ask, ask->sql, NULL, NULL);
+    const uint8_t *uses = NULL;
+    bool has_key = false;
     if (v) {
         e->stats.hits++;
         v->pub.refs++;
         return &v->pub;
     }
     usec_t start = clock_mono_us();
+    enum guard_code g = guard_scan(ask->sql, &settings, &e->limits, &report, &err, &e->scan);
+    if (g == GUARD_OK && e->scan.failed)
+        return NULL;
+    if (g == GUARD_OK && !ask->trace && (v = by_template(e, ask, &has_key)) != NULL) {
+        e->stats.template_hits++;
+        return &v->pub;
+    }
     e->stats.misses++;
     v = verdict_new();
     if (!v)
         return NULL;
-    struct arena a;
-    arena_init(&a, 16384);
-    judge(e, ask, v, &a);
-    arena_release(&a);
+    if (g == GUARD_OK)
+        judge(e, ask, v, &uses);
+    else
+        refuse_early(v, guard_reason(g), &err, position_of(ask->sql, (int)report.off));
     if (!ask->trace)
-        cache_add(&e->cache, ask, v);
-    e->stats.entries = e->cache.entries;
-    e->stats.bytes = e->cache.bytes;
-    e->stats.evictions = e->cache.evictions;
+        keep(e, ask, v, has_key ? uses : NULL);
+    arena_clear(&e->arena);
+    guard_scan_trim(&e->scan);
     observe(&e->stats, clock_mono_us() - start);
     return &v->pub;
 }
@@ -387,7 +517,16 @@ void verdict_ref(struct verdict *v)
 
 void verdict_unref(struct tenant_engine *e, struct verdict *v)
 {
-    (void)e;
-    if (v && --v->refs == 0)
-        verdict_free(verdict_full(v));
+    if (!v || --v->refs > 0)
+        return;
+    struct verdict_full *f = verdict_full(v);
+    if (!f->cap_pieces || e->n_spare == SPARE_COPIES || f->own.cap > SPARE_BYTES) {
+        verdict_free(f);
+        return;
+    }
+    /* a copy is used again */
+    if (--f->model->pub.refs == 0)
+        verdict_free(f->model);
+    f->model = NULL;
+    e->spare[e->n_spare++] = f;
 }

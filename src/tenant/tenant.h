@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The one entry point of the tenant engine: (SQL text, policy, identity, mode) → verdict. No I/O.
- * One engine per worker; verdicts are cached by exact text and refcounted, so that a prepared
- * statement keeps its own.
+ * One engine per worker; verdicts are cached by exact text and by template (constants and comments
+ * left out), and refcounted, so that a prepared statement keeps its own.
  *
  * What a verdict states holds for the policy generation it was made with; the session asks again
  * when the policy changed.
@@ -19,13 +19,15 @@ struct tenant_engine;
 struct tenant_engine_opts {
     size_t cache_bytes;   /* ceiling of the verdict cache */
     size_t max_statement; /* bytes of one statement text */
+    bool no_templates;    /* verdicts are found by exact text only */
+    bool check_templates; /* each text found by its template is judged again and compared: tests */
 };
 /* NULL: out of memory. */
 struct tenant_engine *tenant_engine_new(const struct tenant_engine_opts *o);
 void tenant_engine_free(struct tenant_engine *e);
 
 struct tenant_stats {
-    uint64_t hits, misses, evictions, entries, bytes;
+    uint64_t hits, template_hits, misses, evictions, entries, bytes;
     uint64_t parse_us_sum, parse_count; /* limits + parse + walk + insert + verify of misses */
     uint64_t parse_bucket[9]; /* not cumulative; edges .00001 .000025 .0001 .00025 .001 .0025 .005
                                  .01 s, then +Inf */

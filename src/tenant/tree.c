@@ -44,6 +44,8 @@ struct field *node_field(const struct node *n, enum node_role r)
 {
     if (!n || n->kind == N_List)
         return NULL;
+    if (n->lit && n->kind != N_A_Const)
+        n->lit->read = true;
     for (uint32_t i = 0; i < n->n_fields; i++)
         if (n->fields[i].role == r)
             return &n->fields[i];
@@ -286,6 +288,7 @@ struct node *node_copy(struct arena *a, const struct node *n)
         return NULL;
     struct node *c = node_new(a, n->kind);
     c->loc = n->loc;
+    c->lit = n->lit;
     c->n_fields = c->cap = n->n_fields;
     c->fields = arena_alloc(a, sizeof(*c->fields) * n->n_fields);
     for (uint32_t i = 0; i < n->n_fields; i++) {

@@ -57,12 +57,19 @@ struct field {
     };
 };
 
+/* What became of a constant of the parsed text while it was judged (template.h). */
+struct literal {
+    bool visited; /* the walker met it as an operand like any other */
+    bool read;    /* somebody looked at its value */
+};
+
 struct node {
     enum node_kind kind;
     int loc; /* byte offset in the parsed text, -1 unknown; of operators the operator's, of RangeVar
                 the first name's */
     uint32_t n_fields, cap;
     struct field *fields;
+    struct literal *lit; /* of an A_Const and the value in it, also in copies; else NULL */
 };
 
 struct tree_stmt {
@@ -94,7 +101,9 @@ bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, s
 /* The PostgreSQL major version whose grammar this is. */
 int tree_major(void);
 
-/* Fields. All accept n == NULL: absent. */
+/* Fields. All accept n == NULL: absent. The fields of a value in an A_Const are read in this way
+ * only: it is noted (struct literal), and a verdict that was reached without it holds for other
+ * values too. */
 static inline bool node_is(const struct node *n, enum node_kind k)
 {
     return n && n->kind == k;
@@ -111,6 +120,13 @@ bool node_has(const struct node *n, enum node_role r);
 struct node *node_list(const struct node *n, enum node_role r);
 int list_len(const struct node *list);
 struct node *list_at(const struct node *list, int i);
+
+/* Notes that an A_Const was met as an operand like any other. */
+static inline void node_visit(struct node *n)
+{
+    if (n->lit)
+        n->lit->visited = true;
+}
 
 const char *node_kind_name(enum node_kind k);
 const char *node_role_name(enum node_role r);

@@ -284,6 +284,11 @@ static struct node *convert_fields(struct convert *c, const Node *from, enum nod
     to->fields = arena_alloc(c->arena, sizeof(*fields) * n);
     if (n)
         memcpy(to->fields, fields, sizeof(*fields) * n);
+    if (kind == N_A_Const) {
+        to->lit = ARENA_NEW(c->arena, struct literal);
+        if (n && fields[0].type == F_NODE)
+            fields[0].node->lit = to->lit;
+    }
     if (kind == N_MultiAssignRef)
         convert_source(c, (const MultiAssignRef *)(const void *)from, to);
     return to;

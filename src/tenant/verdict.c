@@ -47,6 +47,11 @@ struct verdict_full *verdict_new(void)
 
 void verdict_free(struct verdict_full *v)
 {
+    if (v->model && --v->model->pub.refs == 0)
+        verdict_free(v->model);
+    if (v->cap_pieces)
+        free(v->pieces);
+    buf_release(&v->own);
     arena_release(&v->arena);
     free(v);
 }

@@ -9,6 +9,8 @@
 #include "base/list.h"
 #include "tenant/tenant.h"
 
+struct template;
+
 struct verdict_piece {
     struct text text; /* sent as it is */
     int hole; /* >= 0: then the value of added[hole]'s claim as a quoted literal; -1: nothing */
@@ -22,13 +24,17 @@ struct verdict_full {
     int n_pieces;
     int n_holes; /* entries of added[] that the pieces use (simple protocol; pub.n_added is then 0)
                   */
+    struct verdict_full *model; /* of which this is a copy for another text (template.h), or NULL */
+    struct template *template;  /* entry of the cache of templates, else NULL */
+    struct buf own;             /* of a copy: the client's text; pieces are kept for reuse */
+    int cap_pieces;
     bool dependent; /* the verdict read claim values: it holds for this identity only */
     bool cacheable;
     /* cache */
     struct list by_age;
     struct verdict_full *next; /* same bucket */
     bool cached;
-    uint64_t hash;
+    uint64_t hash, used;
     struct text sql;
     bool extended;
     int mode;

@@ -522,6 +522,8 @@ static bool expr(struct walk *w, struct level *l, struct node *n)
     case N_List:
         return walk_exprs(w, l, n);
     case N_A_Const:
+        node_visit(n);
+        return true;
     case N_SQLValueFunction:
     case N_SetToDefault:
         return true;

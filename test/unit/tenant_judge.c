@@ -246,7 +246,7 @@ static void caching(struct world *w)
     verdict_unref(w->engine, a);
     for (int i = 0; i < 3000; i++) {
         char sql[64];
-        snprintf(sql, sizeof(sql), "SELECT id FROM tickets WHERE id = %d", i);
+        snprintf(sql, sizeof(sql), "SELECT id AS n%d FROM tickets", i);
         verdict_unref(w->engine, world_judge(w, sql));
     }
     ok(s->evictions > 0 && s->bytes <= 1 << 20, "the cache keeps its bound: %llu entries",

@@ -163,7 +163,7 @@ static inline void world_rule(struct world *w, const char *schema, const char *n
 /* The world of tenant "acme" in rewrite mode, simple protocol. */
 static inline bool world_make(struct world *w, const char *tenant)
 {
-    struct tenant_engine_opts o = { .cache_bytes = 1 << 20 };
+    struct tenant_engine_opts o = { .cache_bytes = 1 << 20, .check_templates = true };
     struct err e;
     *w = (struct world){ .db = { .name = TEXT("app") } };
     world_catalog(w);
