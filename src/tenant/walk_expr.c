@@ -417,15 +417,11 @@ static bool free_of_tenants(const struct walk *w, const struct item *i)
     return i && (i->rel ? i->rel->cls == REL_SYSTEM : w->n_used == 0);
 }
 
-/* Constants, tableoid of a relation, columns of the catalog and of sub-selects over it: then the
- * reg* types show nothing of tenants. psql's \d and the drivers' look-ups of types are written so.
- */
-static bool harmless_for_reg(const struct walk *w, const struct level *l, struct node *arg)
+/* A column of the catalog or of a sub-select over it, or the tableoid of a relation. */
+static bool harmless_column(const struct walk *w, const struct level *l, struct node *n)
 {
-    if (node_is(arg, N_A_Const) || node_is(arg, N_ParamRef))
-        return true;
-    struct node *f = node_is(arg, N_ColumnRef) ? node_get(arg, R_fields) : NULL;
-    int k = f ? list_len(f) : 0;
+    struct node *f = node_get(n, R_fields);
+    int k = list_len(f);
     if (k < 1 || k > 2 || !node_is(list_at(f, k - 1), N_String))
         return false;
     bool tableoid = text_is(node_str(list_at(f, k - 1), R_sval), "tableoid");
@@ -437,6 +433,41 @@ static bool harmless_for_reg(const struct walk *w, const struct level *l, struct
         if (!free_of_tenants(w, l->items[i]) && !(tableoid && l->items[i]->rel))
             return false;
     return l->n_items > 0;
+}
+
+/* Computed from constants and such columns only: then the reg* types show nothing of tenants.
+ * psql's \d and the drivers' look-ups of tables and types are written so. */
+static bool harmless_for_reg(const struct walk *w, const struct level *l, struct node *n)
+{
+    struct node *args = NULL;
+    if (!n)
+        return true;
+    switch (n->kind) {
+    case N_A_Const:
+    case N_ParamRef:
+        return true;
+    case N_ColumnRef:
+        return harmless_column(w, l, n);
+    case N_A_Expr:
+        return harmless_for_reg(w, l, node_get(n, R_lexpr)) &&
+               harmless_for_reg(w, l, node_get(n, R_rexpr));
+    case N_TypeCast:
+        return harmless_for_reg(w, l, node_get(n, R_arg));
+    case N_FuncCall:
+        if (node_get(n, R_agg_filter) || node_get(n, R_agg_order) || node_get(n, R_over))
+            return false;
+        args = node_get(n, R_args);
+        break;
+    case N_CoalesceExpr:
+        args = node_get(n, R_args);
+        break;
+    default:
+        return false;
+    }
+    for (int i = 0; i < list_len(args); i++)
+        if (!harmless_for_reg(w, l, list_at(args, i)))
+            return false;
+    return true;
 }
 
 static bool type_cast(struct walk *w, struct level *l, struct node *n)

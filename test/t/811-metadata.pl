@@ -6,13 +6,14 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Bulkhead;
+use Bulkhead limit => 300;
 
 need_ours();
 my $pg = pg();
 $pg->sql(<<'SQL');
 CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app; SET ROLE app;
 CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TYPE pair AS (a int, b text);
 CREATE DOMAIN word AS text CHECK (VALUE <> '');
 CREATE TABLE docs (id serial PRIMARY KEY, tenant_id text NOT NULL, title varchar(80) DEFAULT 'none', m mood, w word,
     tags text[], meta jsonb, created timestamptz DEFAULT now(), CHECK (title <> 'x'));
@@ -35,7 +36,7 @@ is($rows, 2000, 'the catalog knows how many rows all tenants have');
 my $p = proxy(pg => $pg, databases => { rewrite => 'dbname=postgres user=app pool_size=3 tenant_mode=rewrite',
         reject => 'dbname=postgres user=app pool_size=3 tenant_mode=reject' },
     users => { acme => 'tenant=acme' }, auth => { acme => '' }, rules => ['public.v_docs = tenant_id'],
-    set => { tenant_columns => 'tenant_id', worker_threads => $ENV{BH_WORKERS} // 2 });
+    set => { tenant_columns => 'tenant_id', ignore_startup_parameters => 'extra_float_digits', worker_threads => $ENV{BH_WORKERS} // 2 });
 
 # psql: each must succeed, and show what is meant where that is said.
 my @psql = (
@@ -123,4 +124,73 @@ is($types->("SELECT pg_table_size('docs'), pg_get_viewdef('v_docs'::regclass)"),
 is($c->value("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'max_index_keys'"), 32, 'pg_settings: what drivers ask');
 is($c->value("SELECT relname FROM pg_class WHERE relname = 'docs' AND relpages IS NULL"), 'docs', 'other columns of a masked relation are there');
 is($c->value("SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid AND t.relpages = 0 WHERE c.relname = 'docs' AND n.nspname = 'public'"), 'docs', 'in an outer join');
+# Drivers and ORMs.
+my $java = "$FindBin::Bin/clients/JdbcMeta.java";
+for my $db (qw(rewrite reject)) {
+    my @env = (BH_HOST => '127.0.0.1', BH_PORT => $p->port, BH_USER => 'acme', BH_DB => $db, HOME => work_dir());
+    my $url = 'jdbc:postgresql://127.0.0.1:' . $p->port . "/$db?user=acme";
+    my %run = (types => ['/usr/bin/python3', "$FindBin::Bin/clients/types_meta.py"], sqlalchemy => ['/usr/bin/python3', "$FindBin::Bin/clients/sqlalchemy_meta.py"],
+        django => ['/usr/bin/python3', "$FindBin::Bin/clients/django_meta.py"], activerecord => ['/usr/bin/ruby', "$FindBin::Bin/clients/activerecord_meta.rb"],
+        pgjdbc => ['/usr/bin/java', '-Xshare:auto', '-cp', '/usr/share/java/postgresql.jar', $java, $url]);
+    for my $name (sort keys %run) {
+        my ($st, $out, $err) = run_cmd(argv => $run{$name}, env => {@env}, timeout => 90);
+        is($st, 0, "$db: $name runs to its end") or diag("$out\n$err");
+        for my $l (split /\n/, $out) { ok($1 eq 'ok', "$db: $name: $2") if $l =~ /^(ok|not ok) (.*)/ }
+        ok((() = $out =~ /^ok/mg) >= 6, "$db: $name did its work") or diag("$out\n$err");
+    }
+    eval { require DBI; require DBD::Pg; 1 } or do { fail("DBD::Pg is missing: $@"); next };
+    my $d = DBI->connect('dbi:Pg:host=127.0.0.1;port=' . $p->port . ";dbname=$db", 'acme', '', { RaiseError => 0, PrintError => 0 });
+    ok(scalar(grep { /docs/ } $d->tables('', 'public', '%', 'TABLE')), "$db: DBD::Pg: tables") or diag($d->errstr);
+    my %dbd = (table_info => ['', 'public', 'docs', 'TABLE'], column_info => ['', 'public', 'docs', '%'], primary_key_info => ['', 'public', 'docs'],
+        statistics_info => ['', 'public', 'notes', 0, 0]);
+    for my $m (sort keys %dbd) {
+        my $s = $d->$m(@{ $dbd{$m} });
+        my $all = $s ? $s->fetchall_arrayref : [];
+        ok(scalar @$all, "$db: DBD::Pg: $m") or diag($d->errstr);
+        ok(!grep({ defined && /^[12]000$/ } map { @$_ } @$all), "$db: DBD::Pg: $m: no sizes");
+    }
+    my $s = $d->foreign_key_info('', 'public', 'docs', '', 'public', 'notes');
+    ok($s && @{ $s->fetchall_arrayref }, "$db: DBD::Pg: foreign_key_info") or diag($d->errstr);
+    is(join(',', $d->primary_key('', 'public', 'docs')), 'id', "$db: DBD::Pg: primary_key");
+    $d->disconnect;
+}
+# Of the kind that Prisma's introspection, Hibernate's tools and other migration tools send, with parameters.
+my @asked = (
+    ['schemas', 'SELECT n.nspname FROM pg_namespace AS n WHERE n.nspname = ANY ($1) ORDER BY 1', '{public}', qr/public/],
+    ['tables', "SELECT t.relname, n.nspname, t.relhassubclass AND t.relkind = 'p' AS part, t.relrowsecurity, t.reloptions, obj_description(t.oid, 'pg_class')
+        FROM pg_class AS t INNER JOIN pg_namespace AS n ON n.oid = t.relnamespace WHERE t.relkind IN ('r', 'p') AND n.nspname = ANY (\$1) ORDER BY 2, 1", '{public}', qr/docs/],
+    ['columns', "SELECT c.column_name, format_type(a.atttypid, a.atttypmod), c.is_nullable, pg_get_expr(d.adbin, d.adrelid), c.is_identity, c.udt_name, a.attgenerated
+        FROM information_schema.columns c JOIN pg_attribute a ON a.attname = c.column_name
+        JOIN (SELECT t.oid, t.relname, n.nspname FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace) AS o ON o.oid = a.attrelid AND o.relname = c.table_name AND o.nspname = c.table_schema
+        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE c.table_schema = ANY (\$1) ORDER BY c.table_name, c.ordinal_position", '{public}', qr/title/],
+    ['indexes', "WITH raw AS (SELECT i.indrelid, i.indexrelid, i.indisunique, i.indisprimary, i.indnkeyatts, i.indkey, i.indclass, generate_subscripts(i.indkey, 1) AS k
+            FROM pg_index i WHERE i.indpred IS NULL OR true)
+        SELECT n.nspname, x.relname, t.relname, r.indisprimary, a.attname, o.opcname, o.opcdefault, m.amname, pg_index_column_has_property(r.indexrelid, r.k + 1, 'asc')
+        FROM raw r JOIN pg_class x ON x.oid = r.indexrelid JOIN pg_class t ON t.oid = r.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_am m ON m.oid = x.relam
+        LEFT JOIN pg_attribute a ON a.attrelid = r.indrelid AND a.attnum = r.indkey[r.k] LEFT JOIN pg_opclass o ON o.oid = r.indclass[r.k]
+        WHERE n.nspname = ANY (\$1) AND r.k < r.indnkeyatts ORDER BY 1, 3, 2, r.k", '{public}', qr/notes_doc/],
+    ['foreign keys', "SELECT c.conname, s.relname, f.relname, a.attname, b.attname, c.confdeltype, c.condeferrable, pg_get_constraintdef(c.oid, true)
+        FROM (SELECT k.oid, k.conname, k.conrelid, k.confrelid, k.confdeltype, k.condeferrable, u.col, u.ref, u.n FROM pg_constraint k,
+            unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(col, ref, n) WHERE k.contype = 'f') c
+        JOIN pg_class s ON s.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.col
+        JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = c.ref JOIN pg_namespace n ON n.oid = s.relnamespace WHERE n.nspname = ANY (\$1) ORDER BY 1, c.n", '{public}', qr/docs/],
+    ['enums', 'SELECT t.typname, e.enumlabel, n.nspname FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ANY ($1) ORDER BY e.enumsortorder', '{public}', qr/happy/],
+    ['sequences', 'SELECT n.nspname, c.relname, s.seqstart, s.seqmin, s.seqmax, s.seqincrement, s.seqcycle, s.seqcache FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1)', '{public}', qr/docs_id_seq/],
+    ['views', 'SELECT viewname, definition, obj_description(v.viewname::regclass) FROM pg_catalog.pg_views v WHERE schemaname = ANY ($1)', '{public}', qr/v_docs/],
+    ['functions', "SELECT p.proname, n.nspname, CASE WHEN l.lanname = 'internal' THEN p.prosrc ELSE pg_get_functiondef(p.oid) END FROM pg_proc p LEFT JOIN pg_namespace n ON n.oid = p.pronamespace LEFT JOIN pg_language l ON l.oid = p.prolang WHERE n.nspname = ANY (\$1)", '{public}', qr/f_docs/],
+    ['extensions', 'SELECT e.extname, e.extversion, e.extrelocatable, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> $1', 'x', qr/plpgsql/],
+    ['version', 'SELECT version(), current_database(), current_schema(), $1::text', 'x', qr/PostgreSQL/],
+    ['constraints', "SELECT tc.constraint_name, kcu.column_name, ccu.table_name FROM information_schema.table_constraints tc JOIN information_schema.key_column_usage kcu ON kcu.constraint_name = tc.constraint_name
+        JOIN information_schema.constraint_column_usage ccu ON ccu.constraint_name = tc.constraint_name WHERE tc.table_name = \$1", 'notes', qr/doc/],
+    ['sequences of Hibernate', 'SELECT * FROM information_schema.sequences WHERE sequence_schema = $1', 'public', qr/docs_id_seq/],
+    ['a table by its name', 'SELECT $1::text::regclass::oid, to_regclass($1)', 'docs', qr/docs/],
+);
+for my $db (qw(rewrite reject)) {
+    my $c = $p->connect($db, 'acme');
+    for my $a (@asked) {
+        my $r = $c->ext($a->[1], [$a->[2]]);
+        ok(!$r->{error} && row_values($r) =~ $a->[3] && row_values($r) !~ /SECRET/, "$db: asked: $a->[0]") or diag($r->{error} ? join(' ', map { $_ // () } @{ $r->{error} }{qw(M D)}) : row_values($r));
+    }
+    $c->close;
+}
 finish();
