@@ -235,6 +235,7 @@ static void let_go(struct client *c)
     if (c->state == CLIENT_WAITING)
         shard_unwait(c);
     client_leave_server(c);
+    client_copy_clear(c);
     client_stmts_clear(c);
     map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, sizeof(c->cancel_key)));
     if (c->counted)

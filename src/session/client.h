@@ -67,6 +67,10 @@ struct client {
     uint64_t unnamed_serial;
     uint32_t left; /* bytes of a message being passed on that have not arrived */
     bool left_drop;
+    bool left_copy;              /* they go through the COPY machine */
+    struct client_copy *copy;    /* a tenant's COPY FROM whose data is coming (client_copy.c) */
+    struct verdict *copy_bound;  /* COPY FROM that the message before bound to the unnamed portal */
+    uint32_t copy_id;
     bool skip_to_sync; /* an error was answered without the server: everything up to Sync is skipped
                         */
     bool extended;     /* extended messages since the last Sync */

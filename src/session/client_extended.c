@@ -628,6 +628,13 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         return step;
     if (refused_now(c, st, true))
         return refuse_verdict(c, st->verdict);
+    bool copies = st->verdict && st->verdict->copy && client_enforced(c);
+    if (copies && w.portal.n) {
+        client_note_refusal(c, REFUSAL_copy_from, TEXT("named portal"));
+        client_refuse_text(c, false, refusal_state(REFUSAL_copy_from),
+                           "COPY FROM of tenants needs the unnamed portal");
+        return done(c);
+    }
     if (st->verdict && client_enforced(c)) {
         struct tenant_refusal r;
         if (!verdict_bind(st->verdict, &c->identity, &w, st->types, st->n_types, added, &r)) {
@@ -651,6 +658,8 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         return c->closing ? STEP_GONE : no_memory(c);
     if (st->verdict && st->verdict->leaves_state)
         c->server->dirty = true;
+    if (copies)
+        client_copy_bound(c, st->verdict);
     stat_inc(&stats(c)->binds);
     return STEP_DONE;
 }
@@ -776,5 +785,11 @@ enum step client_execute(struct client *c, const char *m, size_t n)
 
     if (!wire_execute_read(m + 5, n - 5, &w))
         return malformed(c);
-    return forward_whole(c, PEND_EXECUTE, m, n);
+    enum step step = forward_whole(c, PEND_EXECUTE, m, n);
+    if (step == STEP_DONE && c->copy_bound && w.portal.n == 0) {
+        if (!client_copy_begin(c, pending_last(c->server->pending), c->copy_bound))
+            return no_memory(c);
+        client_copy_bound(c, NULL);
+    }
+    return step;
 }

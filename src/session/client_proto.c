@@ -223,6 +223,8 @@ static enum step copy_message(struct client *c, char *m, size_t have, const stru
 {
     struct server *s = c->server;
 
+    if (client_enforced(c))
+        return client_copy_message(c, m, have, f, used);
     *used = f->len < have ? f->len : have;
     c->left_drop = s == NULL;
     c->left = f->len - (uint32_t)*used;
@@ -292,6 +294,9 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
                              size_t *used)
 {
     *used = f->len < have ? f->len : have;
+    c->left_copy = false;
+    if ((c->copy || c->copy_bound) && !client_copy_other(c, f->type))
+        return STEP_GONE;
     if (skipped(c, f->type)) {
         c->left = f->len - (uint32_t)*used;
         c->left_drop = true;
@@ -361,7 +366,9 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
 static size_t pass_on(struct client *c, char *p, size_t n)
 {
     size_t take = c->left < n ? c->left : n;
-    if (!c->left_drop && c->server)
+    if (c->left_copy)
+        client_copy_bytes(c, p, take);
+    else if (!c->left_drop && c->server)
         conn_write(c->server->conn, p, take);
     c->left -= (uint32_t)take;
     return take;
@@ -411,6 +418,8 @@ size_t client_input(void *owner, char *data, size_t n)
     while (pos < n) {
         if (c->left) {
             pos += pass_on(c, data + pos, n - pos);
+            if (c->closing)
+                return n;
             continue;
         }
         if (overdrawn(c))

@@ -106,6 +106,10 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
     client_note_request(c);
     if (v && v->leaves_state && client_enforced(c))
         s->dirty = true;
+    if (v && v->copy && client_enforced(c) && !client_copy_begin(c, p, v)) {
+        client_drop(c, "out of memory");
+        return STEP_GONE;
+    }
     if (!v || v->action != VERDICT_REWRITE || !client_enforced(c)) {
         conn_write(s->conn, m, n);
         return STEP_DONE;

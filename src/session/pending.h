@@ -44,11 +44,12 @@ struct pend {
     uint8_t note;      /* session's own use */
     struct stmt *stmt; /* undo: the statement (a reference) */
     char *name;        /* undo: its client name, malloc */
-    char *bytes;       /* FAKE, REFUSE: malloc */
+    char *bytes;       /* FAKE, REFUSE, a refused COPY: malloc */
     uint32_t n_bytes;
     uint32_t vars;               /* OWN: tracked parameters that it sets, as bits */
     struct verdict *verdict;     /* of the tenant's text that was sent (a reference), or NULL */
     struct tenant_engine *judge; /* its engine */
+    uint32_t copy; /* number of the tenant's COPY FROM that this awaits the answer of, 0 = none */
 };
 
 struct pending {

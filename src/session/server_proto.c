@@ -212,6 +212,14 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
             conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
         break;
     default:
+        if (p->copy && s->client)
+            client_copy_over(s->client, p->copy);
+        if (p->copy && p->bytes && text_is(f.sqlstate, "57014")) { /* by our CopyFail */
+            run_take(r, len, false);
+            if (s->client && s->client->conn)
+                conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
+            break;
+        }
         forward_fields(s, r, m, len);
     }
     if (s->dying)
@@ -464,6 +472,14 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         on_tag(s, m + 5, f->len - 5, p->action == PEND_OWN);
     if (f->type == 'G' || f->type == 'W')
         on_copy_in(s, p);
+    bool refused_copy = p->copy && p->bytes && f->type == 'C';
+    bool unawaited = f->type == 'G' && !p->copy && s->client && client_enforced(s->client);
+    if (refused_copy || (unawaited && !client_copy_unawaited(s->client, p))) {
+        if (!s->dying)
+            server_close(s, "08P01", "COPY was completed in spite of CopyFail");
+        return false;
+    }
+    p = pending_head(s->pending);
     if (f->type == 't' && p->trim)
         return on_paramdesc(s, r, p, m, f->len);
     run_take(r, f->len, forwards(s, p));

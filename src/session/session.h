@@ -95,6 +95,26 @@ void client_stmts_clear(struct client *c);
 /* Takes back what a skipped message had done; server may be NULL. */
 void client_undo(struct client *c, struct server *s, struct pend *p);
 
+/* ---- client_copy.c: COPY FROM STDIN of tenants ---- */
+/* The COPY of that verdict goes out now; p awaits its answer. false: out of memory. */
+bool client_copy_begin(struct client *c, struct pend *p, const struct verdict *v);
+/* The unnamed portal was bound to that COPY FROM just now (NULL: to something else). */
+void client_copy_bound(struct client *c, struct verdict *v);
+/* CopyData (of which `have` bytes are there), CopyDone, CopyFail. */
+enum step client_copy_message(struct client *c, char *m, size_t have, const struct frame *f,
+                              size_t *used);
+/* Bytes of a CopyData whose head was seen before. false: the client was closed. */
+bool client_copy_bytes(struct client *c, const char *p, size_t n);
+/* A message of that type comes: all but data, Flush and Sync end the COPY that is open. false: the
+ * client was closed. */
+bool client_copy_other(struct client *c, char type);
+/* The server has answered the COPY of that number with an error. */
+void client_copy_over(struct client *c, uint32_t id);
+/* The server asks for data which no machine awaits: it gets CopyFail. false: it was closed. */
+bool client_copy_unawaited(struct client *c, struct pend *p);
+/* The client goes away. */
+void client_copy_clear(struct client *c);
+
 /* ---- client_tenant.c ---- */
 static inline bool client_guarded(const struct client *c)
 {

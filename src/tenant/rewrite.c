@@ -548,3 +548,99 @@ bool rewrite_merge_insert(struct walk *w, struct node *when, int after, int numb
     inject_put(w->inj, w->inj->tok[w->inj->tok[values].match].off, 0, RANK_APPEND, &v);
     return true;
 }
+
+/* ---- COPY ---- */
+
+static void name_list(struct snippet *s, const struct text *cols, int n_cols)
+{
+    for (int i = 0; i < n_cols; i++) {
+        snippet_add(s, i ? ", " : "");
+        snippet_ident(s, cols[i]);
+    }
+}
+
+/* Tokens of the relation and its column list. */
+static bool copy_shape(struct walk *w, struct node *rv, bool has_cols, int *first, int *last)
+{
+    int anchor = inject_at(w->inj, rv->loc);
+    if (anchor < 0 || !inject_relation(w->inj, anchor, false, first, last))
+        return lost(w, rv->loc, "the columns");
+    if (!has_cols)
+        return true;
+    if (*last + 1 >= w->inj->n_tok || w->inj->tok[*last + 1].ch != '(' ||
+        w->inj->tok[*last + 1].match < 0)
+        return lost(w, rv->loc, "the columns");
+    *last = w->inj->tok[*last + 1].match;
+    return true;
+}
+
+bool rewrite_copy_columns(struct walk *w, struct node *copy, const struct tref *target,
+                          const struct text *cols, int n_cols, bool add)
+{
+    struct node *list = node_get(copy, R_attlist);
+    struct text tenant = target->rel->column->name;
+    struct snippet s;
+    int first, last;
+    if (list && !add)
+        return true;
+    if (!copy_shape(w, target->rv, list != NULL, &first, &last))
+        return false;
+    snippet_init(&s, w->arena);
+    if (list) {
+        snippet_ident(&s, tenant);
+        snippet_add(&s, ", ");
+        inject_put(w->inj, w->inj->tok[w->inj->tok[last].match].end, 0, RANK_APPEND, &s);
+        list_insert(w->arena, list, 0, node_string(w->arena, tenant));
+        return true;
+    }
+    snippet_add(&s, " (");
+    if (add)
+        name_list(&s, &tenant, 1);
+    snippet_add(&s, add ? ", " : "");
+    name_list(&s, cols, n_cols);
+    snippet_add(&s, ") ");
+    inject_put(w->inj, w->inj->tok[last].end, 0, RANK_APPEND, &s);
+    list = list_new(w->arena);
+    if (add)
+        list_append(w->arena, list, node_string(w->arena, tenant));
+    for (int i = 0; i < n_cols; i++)
+        list_append(w->arena, list, node_string(w->arena, cols[i]));
+    node_set_node(w->arena, copy, R_attlist, list);
+    return true;
+}
+
+bool rewrite_copy_to(struct walk *w, struct node *copy, const struct policy_relation *r, int claim,
+                     const struct text *cols, int n_cols)
+{
+    struct node *rv = node_get(copy, R_relation);
+    struct text none = { NULL, 0 };
+    struct snippet s;
+    int first, last;
+    if (!copy_shape(w, rv, node_get(copy, R_attlist) != NULL, &first, &last))
+        return false;
+    if (first > 0 && w->inj->tok[first - 1].kw == KW_BINARY)
+        return walk_refuse(w, REFUSAL_copy_table, rv->loc, "Write COPY ... WITH (FORMAT binary).",
+                           "COPY BINARY is an old form that queries do not have.");
+    if (last + 1 < w->inj->n_tok && w->inj->tok[last + 1].kw != KW_TO)
+        return lost(w, rv->loc, "the columns");
+    snippet_init(&s, w->arena);
+    snippet_add(&s, "(SELECT ");
+    name_list(&s, cols, n_cols);
+    snippet_add(&s, " FROM ONLY ");
+    snippet_ident(&s, r->schema);
+    snippet_add(&s, ".");
+    snippet_ident(&s, r->name);
+    snippet_add(&s, " WHERE ");
+    predicate(w, &s, none, r->name, r->column->name, claim);
+    snippet_add(&s, ")");
+    struct node *made = parse_snippet(w, "COPY ", &s, " TO STDOUT");
+    struct node *query = node_is(made, N_CopyStmt) ? node_get(made, R_query) : NULL;
+    if (!query)
+        return w->refused ? false : lost(w, rv->loc, "the query");
+    node_set_node(w->arena, copy, R_relation, NULL);
+    node_set_node(w->arena, copy, R_attlist, NULL);
+    node_set_node(w->arena, copy, R_query, query);
+    uint32_t off = w->inj->tok[first].off;
+    inject_put(w->inj, off, w->inj->tok[last].end - off, RANK_REPLACE, &s);
+    return true;
+}

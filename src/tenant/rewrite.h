@@ -30,6 +30,12 @@ bool rewrite_merge(struct walk *w, struct level *l, const struct tref *target, s
 /* The number-th WHEN clause inserts: as rewrite_insert. */
 bool rewrite_merge_insert(struct walk *w, struct node *when, int after, int number,
                           const struct tref *target, const struct text *cols, int n_cols, bool add);
+/* COPY FROM: gives it the column list when it has none, and (add) the tenant column in front. */
+bool rewrite_copy_columns(struct walk *w, struct node *copy, const struct tref *target,
+                          const struct text *cols, int n_cols, bool add);
+/* COPY of a plain tenant table TO: of a query that selects the columns of the tenant's rows. */
+bool rewrite_copy_to(struct walk *w, struct node *copy, const struct policy_relation *r, int claim,
+                     const struct text *cols, int n_cols);
 /* The SQL of the claim's value, as parameter or literal with its cast. */
 void rewrite_value(struct walk *w, struct snippet *s, int claim);
 

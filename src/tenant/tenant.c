@@ -334,6 +334,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         .inj = &inj,
         .parser = &e->parser,
         .is_simple = !ask->extended,
+        .alone = tree.n_stmts == 1,
         .loc = -1,
     };
     w.n_params = inj.max_param;

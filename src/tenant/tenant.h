@@ -41,6 +41,7 @@ enum refusal { /* stable codes; refusal.def: REFUSAL(name, sqlstate, "text for p
 };
 const char *refusal_name(enum refusal r);  /* "missing_predicate": metric label, log and manual */
 const char *refusal_state(enum refusal r); /* SQLSTATE */
+const char *refusal_text(enum refusal r);  /* for people */
 
 enum tenant_action { VERDICT_PASS, VERDICT_REWRITE, VERDICT_REFUSE };
 enum stmt_kind {
@@ -88,6 +89,9 @@ struct verdict {
         struct text claim;
         uint32_t type;
     } * checks;
+    /* COPY FROM STDIN: what its rows have to be held against; NULL otherwise. The statement is
+     * alone in its message. */
+    const struct copy_plan *copy;
 };
 
 /* How a statement was judged, for EXPLAIN TENANT: a row per relation named, and per function or
@@ -108,6 +112,8 @@ struct tenant_trace {
     struct tenant_trace_row *v;
     int n, cap;
 };
+
+struct copy_plan; /* copy_stream.h */
 
 struct tenant_ask {
     const struct policy *policy;

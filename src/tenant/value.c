@@ -146,3 +146,19 @@ bool value_same_binary(uint32_t type, uint32_t declared, struct text claim, stru
     unsigned char u[16];
     return bytes.n == 16 && uuid_read(claim, u) && memcmp(u, bytes.p, 16) == 0;
 }
+
+void value_binary(uint32_t type, struct text claim, struct buf *out)
+{
+    unsigned char u[16];
+    int64_t n;
+    if (is_textual(type)) {
+        buf_text_append(out, claim);
+    } else if (is_integer(type) && int_read(type, claim, &n)) {
+        for (size_t i = int_width(type); i-- > 0;)
+            buf_char(out, (char)((uint64_t)n >> (8 * i) & 0xff));
+    } else if (type == VALUE_UUID && uuid_read(claim, u)) {
+        buf_append(out, u, sizeof(u));
+    } else {
+        out->failed = true;
+    }
+}

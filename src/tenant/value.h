@@ -7,7 +7,7 @@
 #ifndef TENANT_VALUE_H
 #define TENANT_VALUE_H
 
-#include "base/text.h"
+#include "base/buf.h"
 
 enum value_oid {
     VALUE_INT8 = 20,
@@ -32,5 +32,7 @@ bool value_same(uint32_t type, struct text claim, struct text value);
 bool value_param_ok(uint32_t type, uint32_t declared);
 /* Does a Bind value in binary format equal the claim? declared as above. */
 bool value_same_binary(uint32_t type, uint32_t declared, struct text claim, struct text bytes);
+/* Appends the claim as a value of the type in binary format; one that does not fit fails out. */
+void value_binary(uint32_t type, struct text claim, struct buf *out);
 
 #endif

@@ -26,6 +26,11 @@ const char *refusal_state(enum refusal r)
     return (unsigned)r < REFUSAL_COUNT ? refusals[r].state : "42501";
 }
 
+const char *refusal_text(enum refusal r)
+{
+    return (unsigned)r < REFUSAL_COUNT ? refusals[r].text : "unknown";
+}
+
 /* What people read when nothing better was said: the reason's text with its code. */
 static struct text refusal_message(struct arena *a, enum refusal r)
 {
@@ -69,6 +74,7 @@ void verdict_refuse(struct verdict_full *v, enum refusal r, struct text message,
     v->n_holes = 0;
     v->pub.n_added = 0;
     v->pub.n_checks = 0;
+    v->pub.copy = NULL;
 }
 
 static const struct claim *claim_find(const struct identity *id, struct text name)

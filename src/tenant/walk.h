@@ -56,7 +56,8 @@ struct walk {
     bool dependent; /* claim values were looked at */
     bool noisy;     /* a condition could fail on a row of another tenant */
     bool outer_on;  /* within the ON of an outer join */
-    bool is_simple; /* simple protocol */
+    bool is_simple; /* simple protocol: values become literals (COPY also in the extended one) */
+    bool alone;     /* the only statement of its message */
     int masks;      /* items to be replaced that have not been yet */
 
     bool refused;
@@ -87,6 +88,7 @@ bool walk_insert(struct walk *w, struct level *up, struct node *n, struct column
 bool walk_update(struct walk *w, struct level *up, struct node *n, struct columns *cols);
 bool walk_delete(struct walk *w, struct level *up, struct node *n, struct columns *cols);
 bool walk_merge(struct walk *w, struct level *up, struct node *n);
+bool walk_copy(struct walk *w, struct node *n, int loc);
 /* A query of any of the four kinds, as CTEs and COPY hold it. */
 bool walk_query(struct walk *w, struct level *up, struct node *n, struct columns *cols);
 
@@ -102,6 +104,10 @@ bool walk_set(struct walk *w, struct level *l, struct node *list, const struct t
  * item 0. */
 bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *owner,
                  struct item **item);
+/* A relation outside of FROM: what it is, NULL when it is refused (trace: its row for trace_how);
+ * and adding its schema to the text and tree. */
+const struct policy_relation *walk_relation(struct walk *w, struct node *rv, int *trace);
+bool walk_qualify(struct walk *w, struct node *rv, const struct policy_relation *r);
 /* Result columns of a target list; walks the expressions too. */
 bool walk_targets(struct walk *w, struct level *l, struct node *list, struct columns *cols);
 bool walk_expr(struct walk *w, struct level *l, struct node *n);

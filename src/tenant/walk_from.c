@@ -101,6 +101,17 @@ static bool qualify(struct walk *w, struct node *rv, const struct policy_relatio
     return true;
 }
 
+const struct policy_relation *walk_relation(struct walk *w, struct node *rv, int *trace)
+{
+    w->seen++;
+    return relation(w, rv, trace);
+}
+
+bool walk_qualify(struct walk *w, struct node *rv, const struct policy_relation *r)
+{
+    return qualify(w, rv, r);
+}
+
 static struct node *alias_of(struct node *n, struct text *name)
 {
     struct node *alias = node_get(n, R_alias);

@@ -154,25 +154,6 @@ static bool declare(struct walk *w, struct node *n, int loc)
     return walk_select(w, NULL, node_get(n, R_query), &cols, NULL);
 }
 
-static bool copy(struct walk *w, struct node *n, int loc)
-{
-    struct columns cols = { .n = 0 };
-    if (node_int(n, R_is_program) || node_str(n, R_filename).n)
-        return walk_refuse(w, REFUSAL_copy_file, loc, "Use COPY ... TO STDOUT.",
-                           "Files and programs are the server's.");
-    if (node_int(n, R_is_from))
-        return walk_refuse(w, REFUSAL_copy_from, loc, "Use INSERT.",
-                           "The rows of COPY FROM are not checked yet.");
-    if (!node_get(n, R_query))
-        return walk_refuse(w, REFUSAL_copy_table, loc,
-                           "Use COPY (SELECT ... FROM relation) TO STDOUT.",
-                           "COPY of a whole relation is not supported yet.");
-    if (!w->is_simple)
-        return walk_refuse(w, REFUSAL_copy_table, loc, "Send COPY with the simple query protocol.",
-                           "COPY takes no parameters.");
-    return walk_query(w, NULL, node_get(n, R_query), &cols);
-}
-
 static bool is_off(struct node *arg)
 {
     if (node_is(arg, N_String))
@@ -265,7 +246,7 @@ bool walk_statement(struct walk *w, struct node *n, int loc)
     case N_UnlistenStmt:   /* there is nothing that a tenant could listen to */
         return true;
     case N_CopyStmt:
-        return copy(w, n, loc);
+        return walk_copy(w, n, loc);
     case N_ExplainStmt:
         return explain(w, n, loc);
     case N_Unknown:

@@ -189,7 +189,7 @@ static void parameters(struct world *w)
              "{t.tenant_id} AND {c.tenant_id}",
              "$1");
     world_is(w, "SELECT 1", "=", NULL);
-    world_is(w, "COPY (SELECT 1) TO STDOUT", "!copy_table", NULL);
+    world_is(w, "COPY (SELECT 1) TO STDOUT", "=", NULL);
     struct verdict *v = world_judge(w, "SELECT * FROM tickets, invoices, keys WHERE severity = $2");
     is_int(v->n_params, 2, "client's parameters");
     is_int(v->n_added, 3, "one added for each claim and type");
