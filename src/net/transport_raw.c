@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#define GATHER 4096 /* bytes of several slices that are sent as one */
+
 static ssize_t raw_read(struct conn *c, char *to, size_t room)
 {
     ssize_t n;
@@ -44,11 +46,19 @@ static void raw_write(struct conn *c, const struct iovec *v, int n)
         return;
     }
     size_t total = 0;
-    struct iovec own[OUTQ_SLICES];
-    for (int i = 0; i < n; i++) {
-        own[i] = v[i];
+    for (int i = 0; i < n; i++)
         total += v[i].iov_len;
+    if (total <= GATHER) { /* copying is cheaper than what the kernel does for a vector */
+        char all[GATHER], *p = all;
+        for (int i = 0; i < n; i++) {
+            memcpy(p, v[i].iov_base, v[i].iov_len);
+            p += v[i].iov_len;
+        }
+        conn_send_raw(c, all, total);
+        return;
     }
+    struct iovec own[OUTQ_SLICES];
+    memcpy(own, v, sizeof(*own) * (size_t)n);
     struct msghdr msg = { .msg_iov = own, .msg_iovlen = (size_t)n };
     ssize_t done;
     do {

@@ -578,32 +578,30 @@ static struct stmt *find(struct client *c, struct text name, bool *pass)
 static bool send_bind(struct client *c, const struct wire_bind *w, struct stmt *st,
                       const struct wire_added *added, int n_added, const char *m, size_t n)
 {
-    struct buf b;
+    struct buf *b = engine_work(c->engine);
     bool ok = true;
 
-    buf_init(&b);
     if (n_added > 0) {
-        ok = wire_bind_build(&b, w, w->stmt.n ? text_of(st->name) : TEXT(""), added, n_added) &&
-             !b.failed;
+        ok = wire_bind_build(b, w, w->stmt.n ? text_of(st->name) : TEXT(""), added, n_added) &&
+             !b->failed;
         if (ok)
-            conn_write_copy(c->server->conn, b.p, b.n);
+            conn_write_copy(c->server->conn, b->p, b->n);
     } else if (w->stmt.n) {
         const char *rest = w->stmt.p + w->stmt.n + 1;
         size_t n_rest = n - (size_t)(rest - m);
         struct text name = text_of(st->name);
-        buf_char(&b, 'B');
-        msg_u32(&b, (uint32_t)(4 + w->portal.n + 1 + name.n + 1 + n_rest));
-        msg_cstr(&b, w->portal);
-        msg_cstr(&b, name);
-        ok = !b.failed;
+        buf_char(b, 'B');
+        msg_u32(b, (uint32_t)(4 + w->portal.n + 1 + name.n + 1 + n_rest));
+        msg_cstr(b, w->portal);
+        msg_cstr(b, name);
+        ok = !b->failed;
         if (ok) {
-            conn_write_copy(c->server->conn, b.p, b.n);
+            conn_write_copy(c->server->conn, b->p, b->n);
             conn_write(c->server->conn, rest, n_rest);
         }
     } else {
         conn_write(c->server->conn, m, n);
     }
-    buf_release(&b);
     return ok;
 }
 

@@ -114,16 +114,14 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
         conn_write(s->conn, m, n);
         return STEP_DONE;
     }
-    struct buf b;
-    buf_init(&b);
-    size_t mark = msg_begin(&b, 'Q');
-    bool ok = verdict_text(v, &c->identity, &b);
-    buf_char(&b, '\0');
-    msg_end(&b, mark);
-    ok = ok && !b.failed;
+    struct buf *b = engine_work(c->engine);
+    size_t mark = msg_begin(b, 'Q');
+    bool ok = verdict_text(v, &c->identity, b);
+    buf_char(b, '\0');
+    msg_end(b, mark);
+    ok = ok && !b->failed;
     if (ok)
-        conn_write_copy(s->conn, b.p, b.n);
-    buf_release(&b);
+        conn_write_copy(s->conn, b->p, b->n);
     if (!ok) {
         client_drop(c, "out of memory");
         return STEP_GONE;

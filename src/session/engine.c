@@ -319,6 +319,7 @@ void engine_free(struct engine *e)
         tenant_engine_free(e->tenant);
     if (e->scram)
         scram_cache_free(e->scram);
+    buf_release(&e->work);
     map_release(&e->cancel_keys);
     map_release(&e->stmts);
     slab_release(&e->clients);

@@ -95,8 +95,18 @@ struct engine {
     struct engine_stats stats;
     bool suspended;
     usec_t last_reap;
+    struct buf work;   /* see engine_work */
     uint64_t replaced; /* orders to replace servers (RECONNECT, KILL) carried out so far */
 };
+
+/* An empty buffer for putting one message together; valid until the next call. */
+static inline struct buf *engine_work(struct engine *e)
+{
+    if (e->work.failed || e->work.cap > 65536)
+        buf_release(&e->work);
+    buf_clear(&e->work);
+    return &e->work;
+}
 
 /* ---- control thread ---- */
 /* TLS contexts are made by the caller from the setup and referenced. Engines are made before
