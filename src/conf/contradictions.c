@@ -150,14 +150,29 @@ static void check_pool(struct load *l, const struct database_conf *db, struct pl
         trouble_problem(&l->t, at, TEXT("host"), "neither host= nor unix_socket_dir is set");
 }
 
+static const char *guc_of(const struct load *l, const struct database_conf *db)
+{
+    return db->tenant_guc ? db->tenant_guc : l->s->g.tenant_guc;
+}
+
+/* Is there a database without the setting that policies ask? */
+static bool lacks_guc(const struct load *l)
+{
+    bool lacks = l->s->autodb && !*guc_of(l, l->s->autodb);
+
+    for (int i = 0; i < l->s->n_databases; i++)
+        lacks = lacks || !*guc_of(l, l->s->databases[i]);
+    return lacks;
+}
+
 /* A tenant's statements can only be judged with the catalog at hand. */
 static void check_tenant_database(struct load *l, const struct database_conf *db, struct place at)
 {
     int mode = db->tenant_mode != TENANT_MODE_UNSET ? db->tenant_mode : l->s->g.tenant_mode;
 
-    if (db->tenant_mode == TENANT_RLS)
-        trouble_problem(&l->t, at, TEXT("tenant_mode"),
-                        "tenant_mode=rls: not available yet (issue 3)");
+    if (mode == TENANT_RLS && !*guc_of(l, db))
+        trouble_problem(&l->t, at, TEXT("tenant_guc"),
+                        "tenant_mode=rls needs it: policies learn the tenant from that setting");
     if (mode != TENANT_OFF && !db->user && !db->catalog_user)
         trouble_problem(&l->t, at, TEXT("tenant_mode"),
                         "nobody can read the catalog of this database: "
@@ -189,9 +204,9 @@ static void check_tenant_users(struct load *l)
         const struct user_conf *u = s->users[i];
         if (!u->in_users)
             continue;
-        if (u->tenant_mode == TENANT_RLS)
+        if (u->tenant_mode == TENANT_RLS && lacks_guc(l))
             trouble_problem(&l->t, l->user_at[i], TEXT("tenant_mode"),
-                            "tenant_mode=rls: not available yet (issue 3)");
+                            "tenant_mode=rls needs tenant_guc, for every database");
         if (u->identity.n_claims && !u->identity.bound &&
             s->g.tenant_identity != TENANT_IDENTITY_USER)
             trouble_problem(&l->t, l->user_at[i], u->identity.claims[0].name,
@@ -212,8 +227,6 @@ static void check_tenants(struct load *l)
         if (l->s->tenant_columns[i].n > 63 || !key_text_is_clean(l->s->tenant_columns[i]))
             trouble_problem(&l->t, load_key_at(l, "tenant_columns"), TEXT("tenant_columns"),
                             "\"%.*s\" is not a column name", TEXT_ARG(l->s->tenant_columns[i]));
-    if (g->tenant_mode == TENANT_RLS)
-        problem_at_key(l, "tenant_mode", "tenant_mode=rls: not available yet (issue 3)");
     check_tenant_users(l);
     if (!tenants_on(l))
         return;

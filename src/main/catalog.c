@@ -180,7 +180,9 @@ static bool load_relations(struct loader *l)
         l->pg, "relations",
         "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relhastriggers,"
         " CASE WHEN c.relkind IN ('v', 'm') THEN w.ev_class IS NOT NULL ELSE c.relhasrules END,"
-        " e.objid IS NOT NULL, c.oid < 16384"
+        " e.objid IS NOT NULL, c.oid < 16384, c.relowner,"
+        " COALESCE((SELECT o.option_value::pg_catalog.bool FROM pg_catalog.pg_options_to_table(c.reloptions) o"
+        " WHERE o.option_name = 'security_invoker'), false)"
         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN (SELECT DISTINCT ev_class FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN') w"
         " ON w.ev_class = c.oid" EXTENSION("pg_catalog.pg_class",
@@ -204,6 +206,8 @@ static bool load_relations(struct loader *l)
         q->has_triggers = bool_at(r, i, 6);
         q->has_rules = bool_at(r, i, 7);
         q->is_extension = bool_at(r, i, 8);
+        q->owner = oid_at(r, i, 10);
+        q->security_invoker = bool_at(r, i, 11);
         if (bool_at(r, i, 9))
             c->system[c->n_system++] = q;
         else
@@ -330,6 +334,88 @@ static bool load_uniques(struct loader *l)
                 x->cols[j] = (int)cols[j];
         }
     }
+    PQclear(r);
+    return true;
+}
+
+static bool load_policies(struct loader *l)
+{
+    PGresult *r = backend_query(
+        l->pg, "policies",
+        "SELECT polrelid, polname, pg_catalog.concat_ws(' ', pg_catalog.pg_get_expr(polqual, polrelid),"
+        " pg_catalog.pg_get_expr(polwithcheck, polrelid)) FROM pg_catalog.pg_policy ORDER BY 1, 2",
+        l->e);
+
+    if (!r)
+        return false;
+    for (int i = 0, n; i < PQntuples(r); i += n) {
+        struct cat_relation *q = by_oid(&l->relations, oid_at(r, i, 0));
+
+        n = run_length(r, i);
+        if (!q)
+            continue;
+        q->policies = ARENA_ARRAY(&l->c->arena, struct cat_policy, n);
+        q->n_policies = n;
+        for (int k = 0; k < n; k++)
+            q->policies[k] =
+                (struct cat_policy){ text_at(l, r, i + k, 1), text_at(l, r, i + k, 2) };
+    }
+    PQclear(r);
+    return true;
+}
+
+/* Who is, or may become, a role that policies do not hold or that owns relations. The owner of the
+ * database is a member of pg_database_owner without being listed as one. */
+static bool load_roles(struct loader *l)
+{
+    PGresult *r = backend_query(
+        l->pg, "roles",
+        "WITH RECURSIVE target AS (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolbypassrls"
+        " OR r.oid IN (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p'))),"
+        " m(member, role) AS (SELECT t.oid, t.oid FROM target t UNION SELECT d.datdba, r.oid"
+        " FROM pg_catalog.pg_database d, pg_catalog.pg_roles r WHERE d.datname = pg_catalog.current_database()"
+        " AND r.rolname = 'pg_database_owner' AND r.oid IN (SELECT oid FROM target)"
+        " UNION SELECT a.member, m.role FROM pg_catalog.pg_auth_members a JOIN m ON a.roleid = m.member)"
+        " SELECT x.oid, r.oid, x.rolname, r.rolname, r.rolsuper, r.rolbypassrls FROM m"
+        " JOIN pg_catalog.pg_roles x ON x.oid = m.member JOIN pg_catalog.pg_roles r ON r.oid = m.role"
+        " ORDER BY 3, 4",
+        l->e);
+    struct catalog *c = l->c;
+
+    if (!r)
+        return false;
+    c->roles = ARENA_ARRAY(&c->arena, struct cat_role, PQntuples(r) + 1);
+    for (int i = 0; i < PQntuples(r); i++)
+        c->roles[c->n_roles++] = (struct cat_role){
+            .oid = oid_at(r, i, 0),
+            .as_oid = oid_at(r, i, 1),
+            .name = text_at(l, r, i, 2),
+            .as_name = text_at(l, r, i, 3),
+            .as_super = bool_at(r, i, 4),
+            .as_bypass = bool_at(r, i, 5),
+        };
+    PQclear(r);
+    return true;
+}
+
+static bool load_role_switches(struct loader *l)
+{
+    PGresult *r = backend_query(
+        l->pg, "role settings",
+        "SELECT COALESCE(x.rolname, ''), 'it is switched by ALTER ROLE or DATABASE ... SET ' || k.line"
+        " FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) k(line)"
+        " LEFT JOIN pg_catalog.pg_roles x ON x.oid = s.setrole WHERE k.line ~* '^(role|session_authorization)='"
+        " AND (s.setdatabase = 0 OR s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d"
+        " WHERE d.datname = pg_catalog.current_database()))",
+        l->e);
+    struct catalog *c = l->c;
+
+    if (!r)
+        return false;
+    c->role_switches = ARENA_ARRAY(&c->arena, struct cat_role_switch, PQntuples(r) + 1);
+    for (int i = 0; i < PQntuples(r); i++)
+        c->role_switches[c->n_role_switches++] =
+            (struct cat_role_switch){ text_at(l, r, i, 0), text_at(l, r, i, 1) };
     PQclear(r);
     return true;
 }
@@ -563,8 +649,9 @@ static bool load_all(struct loader *l, const char *path)
                " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class"
                " WHERE w.rulename = '_RETURN' AND w.ev_class >= 16384 ORDER BY 1",
                false) &&
-           load_uniques(l) && load_functions(l) && load_builtins(l) && load_operators(l) &&
-           load_casts(l) && load_citus(l);
+           load_uniques(l) && load_policies(l) && load_roles(l) && load_role_switches(l) &&
+           load_functions(l) && load_builtins(l) && load_operators(l) && load_casts(l) &&
+           load_citus(l);
 }
 
 static bool load(struct loader *l)

@@ -17,6 +17,23 @@
 
 /* ---- mails to the control loop ---- */
 
+/* What row-level security does not hold: said when it changes. */
+static void report_rls(struct control *c, const struct mail_catalog *m)
+{
+    struct db_ledger *db = registry_db(&c->hub.registry, text_of(m->db_name));
+    struct policy *old = db ? hub_policy_get(&c->hub, db) : NULL;
+    struct text rest = policy_rls_report(m->policy), line;
+    bool said = old && text_eq(policy_rls_report(old), rest);
+
+    while (!said && text_split(&rest, '\n', &line))
+        if (text_starts(line, TEXT("ERROR ")))
+            log_error(&c->log, "%.*s", (int)line.n - 6, line.p + 6);
+        else if (text_starts(line, TEXT("WARNING ")))
+            log_warn(&c->log, "%.*s", (int)line.n - 8, line.p + 8);
+    if (old)
+        policy_unref(old);
+}
+
 static void on_catalog(struct control *c, struct mail_catalog *m)
 {
     struct text rest = buf_text(&m->problems), line;
@@ -24,6 +41,8 @@ static void on_catalog(struct control *c, struct mail_catalog *m)
     while (text_split(&rest, '\n', &line))
         if (line.n)
             log_warn(&c->log, "%.*s", TEXT_ARG(line));
+    if (m->policy)
+        report_rls(c, m);
     hub_policy(&c->hub, text_of(m->db_name), m->policy, text_of(m->text));
     if (m->policy)
         log_info(&c->log, "catalog of database \"%s\" read: %d relations", m->db_name,

@@ -485,6 +485,22 @@ static bool bind_tenant(struct client *c)
     return true;
 }
 
+/* tenant_mode=rls: the server's policies must have somebody to hold, and know for whom. */
+static bool policies_hold(struct client *c)
+{
+    const struct database_conf *db = c->login->db;
+    const char *guc = db->tenant_guc ? db->tenant_guc : c->setup->g.tenant_guc;
+    struct text why = TEXT("tenant_guc is not set");
+    struct text role = db->user ? text_of(db->user) : c->user_name;
+
+    if (c->tenant_mode != TENANT_RLS || (*guc && policy_rls_role(c->policy, role, &why)))
+        return true;
+    reject(c, REJECT_TENANT);
+    client_close(c, "28000", "row-level security does not hold role \"%.*s\": %.*s", TEXT_ARG(role),
+                 TEXT_ARG(why));
+    return false;
+}
+
 static struct text server_user(const struct client *c)
 {
     return c->login->db->user ? text_of(c->login->db->user) : c->user_name;
@@ -637,6 +653,8 @@ void client_login_resume(struct client *c)
     }
     c->catalog_wait = false;
     c->catalog_asked = 0;
+    if (!policies_hold(c))
+        return;
     struct welcome *w = pool_welcome_get(l->pool);
     struct server *s = c->server;
     if (!w && !s) {

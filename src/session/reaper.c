@@ -166,7 +166,7 @@ static void open_forced(struct engine *e)
                           (db->min_pool_size != LIMIT_UNSET || e->setup->g.min_pool_size <= 0)))
             continue;
         int mode = setup_tenant_mode(e->setup, db, NULL);
-        bool guarded = mode == TENANT_REJECT || mode == TENANT_REWRITE;
+        bool guarded = mode == TENANT_REJECT || mode == TENANT_REWRITE || mode == TENANT_RLS;
         struct pool *p = registry_pool(e->registry, db->name, text_of(db->user), guarded);
         struct shard *sh =
             p && !(guarded && !atomic_load(&p->db->policy)) ? engine_shard(e, p) : NULL;

@@ -123,7 +123,8 @@ static inline bool client_guarded(const struct client *c)
 /* Is the client held to its tenant (not only audited)? */
 static inline bool client_enforced(const struct client *c)
 {
-    return c->tenant_mode == TENANT_REJECT || c->tenant_mode == TENANT_REWRITE;
+    return c->tenant_mode == TENANT_REJECT || c->tenant_mode == TENANT_REWRITE ||
+           c->tenant_mode == TENANT_RLS;
 }
 /* Takes the database's newest policy. false: there is none. */
 bool client_policy(struct client *c);

@@ -35,6 +35,12 @@ struct cat_relation {
     struct text schema, name;
     char kind; /* r p v m f S c t i */
     bool rls, rls_forced, has_triggers, has_rules, is_extension;
+    uint32_t owner;        /* role */
+    bool security_invoker; /* views: reads with the rights of who asks */
+    struct cat_policy {
+        struct text name, expr; /* expr: USING and WITH CHECK as text */
+    } * policies;
+    int n_policies;
     uint32_t *parents; /* pg_inherits: inheritance and partition parents */
     int n_parents;
     struct cat_column *columns; /* live ones by attnum */
@@ -71,6 +77,14 @@ struct cat_operator {
     struct text schema, name;
 };
 
+/* A role and what it can become: itself, or one it is a member of, over any number of steps. Only
+ * those `as_` roles that row-level security does not hold, or that own relations. */
+struct cat_role {
+    uint32_t oid, as_oid;
+    struct text name, as_name;
+    bool as_super, as_bypass;
+};
+
 struct catalog {
     struct arena arena;
     int server_version;       /* server_version_num */
@@ -99,6 +113,14 @@ struct catalog {
     int n_system;
     struct text *builtins;
     int n_builtins;
+    struct cat_role *roles;
+    int n_roles;
+    /* logins that the server turns into another role by ALTER ROLE or ALTER DATABASE ... SET role
+     */
+    struct cat_role_switch {
+        struct text role, setting; /* role empty: all; setting for people */
+    } * role_switches;
+    int n_role_switches;
     bool catalog_not_first; /* search_path names a schema before pg_catalog: names found in both are
                                refused */
 };

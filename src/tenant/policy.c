@@ -86,6 +86,7 @@ static void each_map(struct policy *p, void (*f)(struct map *))
     f(&x->builtin_ops);
     f(&x->builtin_types);
     f(&x->reg_types);
+    f(&x->role_problems);
 }
 
 struct policy *policy_new(const struct setup *s, const struct database_conf *db, struct catalog *c,
@@ -112,6 +113,7 @@ struct policy *policy_new(const struct setup *s, const struct database_conf *db,
         return NULL;
     }
     policy_index_relations(p, problems);
+    policy_index_rls(p);
     p->index->search_path = search_path_sql(p);
     p->index->db = NULL; /* it may not live as long as the policy */
     return p;

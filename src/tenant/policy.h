@@ -32,6 +32,12 @@ struct policy_relation {
     bool insertable;
     struct text why; /* for people: the rule's file:line or "column tenant_id found in the catalog",
                         or why denied */
+    bool by_rule;    /* a rule of [tenant_rules] says so, for it or for its parent */
+    bool tainted;    /* a column's type calls functions that nobody allowed */
+    /* tenant_mode=rls: do policies hold everybody here? rls_why: why not. rls_shows: reading it
+     * passes a child's policies by */
+    bool rls_open;
+    struct text rls_why, rls_shows;
     /* REL_SYSTEM */
     const struct cat_relation *sys; /* its columns, NULL when the snapshot lacks them */
     const char *hidden; /* columns that tell about other tenants' rows, space separated */
@@ -71,9 +77,9 @@ const struct policy_relation *policy_relation(const struct policy *p, struct tex
 enum fn_class {
     FN_UNKNOWN, /* no such name in the snapshot or the built-in list */
     FN_DENY,
-    FN_ALLOW,        /* may raise errors, has no side effect, reads nothing beyond its arguments */
+    FN_ALLOW,         /* may raise errors, has no side effect, reads nothing beyond its arguments */
     FN_ALLOW_SETTING, /* current_setting and the like: caller checks a constant setting name */
-    FN_MASK /* strict, tells about others: *why is the type of a NULL to call it with */
+    FN_MASK           /* strict, tells about others: *why is the type of a NULL to call it with */
 };
 /* schema empty = by search path: allowed only when every function the name could mean (pg_catalog
  * first, then the search path; any of the possible overloads for that number of arguments) is
@@ -111,6 +117,13 @@ bool policy_setting_ok(const struct policy *p, struct text name, bool set, struc
  * application_name, ... "options" is taken apart (-c name=value, --name=value). search_path is
  * refused here. */
 bool policy_startup_ok(struct text name, struct text value, struct text *why);
+
+/* Does row-level security hold servers that log in as that role? *why: else, for people; lives as
+ * long as the policy. */
+bool policy_rls_role(const struct policy *p, struct text role, struct text *why);
+/* Lines for the log ("ERROR ..." or "WARNING ...", each with a newline) about roles and tables that
+ * row-level security does not hold, where tenant_mode=rls is in use. Often empty. */
+struct text policy_rls_report(const struct policy *p);
 
 /* Claim value of the identity that the relation compares with; NULL when the identity lacks it, or
  * when a varchar column could not hold it exactly (trailing blanks). */

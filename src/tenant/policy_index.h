@@ -30,6 +30,8 @@ struct policy_index {
     struct map builtin_fns;   /* name → const struct builtin_fn */
     struct map builtin_names; /* names of the server's built-in functions → (void *)1 */
     struct map builtin_ops, builtin_types, reg_types;
+    struct map role_problems; /* role → struct text: why policies do not hold it */
+    struct text rls_report;
     const struct database_conf *db;
     struct text search_path; /* as SQL */
     const char *guc;         /* tenant_guc of the database, "" when none */
@@ -58,5 +60,6 @@ void policy_index_masked(struct policy *p, struct policy_relation *r);
  */
 void policy_settings_filter(struct buf *out);
 void policy_index_relations(struct policy *p, struct buf *problems);
+void policy_index_rls(struct policy *p);
 
 #endif

@@ -250,8 +250,8 @@ static void classify_kind(struct works *ws, struct work *w, int depth)
  * not be named. */
 static void check_types(struct works *ws, struct work *w)
 {
-    if (w->r->cls != REL_TENANT && w->r->cls != REL_SHARED)
-        return;
+    bool open = w->r->cls == REL_TENANT || w->r->cls == REL_SHARED;
+
     for (int i = 0; i < w->cat->n_columns; i++) {
         const struct cat_column *c = &w->cat->columns[i];
         const struct cat_type *t = policy_type_by_oid(ws->p, c->type);
@@ -262,8 +262,10 @@ static void check_types(struct works *ws, struct work *w)
         if (!why && t && t->elem)
             why = map_get(&ws->p->index->tainted, policy_oid_key(&t->elem));
         if (why) {
-            set_class(w->r, REL_DENY,
-                      arena_printf(&ws->p->arena, "column %.*s: %s", TEXT_ARG(c->name), why));
+            w->r->tainted = true;
+            if (open)
+                set_class(w->r, REL_DENY,
+                          arena_printf(&ws->p->arena, "column %.*s: %s", TEXT_ARG(c->name), why));
             return;
         }
     }
@@ -456,8 +458,10 @@ void policy_index_relations(struct policy *p, struct buf *problems)
         classify(&ws, &ws.w[i], 0);
     for (int i = 0; i < ws.n; i++)
         check_ancestors(&ws, &ws.w[i], ws.w[i].cat, 0);
-    for (int i = 0; i < ws.n; i++)
+    for (int i = 0; i < ws.n; i++) {
         check_view(&ws, &ws.w[i]);
+        ws.w[i].r->by_rule = ws.w[i].by_rule;
+    }
     map_release(&ws.by_oid);
     if (problems)
         report_rules(p, used, problems);

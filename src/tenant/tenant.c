@@ -244,8 +244,8 @@ static bool judge_statement(struct walk *w, const struct tree_stmt *s)
         return false;
     return (w->seen == names && w->masks == 0) ||
            walk_refuse(w, REFUSAL_internal_mismatch, s->loc,
-                                           "Write the statement in a simpler form.",
-                                           "A part of the statement was not looked at.");
+                       "Write the statement in a simpler form.",
+                       "A part of the statement was not looked at.");
 }
 
 static bool judge_tree(struct walk *w, const struct tree *t, bool had_hint, bool again)
@@ -328,7 +328,8 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     inject_init(&inj, a, sql, e->scan.tok, (int)e->scan.n);
     struct walk w = {
         .ask = ask,
-        .rewrite = ask->mode != TENANT_REJECT,
+        .rewrite = ask->mode != TENANT_REJECT && ask->mode != TENANT_RLS,
+        .rls = ask->mode == TENANT_RLS,
         .arena = a,
         .out = v,
         .inj = &inj,
@@ -349,7 +350,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
                              : judge_tree(&w, &tree, had_hint, false);
     if (good && has_constants(&tree))
         *uses = template_learn(&e->scan, sql, tree.stmts[0].stmt, NULL, a);
-    if (good && !w.rewrite && w.noisy) {
+    if (good && !w.rewrite && !w.rls && w.noisy) {
         /* The statement is proven, but PostgreSQL may test its conditions in any order: add the
          * barrier all the same. */
         struct walk proven = w;

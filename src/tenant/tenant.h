@@ -118,7 +118,7 @@ struct copy_plan; /* copy_stream.h */
 struct tenant_ask {
     const struct policy *policy;
     const struct identity *identity; /* bound and not exempt */
-    int mode;                        /* TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE */
+    int mode;                        /* TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE, TENANT_RLS */
     bool extended;                   /* Parse message; else a simple Query */
     struct text sql;                 /* a NUL byte stands behind it */
     const uint32_t *types;           /* extended: declared parameter types, host order */

@@ -40,7 +40,9 @@ struct arms {
 
 struct walk {
     const struct tenant_ask *ask;
-    bool rewrite; /* else the statement must prove it all itself */
+    bool rewrite;  /* else the statement must prove it all itself */
+    bool rls;      /* nor that: the server's policies decide */
+    bool rls_rows; /* a relation with policies was named */
     struct arena *arena;
     struct verdict_full *out;
     struct inject *inj;
@@ -116,6 +118,11 @@ bool walk_type(struct walk *w, struct level *l, struct node *type_name, int loc)
 /* The operator of that (unqualified) name, as PostgreSQL looks it up for constructs that use it
  * silently. */
 bool walk_operator(struct walk *w, struct text schema, struct text name, int operands, int loc);
+
+/* tenant_mode=rls: may the relation be read (changed)? NULL (false): refused. */
+const struct policy_relation *walk_rls_relation(struct walk *w, struct node *rv,
+                                                const struct policy_relation *r);
+bool walk_rls_target(struct walk *w, struct node *rv, const struct policy_relation *r);
 
 /* The claim a relation compares with, as index of used[]; -1: refused. */
 int walk_claim(struct walk *w, const struct policy_relation *rel, int loc);

@@ -264,6 +264,9 @@ static bool copy_from(struct walk *w, struct node *n, int loc)
     struct item *item;
     struct text *names;
     int count;
+    if (w->rls)
+        return walk_refuse(w, REFUSAL_copy_from, loc, "Use INSERT.",
+                           "PostgreSQL has no COPY FROM under row-level security.");
     if (!w->alone)
         return walk_refuse(w, REFUSAL_copy_from, loc, "Send it as a message of its own.",
                            "COPY FROM stands among other statements.");
@@ -328,7 +331,7 @@ static bool copy_to(struct walk *w, struct node *n)
         return false;
     if (r->has_hidden)
         return query_form(w, rv, r, "The relation tells about other tenants' rows.");
-    if (r->cls != REL_TENANT)
+    if (w->rls || r->cls != REL_TENANT)
         return walk_qualify(w, rv, r);
     if (!r->cat || r->cat->kind != 'r')
         return query_form(w, rv, r, "PostgreSQL copies the rows of plain tables only.");

@@ -207,13 +207,13 @@ static bool conflict_arbiter(struct walk *w, const struct policy_relation *r, st
 bool walk_set(struct walk *w, struct level *l, struct node *list, const struct tref *target)
 {
     bool assigned = false; /* a multi-assignment is in progress */
-    struct text column = target->rel->column->name;
+    struct text column = w->rls ? TEXT("") : target->rel->column->name;
     for (int i = 0; list && i < list_len(list); i++) {
         struct node *t = list_at(list, i), *val = node_get(t, R_val),
                     *ind = node_get(t, R_indirection);
         if (!node_is(t, N_ResTarget))
             return walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL, "A SET of an unknown form.");
-        bool tenant = text_eq(node_str(t, R_name), column);
+        bool tenant = !w->rls && text_eq(node_str(t, R_name), column);
         if (!walk_assigned(w, l, t))
             return false;
         if (node_is(val, N_MultiAssignRef)) {
@@ -263,7 +263,7 @@ static bool on_conflict(struct walk *w, struct level *l, struct node *insert, st
     if (node_int(c, R_action) != TREE_ONCONFLICT_UPDATE)
         return walk_refuse(w, REFUSAL_unknown_syntax, c->loc, NULL,
                            "An ON CONFLICT of an unknown form.");
-    if (!conflict_arbiter(w, target->rel, infer, c->loc))
+    if (!w->rls && !conflict_arbiter(w, target->rel, infer, c->loc))
         return false;
     /* The action sees the target and the row that was proposed. */
     struct item *x = level_add(w->arena, l, TEXT("excluded"));
@@ -318,6 +318,22 @@ static bool insert_columns(struct walk *w, struct level *l, struct node *n,
     return true;
 }
 
+/* The server checks the rows: what the statement names is looked at all the same. */
+static bool insert_under_rls(struct walk *w, struct node *n, struct level *l)
+{
+    struct node *select = node_get(n, R_selectStmt), *list = node_get(n, R_cols);
+    struct level *side = level_new(w->arena, l->up);
+    struct columns cols = { .n = 0 };
+    struct arms arms = { .n = 0 }; /* they may hold DEFAULT */
+    side->ctes = l->ctes;
+    for (int i = 0; i < list_len(list); i++)
+        if (!node_is(list_at(list, i), N_ResTarget) || !walk_assigned(w, l, list_at(list, i)))
+            return w->refused ? false
+                              : walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL,
+                                            "A column list of an unknown form.");
+    return !select || walk_select(w, side, select, &cols, &arms);
+}
+
 static bool insert_values(struct walk *w, struct node *n, struct level *l,
                           const struct tref *target)
 {
@@ -325,6 +341,8 @@ static bool insert_values(struct walk *w, struct node *n, struct level *l,
     struct node *select = node_get(n, R_selectStmt);
     struct arms arms = { .n = 0 };
     struct columns cols = { .n = 0 };
+    if (w->rls)
+        return insert_under_rls(w, n, l);
     trace_how(w, target->trace, "its tenant column gets the tenant's value");
     if (!select) { /* DEFAULT VALUES */
         if (!w->rewrite)
@@ -388,7 +406,7 @@ bool walk_update(struct walk *w, struct level *up, struct node *n, struct column
     if (!walk_from(w, l, from, n) || !walk_set(w, l, node_get(n, R_targetList), target) ||
         !walk_expr(w, l, where) || !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
-    return (w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where)) &&
+    return (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
            mask_level(w, l);
 }
 
@@ -403,7 +421,7 @@ bool walk_delete(struct walk *w, struct level *up, struct node *n, struct column
     if (!walk_from(w, l, from, n) || !walk_expr(w, l, where) ||
         !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
-    return (w->rewrite ? rewrite_level(w, l, n) : prove_level(w, l, from, where)) &&
+    return (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
            mask_level(w, l);
 }
 

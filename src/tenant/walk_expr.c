@@ -414,7 +414,7 @@ bool walk_type(struct walk *w, struct level *l, struct node *t, int loc)
 /* A system relation, or a sub-select while no tenant table was read anywhere before. */
 static bool free_of_tenants(const struct walk *w, const struct item *i)
 {
-    return i && (i->rel ? i->rel->cls == REL_SYSTEM : w->n_used == 0);
+    return i && (i->rel ? i->rel->cls == REL_SYSTEM : w->n_used == 0 && !w->rls_rows);
 }
 
 /* A column of the catalog or of a sub-select over it, or the tableoid of a relation. */

@@ -64,6 +64,8 @@ static const struct policy_relation *relation(struct walk *w, struct node *rv, i
     }
     const struct policy_relation *r = policy_relation(w->ask->policy, schema, name);
     *trace = trace_relation(w, rv, r);
+    if (w->rls && r && r->cat)
+        return walk_rls_relation(w, rv, r);
     if (!r || r->cls == REL_UNKNOWN || r->cls == REL_DENY)
         about_relation(w, rv, r);
     if (!r || r->cls == REL_UNKNOWN) {
@@ -139,13 +141,15 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     if (!r)
         return false;
     int claim = -1;
-    if (r->cls == REL_TENANT && (claim = walk_claim(w, r, n->loc)) < 0)
+    if (!w->rls && r->cls == REL_TENANT && (claim = walk_claim(w, r, n->loc)) < 0)
         return false;
     struct item *i = level_add(w->arena, l, alias.n ? alias : name);
     i->schema = alias.n ? none : r->schema;
     i->rel = r;
     i->relation_cols = !colnames;
-    i->reads_shared = r->cls != REL_TENANT;
+    i->reads_shared = w->rls ? r->cls == REL_SHARED || r->cls == REL_SYSTEM : r->cls != REL_TENANT;
+    if (w->rls && r->rls_open && r->cls != REL_SHARED)
+        trace_how(w, trace, "row-level security, forced");
     i->rv = n;
     i->trace = trace;
     i->sampled = sampled;
@@ -391,18 +395,21 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
     w->seen++;
     int trace;
     const struct policy_relation *r = relation(w, rv, &trace);
-    if (!r)
+    if (!r || (w->rls && !walk_rls_target(w, rv, r)))
         return false;
-    if (r->cls != REL_TENANT || !r->insertable)
+    bool open = w->rls || (r->cls == REL_TENANT && r->insertable);
+    if (!open)
         about_relation(w, rv, r);
-    if (r->cls != REL_TENANT || !r->insertable)
+    if (!open)
         return walk_refuse(w, REFUSAL_read_only_relation, rv->loc, NULL,
                            "Relation %.*s.%.*s may not be changed (%.*s).", TEXT_ARG(r->schema),
                            TEXT_ARG(r->name),
                            TEXT_ARG(r->cls == REL_SHARED ? TEXT("shared") : r->why));
-    int claim = walk_claim(w, r, rv->loc);
-    if (claim < 0)
+    int claim = w->rls ? -1 : walk_claim(w, r, rv->loc);
+    if (claim < 0 && !w->rls)
         return false;
+    if (w->rls)
+        trace_how(w, trace, "row-level security, forced");
     struct text alias;
     alias_of(rv, &alias);
     struct item *i = level_add(w->arena, l, alias.n ? alias : node_str(rv, R_relname));

@@ -25,7 +25,7 @@ static bool insert_action(struct walk *w, struct level *l, struct node *when, in
                               : walk_refuse(w, REFUSAL_unknown_syntax, -1, NULL,
                                             "A column list of an unknown form.");
         names[i] = t ? node_str(t, R_name) : r->cat->columns[i].name;
-        if (!text_eq(names[i], r->column->name))
+        if (w->rls || !text_eq(names[i], r->column->name))
             continue;
         at = i;
         if (t && node_get(t, R_indirection))
@@ -34,6 +34,8 @@ static bool insert_action(struct walk *w, struct level *l, struct node *when, in
     }
     if (!walk_exprs(w, l, values))
         return false;
+    if (w->rls)
+        return true;
     if (at < 0 && !w->rewrite)
         return walk_refuse(w, REFUSAL_unproven_value, target->rv->loc,
                            "List the tenant column with the tenant's value.",
@@ -100,7 +102,7 @@ bool walk_merge(struct walk *w, struct level *up, struct node *n)
         return walk_refuse(w, REFUSAL_merge, target->rv->loc, NULL, "MERGE into a view.");
     if (!walk_source(w, l, node_get(n, R_sourceRelation)) || !walk_expr(w, l, on))
         return false;
-    if (w->rewrite ? !rewrite_merge(w, l, target, n, &after) : !prove_merge(w, l, on))
+    if (w->rewrite ? !rewrite_merge(w, l, target, n, &after) : !w->rls && !prove_merge(w, l, on))
         return false;
     for (int i = 0; i < list_len(whens); i++)
         if (!action(w, l, list_at(whens, i), i, target, after))

@@ -228,7 +228,7 @@ static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns
     keep_arm(w, arms, n, l, cols);
     w->noisy |= !quiet(node_get(n, R_havingClause));
     bool good = w->rewrite ? rewrite_level(w, l, n)
-                           : prove_level(w, l, from, node_get(n, R_whereClause));
+                           : w->rls || prove_level(w, l, from, node_get(n, R_whereClause));
     return good && mask_level(w, l);
 }
 

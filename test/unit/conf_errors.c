@@ -155,9 +155,14 @@ static const struct mistake mistakes[] = {
       "t.ini:3: server_tls_protocols: \"tslv1.3\" is not a TLS version, did you mean \"tlsv1.3\"\n" },
     /* tenants */
     { "rls", OK "[databases]\nd = user=u tenant_mode=rls\n",
-      "t.ini:4: tenant_mode: tenant_mode=rls: not available yet (issue 3)\n" },
-    { "rls for all", OK "tenant_mode=rls\n",
-      "t.ini:3: tenant_mode: tenant_mode=rls: not available yet (issue 3)\n" },
+      "t.ini:4: tenant_guc: tenant_mode=rls needs it: policies learn the tenant from that setting\n" },
+    { "rls for all", OK "tenant_mode=rls\n[databases]\nd = user=u\ne = user=u tenant_guc=a.b\n",
+      "t.ini:5: tenant_guc: tenant_mode=rls needs it: policies learn the tenant from that setting\n" },
+    { "rls without the setting after all",
+      OK "tenant_mode=rls\ntenant_guc=a.b\n[databases]\nd = user=u tenant_guc=''\n",
+      "t.ini:6: tenant_guc: tenant_mode=rls needs it: policies learn the tenant from that setting\n" },
+    { "rls of a user", OK "[databases]\nd = user=u\n[users]\nx = tenant=t tenant_mode=rls\n",
+      "t.ini:6: tenant_mode: tenant_mode=rls needs tenant_guc, for every database\n" },
     { "catalog out of reach", OK "[databases]\nd = host=h tenant_mode=rewrite\n",
       "t.ini:4: tenant_mode: nobody can read the catalog of this database: "
       "set catalog_user= and catalog_password=, "
