@@ -321,6 +321,15 @@ bool template_fits(const struct verdict_full *entry, const void *text)
     return true;
 }
 
+/* Do both count the same characters? They differ in comments, which are blanks in one. */
+static bool same_chars(struct text a, struct text b)
+{
+    unsigned char differ = 0;
+    for (size_t i = 0; i < a.n; i++)
+        differ |= (unsigned char)(a.p[i] ^ b.p[i]);
+    return !(differ & 0x80);
+}
+
 bool template_apply(const struct verdict_full *entry, const struct template_text *x,
                     struct verdict_full *copy)
 {
@@ -344,15 +353,18 @@ bool template_apply(const struct verdict_full *entry, const struct template_text
     copy->model->pub.refs++;
     copy->n_holes = entry->model->n_holes;
     copy->n_pieces = t->n_parts;
+    copy->sql = same_chars(sql, x->sql) ? buf_text(&copy->own) : (struct text){ NULL, 0 };
     for (int i = 0; i < t->n_parts; i++) {
         const struct part *p = &t->parts[i];
         struct text text = p->text;
+        int at = -1;
         if (!text.p) {
             size_t from = offset_of(x->scan, sql.n, p->from), to = offset_of(x->scan, sql.n, p->to);
             CHECK(from <= to && to <= sql.n);
             text = text_n(copy->own.p + from, to - from);
+            at = (int)from;
         }
-        copy->pieces[i] = (struct verdict_piece){ text, p->hole, -1 };
+        copy->pieces[i] = (struct verdict_piece){ text, p->hole, at };
     }
     return true;
 }

@@ -95,6 +95,11 @@ $both->($acme, "SELECT nick FROM people WHERE age = 'x'", '22P02', "'x'", 'a lit
 is(fails($acme, "UPDATE people SET age = 'x' WHERE nick = 'al'", '22P02', 'UPDATE')->{P}, 1 + index("UPDATE people SET age = 'x' WHERE nick = 'al'", "'x'"), 'of UPDATE');
 my $strict = $p->connect('strict', 'acme');
 $both->($strict, "SELECT count(*), nick FROM people WHERE tenant_id = 'acme'", '42803', 'nick', 'position of a text that was passed');
+# Judged by the template of the statement before.
+for my $v ("'one'", "'a longer one'", "'zwölf'") {
+    my $q = "SELECT email /* c */ FROM people WHERE nick = $v AND age = 'x'";
+    is(fails($acme, $q, '22P02', "constant $v")->{P}, 1 + index($q, "'x'"), 'position in the text that was sent');
+}
 # Named statements too.
 $acme->cork; $acme->parse('named', 'SELECT count(*), nick FROM people'); $acme->sync; $acme->uncork;
 is($acme->finish->{error}{P}, 18, 'named statement');
