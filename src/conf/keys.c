@@ -14,6 +14,7 @@
 
 static const char *const pool_mode_names[] = { "session", "transaction", "statement", NULL };
 static const char *const tenant_mode_names[] = { "off", "audit", "reject", "rewrite", "rls", NULL };
+static const char *const tenant_audit_names[] = { "refused", "refused,exempt", "all", NULL };
 static const char *const tenant_identity_names[] = { "map", "user", NULL };
 static const char *const switch_names[] = { "0", "1", NULL }; /* a bool that may be left out */
 static const char *const load_balance_names[] = { "disable", "round-robin", NULL };

@@ -25,6 +25,7 @@ enum tenant_mode {
     TENANT_MODE_UNSET
 };
 enum tenant_identity { TENANT_IDENTITY_MAP, TENANT_IDENTITY_USER };
+enum tenant_audit_level { TENANT_AUDIT_REFUSED, TENANT_AUDIT_EXEMPT, TENANT_AUDIT_ALL };
 enum auth_type {
     AUTH_ANY,
     AUTH_TRUST,

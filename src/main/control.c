@@ -9,6 +9,7 @@
 #include "main/system.h"
 #include "main/version.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -369,6 +370,12 @@ static bool start(struct control *c, struct err *e)
     c->catalogd = catalogd_start(&c->loop, &c->log);
     if (!c->catalogd)
         return err_set(e, "cannot start the catalog thread");
+    c->hub.audit = writer_start(&c->log, "tenant_audit_log");
+    if (!c->hub.audit)
+        return err_set(e, "cannot start the audit log's thread");
+    if (!writer_open(c->hub.audit, g->tenant_audit_log))
+        return err_set(e, "cannot open tenant_audit_log %s: %s", g->tenant_audit_log,
+                       strerror(errno));
     if (!services_start(c, e) || !run_engines(c, e))
         return false;
     return ready < 0 || system_daemon_ready(ready, e);
@@ -403,6 +410,7 @@ static void stop(struct control *c)
     services_stop(c);
     for (int i = 0; i < c->hub.n_engines; i++)
         engine_free(c->hub.engine[i]);
+    writer_stop(c->hub.audit);
     if (c->hub.control)
         hub_release(&c->hub);
     for (int i = 0; i < c->n_signals; i++)

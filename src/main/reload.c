@@ -5,6 +5,7 @@
 #include "main/control.h"
 #include "main/system.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static struct tls_ctx *make_tls(const struct setup *s, bool server_side, struct err *e)
@@ -141,6 +142,13 @@ static bool load(struct control *c, struct err *e)
     return true;
 }
 
+static void open_audit(struct control *c)
+{
+    if (!writer_open(c->hub.audit, c->setup->g.tenant_audit_log))
+        log_error(&c->log, "cannot open tenant_audit_log %s: %s", c->setup->g.tenant_audit_log,
+                  strerror(errno));
+}
+
 bool control_reload(struct control *c, struct err *e)
 {
     bool ok = load(c, e);
@@ -150,6 +158,7 @@ bool control_reload(struct control *c, struct err *e)
         c->reload_at = clock_wall_us();
     if (*c->setup->g.logfile && !log_open(&c->log, c->setup->g.logfile))
         log_error(&c->log, "cannot open log file %s", c->setup->g.logfile);
+    open_audit(c);
     return ok;
 }
 
@@ -177,6 +186,7 @@ bool control_set(struct control *c, const char *key, struct text value, struct e
     struct text old = c->over[i].value;
     c->over[i].value = text_of(copy(value));
     if (load(c, e)) {
+        open_audit(c);
         free((void *)(uintptr_t)old.p);
         return true;
     }

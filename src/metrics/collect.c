@@ -260,6 +260,17 @@ static void write_parse(const struct collect *c, struct expo *x)
 #undef CACHE
 }
 
+static void write_audit(const struct collect *c, struct expo *x)
+{
+    struct writer_stats s = { 0, 0 };
+    if (c->hub->audit)
+        s = writer_stats(c->hub->audit);
+    collect_family(x, METRIC_audit_lines_total);
+    expo_uint(x, s.written);
+    collect_family(x, METRIC_audit_lines_dropped_total);
+    expo_uint(x, s.dropped);
+}
+
 static void worker_label(struct expo *x, int worker)
 {
     char label[40];
@@ -397,6 +408,7 @@ void collect_write(const struct collect *c, struct expo *x)
     write_rejections(c, x);
     write_tls(c, x);
     write_parse(c, x);
+    write_audit(c, x);
     write_backends(c, x);
     write_clients(c, x);
     write_pools(c, x);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Clients: birth, states, closing. */
+#include "session/record.h"
 #include "session/session.h"
 
 #include "base/check.h"
@@ -237,6 +238,7 @@ static void let_go(struct client *c)
     client_leave_server(c);
     client_copy_clear(c);
     client_stmts_clear(c);
+    record_leave(c);
     map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, sizeof(c->cancel_key)));
     if (c->counted)
         quota_put(&e->registry->clients);

@@ -48,6 +48,7 @@ struct client {
     /* tenant */
     int tenant_mode; /* TENANT_OFF for exempt ones */
     bool exempt;
+    struct tenant_note *tenant_note; /* in the worker's notes, while bound */
     struct identity identity;
     struct policy *policy; /* referenced; refreshed from the ledger before each use */
     usec_t catalog_asked;  /* when it last waited for a fresh catalog */

@@ -3,6 +3,7 @@
  * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on
  * servers by text and prepared there when they are missing.
  */
+#include "session/record.h"
 #include "session/session.h"
 
 #include "base/check.h"
@@ -313,11 +314,11 @@ static enum step judged(struct client *c, struct text sql, const char *types, in
     return STEP_DONE;
 }
 
-static enum step refuse_verdict(struct client *c, const struct verdict *v)
+static enum step refuse_verdict(struct client *c, struct verdict *v, struct text sql)
 {
     struct buf b;
 
-    client_note_verdict(c, v);
+    client_note_verdict(c, v, sql);
     buf_init(&b);
     verdict_error(v, &b);
     client_refuse(c, false, &b);
@@ -506,8 +507,12 @@ enum step client_parse(struct client *c, const char *m, size_t n)
 
     if (!wire_parse_read(m + 5, n - 5, &w))
         return malformed(c);
-    if (passes_names(c))
-        return forward_whole(c, PEND_PARSE, m, n);
+    if (passes_names(c)) {
+        enum step passed = forward_whole(c, PEND_PARSE, m, n);
+        if (passed == STEP_DONE)
+            record_exempt(c, w.sql);
+        return passed;
+    }
     struct client_stmt *gone = deallocated(c, &w, text, sizeof(text));
     if (w.name.n && map_get(&c->stmts, w.name)) {
         stat_inc(&stats(c)->client_parses);
@@ -523,7 +528,7 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     if (step != STEP_DONE || !st)
         return step;
     if (refused_now(c, st, false)) {
-        step = refuse_verdict(c, st->verdict);
+        step = refuse_verdict(c, st->verdict, st->sql);
         stmt_unref(st);
         return step;
     }
@@ -625,10 +630,11 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (step != STEP_DONE || c->closing)
         return step;
     if (refused_now(c, st, true))
-        return refuse_verdict(c, st->verdict);
+        return refuse_verdict(c, st->verdict, st->sql);
     bool copies = st->verdict && st->verdict->copy && client_enforced(c);
     if (copies && w.portal.n) {
-        client_note_refusal(c, REFUSAL_copy_from, TEXT("named portal"));
+        client_note_refusal(c, REFUSAL_copy_from, TEXT("named portal"), st->verdict,
+                            st->sql);
         client_refuse_text(c, false, refusal_state(REFUSAL_copy_from),
                            "COPY FROM of tenants needs the unnamed portal");
         return done(c);
@@ -637,7 +643,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         struct tenant_refusal r;
         if (!verdict_bind(st->verdict, &c->identity, &w, st->types, st->n_types, added, &r)) {
             struct buf b;
-            client_note_refusal(c, r.reason, r.detail);
+            client_note_refusal(c, r.reason, r.detail, st->verdict, st->sql);
             buf_init(&b);
             refusal_error(&r, &b);
             client_refuse(c, false, &b);
@@ -649,7 +655,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (!client_need_server(c))
         return c->closing ? STEP_GONE : STEP_WAIT;
     if (st->verdict)
-        client_note_verdict(c, st->verdict);
+        client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
     if (!ensure(c, st, w.stmt.n > 0) || !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
         !send_bind(c, &w, st, added, n_added, m, n))
@@ -658,6 +664,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         c->server->dirty = true;
     if (copies)
         client_copy_bound(c, st->verdict);
+    record_exempt(c, st->sql);
     stat_inc(&stats(c)->binds);
     return STEP_DONE;
 }
@@ -685,7 +692,7 @@ enum step client_describe(struct client *c, const char *m, size_t n)
     if (step != STEP_DONE || c->closing)
         return step;
     if (refused_now(c, st, false))
-        return refuse_verdict(c, st->verdict);
+        return refuse_verdict(c, st->verdict, st->sql);
     if (!client_need_server(c))
         return c->closing ? STEP_GONE : STEP_WAIT;
     client_note_request(c);

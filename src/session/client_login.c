@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A client's way from its first byte to ReadyForQuery: TLS, startup packet, authentication, limits,
  * tenant, welcome. */
+#include "session/record.h"
 #include "session/session.h"
 
 #include "base/check.h"
@@ -482,6 +483,7 @@ static bool bind_tenant(struct client *c)
             return false;
         }
     }
+    record_join(c);
     return true;
 }
 

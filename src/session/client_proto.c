@@ -3,6 +3,7 @@
  * What logged-in clients send, message by message: forward at once, read whole, wait for a server,
  * or answer ourselves.
  */
+#include "session/record.h"
 #include "session/session.h"
 
 #include "base/check.h"
@@ -200,7 +201,7 @@ static enum step sync_message(struct client *c, char *m, size_t n)
 static enum step function_call(struct client *c, char *m, size_t n)
 {
     if (client_enforced(c)) {
-        client_note_refusal(c, REFUSAL_function_call, TEXT("FunctionCall message"));
+        client_note_refusal(c, REFUSAL_function_call, TEXT("FunctionCall message"), NULL, TEXT(""));
         client_refuse_text(c, true, refusal_state(REFUSAL_function_call),
                            "function calls by the fast path are not available to tenants");
         return c->closing ? STEP_GONE : STEP_DONE;
@@ -214,6 +215,7 @@ static enum step function_call(struct client *c, char *m, size_t n)
     c->extended = false;
     client_note_request(c);
     conn_write(c->server->conn, m, n);
+    record_exempt(c, TEXT("function_call()"));
     return STEP_DONE;
 }
 
@@ -311,7 +313,8 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         return c->closing ? STEP_GONE : STEP_DONE;
     }
     if (too_long(c, f)) {
-        client_note_refusal(c, REFUSAL_limit, TEXT("statement longer than tenant_max_statement"));
+        client_note_refusal(c, REFUSAL_limit, TEXT("statement longer than tenant_max_statement"),
+                            NULL, TEXT(""));
         client_refuse_text(c, f->type == 'Q', "54000",
                            "statement is longer than tenant_max_statement (%lld bytes)",
                            (long long)c->engine->setup->g.tenant_max_statement);
@@ -331,8 +334,14 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         if (st != STEP_MORE)
             return st;
     }
-    if (f->type == 'Q' && !client_guarded(c))
-        return query_plain(c, m, have, f, used);
+    if (f->type == 'Q' && !client_guarded(c)) {
+        if (f->len > have && record_wants_exempt(c) && !record_too_long(c, f->len))
+            return STEP_MORE;
+        enum step st = query_plain(c, m, have, f, used);
+        if (st == STEP_DONE && !c->left_drop)
+            record_exempt_query(c, m, *used);
+        return st;
+    }
     if (f->type == 'd' || f->type == 'c' || f->type == 'f')
         return copy_message(c, m, have, f, used);
     if (f->len > have)

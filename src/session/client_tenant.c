@@ -2,6 +2,8 @@
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
 #include "session/session.h"
 
+#include "session/record.h"
+
 #include "base/check.h"
 
 #include <stdlib.h>
@@ -35,10 +37,12 @@ void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct 
                                 .extended = extended,
                                 .sql = sql,
                                 .types = types,
-                                .n_types = n_types };
+                                .n_types = n_types,
+                                .relations = c->engine->hub->audit &&
+                                             writer_is_open(c->engine->hub->audit) };
 }
 
-void client_note_refusal(struct client *c, enum refusal r, struct text detail)
+static void log_refusal(struct client *c, enum refusal r, struct text detail)
 {
     struct db_stats *st = shard_stats(c->shard, c->engine);
 
@@ -51,10 +55,18 @@ void client_note_refusal(struct client *c, enum refusal r, struct text detail)
                TEXT_ARG(detail));
 }
 
-void client_note_verdict(struct client *c, const struct verdict *v)
+void client_note_refusal(struct client *c, enum refusal r, struct text detail, struct verdict *v,
+                         struct text sql)
+{
+    log_refusal(c, r, detail);
+    record_refusal(c, r, v, sql);
+}
+
+void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
 {
     struct db_stats *st = shard_stats(c->shard, c->engine);
 
+    record_verdict(c, v, sql);
     if (!client_enforced(c)) {
         stat_inc(&st->tenant_audited);
         if (v->action == VERDICT_REFUSE)
@@ -70,7 +82,7 @@ void client_note_verdict(struct client *c, const struct verdict *v)
         stat_inc(&st->tenant_rewritten);
         break;
     case VERDICT_REFUSE:
-        client_note_refusal(c, v->reason, v->detail);
+        log_refusal(c, v->reason, v->detail);
         break;
     }
 }
@@ -159,7 +171,7 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
         step = STEP_WAIT;
     } else if (v->action == VERDICT_REFUSE && client_enforced(c)) {
         struct buf b;
-        client_note_verdict(c, v);
+        client_note_verdict(c, v, sql);
         buf_init(&b);
         verdict_error(v, &b);
         client_refuse(c, true, &b);
@@ -167,7 +179,7 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
     } else if (!client_need_server(c)) {
         step = STEP_WAIT;
     } else {
-        client_note_verdict(c, v);
+        client_note_verdict(c, v, sql);
         step = send_query(c, m, n, v);
     }
     verdict_unref(c->engine->tenant, v);

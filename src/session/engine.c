@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Engines: birth, mails, ticks, end of turn, death. */
+#include "session/notes.h"
 #include "session/session.h"
 
 #include "base/asan.h"
@@ -270,9 +271,10 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
                                      .max_statement = (size_t)s->g.tenant_max_statement,
                                      .check_templates = BASE_SINGLE_MALLOCS };
     e->tenant = tenant_engine_new(&to);
+    e->notes = notes_new();
     e->scram = scram_cache_new(h->mock_seed, (uint32_t)s->g.scram_iterations);
     loop_later_init(&e->turn, end_of_turn, e);
-    if (!e->resolver || !e->tenant || !e->scram) {
+    if (!e->resolver || !e->tenant || !e->scram || !e->notes) {
         err_set(err, "cannot set up worker %d: out of memory", id);
         engine_free(e);
         return NULL;
@@ -317,6 +319,7 @@ void engine_free(struct engine *e)
     loop_release(&e->loop);
     if (e->tenant)
         tenant_engine_free(e->tenant);
+    notes_free(e->notes);
     if (e->scram)
         scram_cache_free(e->scram);
     buf_release(&e->work);

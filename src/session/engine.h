@@ -7,6 +7,7 @@
 #define SESSION_ENGINE_H
 
 #include "base/slab.h"
+#include "base/writer.h"
 #include "net/resolver.h"
 #include "net/worker.h"
 #include "session/client.h"
@@ -40,8 +41,9 @@ struct hub {
     pthread_mutex_t barred_mutex; /* guards barred */
     char *barred;                 /* the tenant that nobody may be now (hub_bar), or NULL */
     _Atomic bool any_barred;
-    usec_t started_at;   /* wall clock */
-    const char *version; /* "PgBulkhead 0.1.0" */
+    usec_t started_at;    /* wall clock */
+    struct writer *audit; /* the audit log; NULL: none. main's */
+    const char *version;  /* "PgBulkhead 0.1.0" */
     const struct hub_calls *calls;
     void *calls_arg;
 };
@@ -73,6 +75,7 @@ struct engine {
     struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
     struct resolver *resolver;
     struct tenant_engine *tenant;
+    struct notes *notes;       /* of tenants and refused statements */
     struct scram_cache *scram; /* SCRAM secrets computed from plain ones */
     struct registry *registry;
     struct slab clients, servers;

@@ -132,9 +132,12 @@ void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct 
                 const uint32_t *types, int n_types);
 /* A guarded Query message: judges, rewrites, sends. */
 enum step client_query_guarded(struct client *c, const char *m, size_t n);
-/* Counts and logs a verdict. */
-void client_note_verdict(struct client *c, const struct verdict *v);
-void client_note_refusal(struct client *c, enum refusal r, struct text detail);
+/* Counts, logs and records a verdict of the client's text. */
+void client_note_verdict(struct client *c, struct verdict *v, struct text sql);
+/* The same for a refusal that is no verdict of a text; v: the text's verdict, or NULL; sql: the
+ * text or its beginning, may be empty. */
+void client_note_refusal(struct client *c, enum refusal r, struct text detail, struct verdict *v,
+                         struct text sql);
 /* Should the client wait for a fresh catalog because of this verdict? Then it has been asked for.
  */
 bool client_wait_catalog(struct client *c, const struct verdict *v);

@@ -235,7 +235,7 @@ static bool wrap(struct walk *w, struct tref *r)
     snippet_add(&tail, " WHERE ");
     predicate(w, &tail, none, node_str(r->rv, R_relname), r->rel->column->name, r->claim);
     snippet_add(&tail, r->fence ? " OFFSET 0" : "");
-    trace_how(w, r->trace, "replaced by a sub-select with the predicate");
+    about_added(w, r, "replaced by a sub-select with the predicate");
     return rewrite_wrap(w, r->rv, &list, &tail);
 }
 
@@ -264,7 +264,7 @@ static bool into_on(struct walk *w, struct level *l, struct tref *first)
             continue;
         ref_predicate(w, l, r, &cond);
         r->pinned = true;
-        trace_how(w, r->trace, "predicate added to the join's ON");
+        about_added(w, r, "predicate added to the join's ON");
     }
     int at = inject_at(w->inj, min_loc(node_get(join, R_quals)));
     if (at < 0 || !inject_on(w->inj, at, &p))
@@ -283,7 +283,7 @@ static bool into_where(struct walk *w, struct level *l, struct node *owner)
             continue;
         ref_predicate(w, l, r, &cond);
         r->pinned = true;
-        trace_how(w, r->trace, "predicate added to WHERE");
+        about_added(w, r, "predicate added to WHERE");
         if (!some || r->is_target)
             some = r;
     }
@@ -500,7 +500,7 @@ bool rewrite_merge(struct walk *w, struct level *l, const struct tref *target, s
     }
     snippet_init(&cond, w->arena);
     ref_predicate(w, l, target, &cond);
-    trace_how(w, target->trace, "predicate added to MERGE's ON");
+    about_added(w, target, "predicate added to MERGE's ON");
     int at = inject_at(w->inj, min_loc(node_get(merge, R_joinCondition)));
     if (at < 0 || !inject_on(w->inj, at, &p))
         return lost(w, target->rv->loc, "the condition of MERGE");

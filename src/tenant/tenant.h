@@ -74,7 +74,7 @@ struct verdict {
     int position;          /* 1-based characters into the client's text, 0 = none */
     struct text subject;   /* relation, function or operator that it is about; may be empty */
     struct text fix;       /* line of the configuration, or condition ("AND ..."), that would let it
-                              through; may be empty */
+                              through; may be empty. Audit mode: also of what would be rewritten */
     struct text relations; /* when asked for: "schema.name", NUL between; at most 16 */
     /* extended protocol */
     int n_params; /* highest $n of the client's text */
@@ -142,6 +142,10 @@ bool verdict_text(const struct verdict *v, const struct identity *id, struct buf
  * the client's text. 0: it lies in what was added, or the verdict does not know its text any more.
  * Of a text that was passed as it came the position is right already. */
 int verdict_position(const struct verdict *v, const struct identity *id, int position);
+
+/* The statement as a template without literals (redact.h), made once per verdict and kept in it;
+ * empty when out of memory. sql: the text that was judged. */
+struct text verdict_template(struct verdict *v, struct text sql);
 
 /* At Bind: fills the added values (slices of the identity) and checks the client's values. false:
  * refused, with a complete refusal in *r (texts in out_text's memory). types: the types the server

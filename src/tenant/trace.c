@@ -7,7 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define MAX_LISTED 16  /* relations that a verdict names */
+#define MAX_LISTED 16 /* relations that a verdict names */
+#define MAX_CONDITIONS 8
 #define MAX_RULES 4    /* overloads that a ready-made rule lists */
 #define MAX_ROWS 10000 /* of one trace */
 
@@ -288,18 +289,35 @@ void about_operator(struct walk *w, struct text schema, struct text name)
     }
 }
 
-void about_missing(struct walk *w, const struct tref *r)
+/* `AND alias.column = $claim`, behind what stands there. */
+static void put_condition(struct walk *w, const struct tref *r, struct text *to)
 {
     struct buf b;
 
+    buf_init(&b);
+    buf_text_append(&b, *to);
+    buf_printf(&b, "%sAND ", to->n ? " " : "");
+    put_name(&b, r->item->name, r->rel->column->name);
+    buf_printf(&b, " = $%.*s", TEXT_ARG(w->used[r->claim].name));
+    *to = taken(w->arena, &b);
+}
+
+void about_missing(struct walk *w, const struct tref *r)
+{
     if (w->subject.n)
         return;
     w->subject = name_text(w->arena, r->rel->schema, r->rel->name);
-    buf_init(&b);
-    buf_printf(&b, "AND ");
-    put_name(&b, r->item->name, r->rel->column->name);
-    buf_printf(&b, " = $%.*s", TEXT_ARG(w->used[r->claim].name));
-    w->fix = taken(w->arena, &b);
+    put_condition(w, r, &w->fix);
+}
+
+void about_added(struct walk *w, const struct tref *r, const char *how)
+{
+    trace_how(w, r->trace, "%s", how);
+    if (w->ask->mode != TENANT_AUDIT || w->n_conditions++ >= MAX_CONDITIONS)
+        return;
+    if (!w->added_to.n)
+        w->added_to = name_text(w->arena, r->rel->schema, r->rel->name);
+    put_condition(w, r, &w->added_fix);
 }
 
 /* ---- into the verdict ---- */
@@ -312,6 +330,9 @@ void trace_keep(struct walk *w)
     if (w->refused) {
         v->subject = w->subject.n ? arena_text(&w->out->arena, w->subject) : w->subject;
         v->fix = w->fix.n ? arena_text(&w->out->arena, w->fix) : w->fix;
+    } else if (w->added_fix.n) {
+        v->subject = arena_text(&w->out->arena, w->added_to);
+        v->fix = arena_text(&w->out->arena, w->added_fix);
     }
     if (!w->n_rels)
         return;

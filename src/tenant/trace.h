@@ -26,6 +26,9 @@ void about_operator(struct walk *w, struct text schema, struct text name);
 /* Reject mode: the reference that lacks its condition. */
 void about_missing(struct walk *w, const struct tref *r);
 
+/* Rewrite mode: the reference got a condition; its row is filled, and audit mode hears of it. */
+void about_added(struct walk *w, const struct tref *r, const char *how);
+
 /* Puts names and rules into the verdict's memory; at the end of the judgement. */
 void trace_keep(struct walk *w);
 

@@ -2,6 +2,7 @@
 /* Verdicts: making them, the text to send, the check at Bind, and the error shown for a refusal. */
 #include "tenant/verdict.h"
 
+#include "tenant/redact.h"
 #include "tenant/value.h"
 
 #include <stdlib.h>
@@ -75,6 +76,24 @@ void verdict_refuse(struct verdict_full *v, enum refusal r, struct text message,
     v->pub.n_added = 0;
     v->pub.n_checks = 0;
     v->pub.copy = NULL;
+}
+
+struct text verdict_template(struct verdict *v, struct text sql)
+{
+    struct verdict_full *f = verdict_full(v);
+    struct buf b;
+
+    if (f->template.p)
+        return f->template;
+    bool unread = v->action == VERDICT_REFUSE &&
+                  (v->reason == REFUSAL_unparsable || v->reason == REFUSAL_encoding ||
+                   v->reason == REFUSAL_limit);
+    buf_init(&b);
+    redact(sql, unread, &b);
+    if (!b.failed)
+        f->template = arena_text(&f->arena, buf_text(&b));
+    buf_release(&b);
+    return f->template;
 }
 
 static const struct claim *claim_find(const struct identity *id, struct text name)

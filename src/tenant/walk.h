@@ -67,6 +67,8 @@ struct walk {
     struct text message, detail, hint;
     int loc;                  /* byte offset or -1 */
     struct text subject, fix; /* trace.h */
+    struct text added_to, added_fix;
+    int n_conditions;
     const struct policy_relation **rels;
     int n_rels;
 };

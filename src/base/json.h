@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* Writing JSON (RFC 8259): strings of any bytes become valid JSON in UTF-8. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/buf.h"
+
+/* Appends "..." with quotes, backslashes and control characters escaped; bytes that are no valid
+ * UTF-8 become U+FFFD, one each. */
+void json_string(struct buf *b, struct text t);
+
+/* Appends `,"name":"value"`; without the comma right behind a brace. Nothing when the value is
+ * empty. name is plain ASCII. */
+void json_member(struct buf *b, const char *name, struct text value);
+
+#endif

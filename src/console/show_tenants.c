@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: ISC */
+/* SHOW TENANTS, TENANT_RULES, DENIALS, AUDIT; RESET. */
+#include "console/internal.h"
+
+#include "session/notes.h"
+
+#include <stdlib.h>
+
+/* ---- what workers send: numbers and texts one after the other ---- */
+
+static void put_uint(struct buf *b, uint64_t v)
+{
+    buf_append(b, &v, sizeof(v));
+}
+
+static void put_text(struct buf *b, struct text t)
+{
+    put_uint(b, t.n);
+    buf_text_append(b, t);
+}
+
+static uint64_t take_uint(struct text *t)
+{
+    uint64_t v = 0;
+
+    if (t->n < sizeof(v))
+        return 0;
+    memcpy(&v, t->p, sizeof(v));
+    *t = text_n(t->p + sizeof(v), t->n - sizeof(v));
+    return v;
+}
+
+static struct text take_text(struct text *t)
+{
+    uint64_t n = take_uint(t);
+    struct text out = text_n(t->p, n <= t->n ? (size_t)n : t->n);
+
+    *t = text_n(t->p + out.n, t->n - out.n);
+    return out;
+}
+
+/* false: a worker had no memory for its part; the error was sent. */
+static bool parts_whole(struct admin *a, const struct ask *ask)
+{
+    for (int i = 0; i < MAX_WORKERS; i++)
+        if (ask->part[i].rows.failed) {
+            admin_error(a, "53200", "out of memory");
+            return false;
+        }
+    return true;
+}
+
+/* Different things that workers told of, by key, in the order of their coming. */
+struct merged {
+    struct arena arena;
+    struct map by_key;
+    void **v;
+    size_t n, cap;
+};
+
+static void merged_init(struct merged *m)
+{
+    *m = (struct merged){ .v = NULL };
+    arena_init(&m->arena, 16384);
+    map_init(&m->by_key);
+}
+
+static void merged_release(struct merged *m)
+{
+    map_release(&m->by_key);
+    arena_release(&m->arena);
+    free(m->v);
+}
+
+/* false: out of memory. */
+static bool merged_add(struct merged *m, struct text key, void *value)
+{
+    if (m->n == m->cap) {
+        size_t cap = m->cap ? m->cap * 2 : 64;
+        void **v = realloc(m->v, cap * sizeof(*v));
+        if (!v)
+            return false;
+        m->v = v;
+        m->cap = cap;
+    }
+    m->v[m->n++] = value;
+    map_put(&m->by_key, key, value);
+    return true;
+}
+
+/* ---- DENIALS and AUDIT ---- */
+
+static const struct wire_column denial_columns[] = {
+    COL_S("database"),    COL_S("reason"),     COL_S("relation"),
+    COL_Q("count"),       COL_S("first_seen"), COL_S("last_seen"),
+    COL_S("last_tenant"), COL_S("last_user"),  COL_S("template"),
+};
+static const struct wire_column audit_columns[] = {
+    COL_S("database"),    COL_S("would"),     COL_S("reason"),     COL_S("relation"),
+    COL_Q("count"),       COL_S("rule"),      COL_S("first_seen"), COL_S("last_seen"),
+    COL_S("last_tenant"), COL_S("last_user"), COL_S("template"),
+};
+
+static void fn_notes(struct engine *e, struct ask *ask, struct ask_part *part)
+{
+    const struct note *n;
+    size_t pos = 0;
+
+    while ((n = notes_next(e->notes, &pos)) != NULL) {
+        if (!(ask->number & 1U << n->kind))
+            continue;
+        size_t at = buf_len(&part->rows);
+        put_uint(&part->rows, (uint64_t)n->kind);
+        put_uint(&part->rows, (uint64_t)(int64_t)n->reason);
+        put_text(&part->rows, n->database);
+        put_text(&part->rows, n->about);
+        put_text(&part->rows, n->template);
+        size_t key = buf_len(&part->rows) - at;
+        put_text(&part->rows, n->fix);
+        put_text(&part->rows, n->tenant);
+        put_text(&part->rows, n->user);
+        put_uint(&part->rows, n->count);
+        put_uint(&part->rows, n->first);
+        put_uint(&part->rows, n->last);
+        put_uint(&part->rows, key);
+    }
+}
+
+static struct note take_note(struct text *t, struct text *key)
+{
+    const char *from = t->p;
+    struct note n = { 0 };
+
+    n.kind = (enum note_kind)take_uint(t);
+    n.reason = (int)(int64_t)take_uint(t);
+    n.database = take_text(t);
+    n.about = take_text(t);
+    n.template = take_text(t);
+    n.fix = take_text(t);
+    n.tenant = take_text(t);
+    n.user = take_text(t);
+    n.count = take_uint(t);
+    n.first = take_uint(t);
+    n.last = take_uint(t);
+    *key = text_n(from, (size_t)take_uint(t));
+    return n;
+}
+
+static bool merge_note(struct merged *m, const struct note *n, struct text key)
+{
+    struct note *old = map_get(&m->by_key, key);
+
+    if (!old) {
+        struct note *copy = ARENA_NEW(&m->arena, struct note);
+        *copy = *n;
+        return merged_add(m, key, copy);
+    }
+    if (n->last > old->last) {
+        old->last = n->last;
+        old->tenant = n->tenant;
+        old->user = n->user;
+    }
+    if (n->first < old->first)
+        old->first = n->first;
+    old->count += n->count;
+    return true;
+}
+
+/* Most frequent first, of these the newest. */
+static int by_count(const void *x, const void *y)
+{
+    const struct note *a = *(struct note *const *)x, *b = *(struct note *const *)y;
+
+    if (a->count != b->count)
+        return a->count > b->count ? -1 : 1;
+    return a->last > b->last ? -1 : a->last < b->last;
+}
+
+static bool gather_notes(const struct ask *ask, struct merged *m)
+{
+    for (int i = 0; i < MAX_WORKERS; i++) {
+        struct text rest = buf_text(&ask->part[i].rows), key;
+        while (rest.n) {
+            struct note n = take_note(&rest, &key);
+            if (!merge_note(m, &n, key))
+                return false;
+        }
+    }
+    if (m->n)
+        qsort(m->v, m->n, sizeof(*m->v), by_count);
+    return true;
+}
+
+static void row_note(struct row *r, const struct note *n, bool audit)
+{
+    row_text(r, n->database);
+    if (audit)
+        row_z(r, n->kind == NOTE_WOULD_REFUSE ? "refuse" : "rewrite");
+    row_z(r, n->reason >= 0 ? refusal_name((enum refusal)n->reason) : NULL);
+    row_text(r, n->about);
+    row_uint(r, n->count);
+    if (audit)
+        row_text(r, n->fix);
+    row_time(r, n->first);
+    row_time(r, n->last);
+    row_text(r, n->tenant);
+    row_text(r, n->user);
+    row_text(r, n->template);
+}
+
+static void done_notes(struct admin *a, struct ask *ask, uint64_t sum)
+{
+    bool audit = ask->number != 1U << NOTE_DENIED;
+    struct merged m;
+    struct row r;
+    (void)sum;
+
+    if (!parts_whole(a, ask))
+        return;
+    merged_init(&m);
+    bool ok = gather_notes(ask, &m);
+    row_init(&r);
+    wire_rowdesc_build(&a->out, audit ? audit_columns : denial_columns,
+                       audit ? COLUMNS(audit_columns) : COLUMNS(denial_columns));
+    for (size_t i = 0; ok && i < m.n; i++) {
+        row_note(&r, m.v[i], audit);
+        row_end(&r, audit ? COLUMNS(audit_columns) : COLUMNS(denial_columns), &a->out);
+    }
+    merged_release(&m);
+    if (ok)
+        admin_complete(a, TEXT("SHOW"));
+    else
+        admin_error(a, "53200", "out of memory");
+}
+
+void show_denials(struct admin *a, const struct statement *st)
+{
+    (void)st;
+    admin_ask(a, TEXT(""), 1U << NOTE_DENIED, fn_notes, done_notes);
+}
+
+void show_audit(struct admin *a, const struct statement *st)
+{
+    (void)st;
+    admin_ask(a, TEXT(""), 1U << NOTE_WOULD_REFUSE | 1U << NOTE_WOULD_REWRITE, fn_notes,
+              done_notes);
+}
+
+static void fn_reset(struct engine *e, struct ask *ask, struct ask_part *part)
+{
+    (void)part;
+    notes_reset(e->notes, (unsigned)ask->number);
+}
+
+static void done_reset(struct admin *a, struct ask *ask, uint64_t sum)
+{
+    (void)ask;
+    (void)sum;
+    admin_complete(a, TEXT("RESET"));
+}
+
+void command_reset(struct admin *a, const struct statement *st)
+{
+    unsigned kinds = 0;
+
+    if (st->n_args == 1 && text_is_i(st->args[0], "denials"))
+        kinds = 1U << NOTE_DENIED;
+    else if (st->n_args == 1 && text_is_i(st->args[0], "audit"))
+        kinds = 1U << NOTE_WOULD_REFUSE | 1U << NOTE_WOULD_REWRITE;
+    if (kinds)
+        admin_ask(a, TEXT(""), kinds, fn_reset, done_reset);
+    else
+        admin_error(a, "08P01", "RESET takes DENIALS or AUDIT");
+}
+
+/* ---- TENANTS ---- */
+
+static const struct wire_column tenant_columns[] = {
+    COL_S("tenant"), COL_S("users"),     COL_I("clients"), COL_I("active"),  COL_I("waiting"),
+    COL_Q("passed"), COL_Q("rewritten"), COL_Q("refused"), COL_Q("audited"), COL_S("last_seen"),
+};
+
+struct tenant_row {
+    struct text name;
+    struct text users[NOTES_USERS];
+    int n_users; /* NOTES_USERS + 1: there are more */
+    uint64_t clients, active, waiting, passed, rewritten, refused, audited, last;
+};
+
+static void put_tenant(struct buf *b, const struct tenant_note *t)
+{
+    int n = t->n_users < NOTES_USERS ? t->n_users : NOTES_USERS;
+
+    put_text(b, t->name);
+    put_uint(b, (uint64_t)t->n_users);
+    for (int i = 0; i < n; i++)
+        put_text(b, text_of(t->users[i]));
+    put_uint(b, (uint64_t)t->clients);
+    put_uint(b, t->passed);
+    put_uint(b, t->rewritten);
+    put_uint(b, t->refused);
+    put_uint(b, t->audited);
+    put_uint(b, t->last_seen);
+}
+
+/* Its tenants, then those of its clients that are active or wait. */
+static void fn_tenants(struct engine *e, struct ask *ask, struct ask_part *part)
+{
+    const struct tenant_note *t;
+    size_t pos = 0;
+    (void)ask;
+
+    while ((t = notes_next_tenant(e->notes, &pos)) != NULL) {
+        put_uint(&part->rows, 0);
+        put_tenant(&part->rows, t);
+    }
+    LIST_FOREACH(n, &e->all_clients) {
+        const struct client *c = LIST_ENTRY(n, struct client, all);
+        if (!c->tenant_note || (c->state != CLIENT_ACTIVE && c->state != CLIENT_WAITING))
+            continue;
+        put_uint(&part->rows, c->state == CLIENT_ACTIVE ? 1 : 2);
+        put_text(&part->rows, c->tenant_note->name);
+    }
+}
+
+static struct tenant_row *tenant_row(struct merged *m, struct text name)
+{
+    struct tenant_row *t = map_get(&m->by_key, name);
+
+    if (t)
+        return t;
+    t = ARENA_NEW(&m->arena, struct tenant_row);
+    t->name = name;
+    return merged_add(m, name, t) ? t : NULL;
+}
+
+static void add_user(struct tenant_row *t, struct text user)
+{
+    for (int i = 0; i < t->n_users && i < NOTES_USERS; i++)
+        if (text_eq(t->users[i], user))
+            return;
+    if (t->n_users < NOTES_USERS)
+        t->users[t->n_users] = user;
+    if (t->n_users <= NOTES_USERS)
+        t->n_users++;
+}
+
+static bool take_tenant(struct merged *m, struct text *rest)
+{
+    uint64_t what = take_uint(rest);
+    struct tenant_row *t = tenant_row(m, take_text(rest));
+
+    if (!t)
+        return false;
+    if (what) {
+        t->active += what == 1;
+        t->waiting += what == 2;
+        return true;
+    }
+    uint64_t users = take_uint(rest);
+    for (uint64_t i = 0; i < users && i < NOTES_USERS; i++)
+        add_user(t, take_text(rest));
+    if (users > NOTES_USERS)
+        t->n_users = NOTES_USERS + 1;
+    t->clients += take_uint(rest);
+    t->passed += take_uint(rest);
+    t->rewritten += take_uint(rest);
+    t->refused += take_uint(rest);
+    t->audited += take_uint(rest);
+    uint64_t last = take_uint(rest);
+    if (last > t->last)
+        t->last = last;
+    return true;
+}
+
+static int by_name(const void *x, const void *y)
+{
+    const struct tenant_row *a = *(struct tenant_row *const *)x,
+                            *b = *(struct tenant_row *const *)y;
+    return text_cmp(a->name, b->name);
+}
+
+static void row_tenant(struct admin *a, struct row *r, const struct tenant_row *t, struct arena *ar)
+{
+    usec_t mono = a->console->control->now, wall = clock_wall_us();
+    struct buf users;
+
+    buf_init(&users);
+    for (int i = 0; i < t->n_users && i < NOTES_USERS; i++) {
+        buf_text_append(&users, i ? TEXT(", ") : TEXT(""));
+        buf_text_append(&users, t->users[i]);
+    }
+    if (t->n_users > NOTES_USERS)
+        buf_text_append(&users, TEXT(", ..."));
+    row_text(r, t->name);
+    row_text(r, arena_text(ar, buf_text(&users)));
+    buf_release(&users);
+    row_uint(r, t->clients);
+    row_uint(r, t->active);
+    row_uint(r, t->waiting);
+    row_uint(r, t->passed);
+    row_uint(r, t->rewritten);
+    row_uint(r, t->refused);
+    row_uint(r, t->audited);
+    if (t->last)
+        row_time(r, console_wall(t->last, mono, wall));
+    else
+        row_null(r);
+    row_end(r, COLUMNS(tenant_columns), &a->out);
+}
+
+static void done_tenants(struct admin *a, struct ask *ask, uint64_t sum)
+{
+    struct merged m;
+    struct row r;
+    bool ok = true;
+    (void)sum;
+
+    if (!parts_whole(a, ask))
+        return;
+    merged_init(&m);
+    for (int i = 0; ok && i < MAX_WORKERS; i++) {
+        struct text rest = buf_text(&ask->part[i].rows);
+        while (ok && rest.n)
+            ok = take_tenant(&m, &rest);
+    }
+    if (m.n)
+        qsort(m.v, m.n, sizeof(*m.v), by_name);
+    row_init(&r);
+    wire_rowdesc_build(&a->out, tenant_columns, COLUMNS(tenant_columns));
+    for (size_t i = 0; ok && i < m.n; i++)
+        row_tenant(a, &r, m.v[i], &m.arena);
+    merged_release(&m);
+    if (ok)
+        admin_complete(a, TEXT("SHOW"));
+    else
+        admin_error(a, "53200", "out of memory");
+}
+
+void show_tenants(struct admin *a, const struct statement *st)
+{
+    (void)st;
+    admin_ask(a, TEXT(""), 0, fn_tenants, done_tenants);
+}
+
+/* ---- TENANT_RULES ---- */
+
+static const struct wire_column rule_columns[] = {
+    COL_S("database"), COL_S("schema"),     COL_S("relation"), COL_S("kind"),
+    COL_S("class"),    COL_S("column"),     COL_S("type"),     COL_S("claim"),
+    COL_S("rls"),      COL_S("insertable"), COL_S("source"),
+};
+
+static const char *kind_name(char kind)
+{
+    switch (kind) {
+    case 'r':
+        return "table";
+    case 'p':
+        return "partitioned table";
+    case 'v':
+        return "view";
+    case 'm':
+        return "materialized view";
+    case 'f':
+        return "foreign table";
+    case 'S':
+        return "sequence";
+    case 'c':
+        return "type";
+    default:
+        return "other";
+    }
+}
+
+static const char *class_name(enum rel_class cls)
+{
+    static const char *const names[] = { [REL_UNKNOWN] = "unknown",
+                                         [REL_TENANT] = "tenant",
+                                         [REL_SHARED] = "shared",
+                                         [REL_DENY] = "denied",
+                                         [REL_SYSTEM] = "system" };
+    return names[cls];
+}
+
+static void row_rule(struct row *r, struct text db, const struct policy_relation *p)
+{
+    bool tenant = p->cls == REL_TENANT;
+
+    row_text(r, db);
+    row_text(r, p->schema);
+    row_text(r, p->name);
+    row_z(r, kind_name(p->cat->kind));
+    row_z(r, class_name(p->cls));
+    if (tenant) {
+        row_text(r, p->column->name);
+        row_text(r, p->type_sql);
+        row_text(r, p->claim.n ? p->claim : TEXT("by column, else tenant"));
+    } else {
+        row_null(r);
+        row_null(r);
+        row_null(r);
+    }
+    row_z(r, p->cat->rls_forced ? "forced" : p->cat->rls ? "on" : "off");
+    row_z(r, tenant && p->insertable ? "yes" : "no");
+    row_text(r, p->why);
+}
+
+static void put_rules(struct admin *a, struct text db, const struct policy *p)
+{
+    struct row r;
+
+    row_init(&r);
+    for (int i = 0; i < p->catalog->n_relations; i++) {
+        const struct cat_relation *c = p->catalog->relations[i];
+        const struct policy_relation *rel = policy_relation(p, c->schema, c->name);
+        if (!rel || rel->cat != c || c->kind == 'S' || c->kind == 'i' || c->kind == 't')
+            continue;
+        row_rule(&r, db, rel);
+        row_end(&r, COLUMNS(rule_columns), &a->out);
+    }
+}
+
+void show_tenant_rules(struct admin *a, const struct statement *st)
+{
+    int n;
+    struct db_ledger **dbs = console_dbs(a->console, &n);
+    (void)st;
+
+    wire_rowdesc_build(&a->out, rule_columns, COLUMNS(rule_columns));
+    for (int i = 0; dbs && i < n; i++) {
+        struct policy *p = hub_policy_get(a->console->hub, dbs[i]);
+        if (!p)
+            continue;
+        put_rules(a, dbs[i]->name, p);
+        policy_unref(p);
+    }
+    free(dbs);
+    admin_complete(a, TEXT("SHOW"));
+}
