@@ -32,6 +32,7 @@ struct writer {
     struct log *log;
     const char *what;
     struct mailbox box;
+    struct mail stop; /* the last mail */
     pthread_t thread;
     _Atomic size_t waiting; /* bytes */
     _Atomic bool open;
@@ -87,8 +88,7 @@ static void report(struct writer *w)
     w->reported = dropped;
 }
 
-/* false: it was the last. */
-static bool handle(struct writer *w, struct item *it)
+static void handle(struct writer *w, struct item *it)
 {
     switch ((enum kind)it->mail.kind) {
     case KIND_LINE:
@@ -98,17 +98,16 @@ static bool handle(struct writer *w, struct item *it)
         atomic_fetch_sub(&w->waiting, sizeof(*it) + it->n);
         if (buf_len(&w->batch) >= BATCH)
             flush(w);
-        return true;
+        break;
     case KIND_FILE:
         flush(w);
         if (w->fd >= 0)
             close(w->fd);
         w->fd = it->fd;
-        return true;
+        break;
     case KIND_STOP:
         break;
     }
-    return false;
 }
 
 static void *work(void *arg)
@@ -126,8 +125,12 @@ static void *work(void *arg)
         }
         while (m) {
             struct mail *next = m->next;
-            more &= handle(w, (struct item *)m);
-            free(m);
+            if (m == &w->stop) {
+                more = false;
+            } else {
+                handle(w, (struct item *)m);
+                free(m);
+            }
             m = next;
         }
         flush(w);
@@ -175,8 +178,8 @@ void writer_stop(struct writer *w)
 {
     if (!w)
         return;
-    while (!post(w, KIND_STOP, -1))
-        usleep(10000); /* memory comes back, or the process goes anyway */
+    w->stop.kind = KIND_STOP;
+    mailbox_post(&w->box, &w->stop);
     pthread_join(w->thread, NULL);
     if (w->fd >= 0)
         close(w->fd);

@@ -80,20 +80,21 @@ void verdict_refuse(struct verdict_full *v, enum refusal r, struct text message,
 
 struct text verdict_template(struct verdict *v, struct text sql)
 {
-    struct verdict_full *f = verdict_full(v);
+    /* Texts with the same verdict by template have the same one without literals, too. */
+    struct verdict_full *f = verdict_full(v)->model ? verdict_full(v)->model : verdict_full(v);
     struct buf b;
 
-    if (f->template.p)
-        return f->template;
+    if (f->redacted.p)
+        return f->redacted;
     bool unread = v->action == VERDICT_REFUSE &&
                   (v->reason == REFUSAL_unparsable || v->reason == REFUSAL_encoding ||
                    v->reason == REFUSAL_limit);
     buf_init(&b);
     redact(sql, unread, &b);
     if (!b.failed)
-        f->template = arena_text(&f->arena, buf_text(&b));
+        f->redacted = arena_text(&f->arena, buf_text(&b));
     buf_release(&b);
-    return f->template;
+    return f->redacted;
 }
 
 static const struct claim *claim_find(const struct identity *id, struct text name)

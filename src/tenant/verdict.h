@@ -30,7 +30,7 @@ struct verdict_full {
     int cap_pieces;
     bool dependent; /* the verdict read claim values: it holds for this identity only */
     bool cacheable;
-    struct text template; /* verdict_template; p NULL: not made yet */
+    struct text redacted; /* verdict_template; p NULL: not made yet */
     /* cache */
     struct list by_age;
     struct verdict_full *next; /* same bucket */

@@ -55,6 +55,7 @@ static const struct sample globals[] = {
     { "tenant_mode", "audit", NULL }, { "tenant_columns", "tenant_id,TenantId", NULL },
     { "tenant_guc", "app.tenant_id", NULL }, { "tenant_redact_errors", "0", NULL }, { "tenant_identity", "user", NULL },
     { "tenant_max_statement", "2MB", "2097152" }, { "tenant_cache_size", "0", NULL },
+    { "tenant_audit_log", "/var/log/audit.json", NULL }, { "tenant_audit", "refused,exempt", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
     { "slow_query_threshold", "1", NULL },
 };
