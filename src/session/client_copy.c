@@ -159,7 +159,7 @@ static enum step refuse(struct client *c)
     const struct tenant_refusal *r = copy_stream_refusal(c->copy->stream);
 
     c->copy->over = true;
-    client_note_refusal(c, r->reason, r->detail);
+    client_note_refusal(c, r->reason, r->detail, NULL, TEXT("COPY FROM STDIN"));
     if (!answer_with(c->server, c->copy->id, r))
         return no_memory(c);
     send_end(c->server, 'f');
@@ -274,7 +274,7 @@ bool client_copy_unawaited(struct client *c, struct pend *p)
     if (++c->copy_id == 0)
         c->copy_id = 1;
     p->copy = c->copy_id;
-    client_note_refusal(c, r.reason, r.message);
+    client_note_refusal(c, r.reason, r.message, NULL, TEXT("COPY FROM STDIN"));
     if (!answer_with(c->server, p->copy, &r)) {
         server_close(c->server, "53200", "out of memory");
         return false;

@@ -633,8 +633,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         return refuse_verdict(c, st->verdict, st->sql);
     bool copies = st->verdict && st->verdict->copy && client_enforced(c);
     if (copies && w.portal.n) {
-        client_note_refusal(c, REFUSAL_copy_from, TEXT("named portal"), st->verdict,
-                            st->sql);
+        client_note_refusal(c, REFUSAL_copy_from, TEXT("named portal"), st->verdict, st->sql);
         client_refuse_text(c, false, refusal_state(REFUSAL_copy_from),
                            "COPY FROM of tenants needs the unnamed portal");
         return done(c);

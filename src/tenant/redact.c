@@ -10,11 +10,12 @@ enum shown { SHOW_TEXT, SHOW_MARK, SHOW_NOTHING };
 static bool is_word(struct text sql, struct token t)
 {
     static const char *const words[] = {
-        "select", "insert", "update", "delete", "merge", "into",  "from",  "where",   "values",
-        "set",    "join",   "left",   "right",  "inner", "outer", "on",    "and",     "or",
-        "not",    "order",  "group",  "by",     "limit", "with",  "as",    "copy",    "explain",
-        "begin",  "commit", "create", "alter",  "drop",  "show",  "reset", "prepare", "execute",
-        "union",  "having", "using",  "table",  "call",  "do",    "grant", "revoke",  "returning",
+        "select", "insert", "update",  "delete",  "merge",     "into",   "from",   "where",
+        "values", "set",    "join",    "left",    "right",     "inner",  "outer",  "on",
+        "and",    "or",     "not",     "order",   "group",     "by",     "limit",  "with",
+        "as",     "copy",   "explain", "begin",   "commit",    "create", "alter",  "drop",
+        "show",   "reset",  "prepare", "execute", "union",     "having", "using",  "table",
+        "call",   "do",     "grant",   "revoke",  "returning", "stdin",  "stdout", "to",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (text_is_i(token_text(sql, t), words[i]))
