@@ -30,7 +30,7 @@ sub main {
     }
     my $re = $ENV{BH_CASE} ? qr/$ENV{BH_CASE}/ : qr/./;
     for my $pair (@pairs) {
-        for my $set (@{ $o{sets} // [qw(attack benign pred hunted)] }) {
+        for my $set (@{ $o{sets} // [qw(attack benign pred hunted orm grammar)] }) {
             for my $case (@{ Bulkhead::Corpus::read_cases("$o{dir}/$set.cases") }) {
                 next unless $case->{id} =~ $re || $case->{class} =~ $re;
                 _case($run, $set ne 'hunted' ? $set : $case->{id} =~ /^HA/ ? 'attack' : 'benign', $case, @$pair);
