@@ -3,6 +3,7 @@
 #include "main/catalog.h"
 
 #include "base/map.h"
+#include "tenant/tree.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
@@ -420,6 +421,56 @@ static bool load_role_switches(struct loader *l)
     return true;
 }
 
+/* The relation's columns that a view shows, when its definition is nothing but a select list of
+ * plain columns over one relation; else NULL. */
+static struct text *view_origins(struct arena *a, const struct cat_relation *q, struct text sql)
+{
+    struct tree t;
+    struct err e;
+    if (sql.n > 65536 || !tree_parse(NULL, sql, a, &t, &e) || t.n_stmts != 1)
+        return NULL;
+    struct node *n = t.stmts[0].stmt, *from = node_get(n, R_fromClause),
+                *list = node_get(n, R_targetList);
+    if (!node_is(n, N_SelectStmt) || node_int(n, R_op) != TREE_SETOP_NONE || list_len(from) != 1 ||
+        !node_is(list_at(from, 0), N_RangeVar) || list_len(list) != q->n_columns ||
+        node_get(node_get(list_at(from, 0), R_alias), R_colnames))
+        return NULL;
+    struct text *names = ARENA_ARRAY(a, struct text, q->n_columns + 1);
+    for (int i = 0; i < q->n_columns; i++) {
+        struct node *val = node_get(list_at(list, i), R_val),
+                    *f = node_is(val, N_ColumnRef) ? node_get(val, R_fields) : NULL;
+        struct node *last = list_at(f, list_len(f) - 1);
+        struct text label = node_str(list_at(list, i), R_name);
+        if (!node_is(last, N_String))
+            return NULL;
+        names[i] = node_str(last, R_sval);
+        if (!text_eq(label.n ? label : names[i], q->columns[i].name))
+            return NULL;
+    }
+    return names;
+}
+
+static bool load_view_origins(struct loader *l)
+{
+    PGresult *r =
+        backend_query(l->pg, "views' definitions",
+                      "SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c"
+                      " WHERE c.relkind = 'v' AND c.oid >= 16384 AND"
+                      " pg_catalog.pg_relation_is_updatable(c.oid, false) & 28 = 28",
+                      l->e);
+
+    if (!r)
+        return false;
+    for (int i = 0; i < PQntuples(r); i++) {
+        struct cat_relation *q = by_oid(&l->relations, oid_at(r, i, 0));
+
+        if (q)
+            q->view_origins = view_origins(&l->c->arena, q, text_at(l, r, i, 1));
+    }
+    PQclear(r);
+    return true;
+}
+
 static bool load_functions(struct loader *l)
 {
     PGresult *r = backend_query(
@@ -649,9 +700,9 @@ static bool load_all(struct loader *l, const char *path)
                " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class"
                " WHERE w.rulename = '_RETURN' AND w.ev_class >= 16384 ORDER BY 1",
                false) &&
-           load_uniques(l) && load_policies(l) && load_roles(l) && load_role_switches(l) &&
-           load_functions(l) && load_builtins(l) && load_operators(l) && load_casts(l) &&
-           load_citus(l);
+           load_uniques(l) && load_view_origins(l) && load_policies(l) && load_roles(l) &&
+           load_role_switches(l) && load_functions(l) && load_builtins(l) && load_operators(l) &&
+           load_casts(l) && load_citus(l);
 }
 
 static bool load(struct loader *l)

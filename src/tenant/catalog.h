@@ -47,7 +47,11 @@ struct cat_relation {
     int n_columns;
     uint32_t *view_reads; /* relations a view's rule reads (pg_depend), for v and m */
     int n_view_reads;
-    /* unique indexes (also primary keys) as column numbers; expressions are 0 */
+    /* a view that shows plain columns of one relation and nothing else: for each of its columns
+     * (as in columns) the relation's name for it; NULL for other views */
+    struct text *view_origins;
+    /* unique indexes (also primary keys) as column numbers; expressions are 0. A constraint has the
+     * name of its index. */
     struct cat_index {
         struct text name;
         bool primary, partial;

@@ -214,6 +214,19 @@ bool inject_relation(const struct inject *j, int anchor, bool only, int *first, 
     return false;
 }
 
+int inject_sample_last(const struct inject *j, int last)
+{
+    int k = last + 1, end = last + 4; /* AS alias */
+    while (k < end && kw_at(j, k) != KW_TABLESAMPLE)
+        k++;
+    if (kw_at(j, k) != KW_TABLESAMPLE || ch_at(j, k + 2) != '(' || j->tok[k + 2].match < 0)
+        return -1;
+    k = j->tok[k + 2].match;
+    if (kw_at(j, k + 1) == KW_REPEATABLE && ch_at(j, k + 2) == '(')
+        k = j->tok[k + 2].match;
+    return k;
+}
+
 int inject_table_keyword(const struct inject *j, int anchor)
 {
     if (kw_at(j, anchor - 1) == KW_TABLE)

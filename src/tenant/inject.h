@@ -94,6 +94,8 @@ void inject_condition(struct inject *j, const struct inject_place *p, const stru
 /* First and last token of `[ONLY] [schema.]name [*]`, also `ONLY (name)`, given the name's first
  * token. */
 bool inject_relation(const struct inject *j, int anchor, bool only, int *first, int *last);
+/* Last token of the TABLESAMPLE clause that follows the relation's last token and its alias; -1. */
+int inject_sample_last(const struct inject *j, int last);
 /* Is the relation the operand of TABLE? gives that token, else -1. */
 int inject_table_keyword(const struct inject *j, int first);
 

@@ -28,8 +28,9 @@ struct policy_relation {
                              "pg_catalog.uuid" */
     uint32_t type_oid;    /* that type's OID */
     bool is_view;
-    /* r, p, or a view declared so (of one tenant table, column of the same name) */
+    /* r, p, or a view declared so that shows the tenant column of one tenant table */
     bool insertable;
+    const struct policy_relation *base; /* of an insertable view: its table */
     struct text why; /* for people: the rule's file:line or "column tenant_id found in the catalog",
                         or why denied */
     bool by_rule;    /* a rule of [tenant_rules] says so, for it or for its parent */

@@ -318,23 +318,26 @@ static void check_ancestors(struct works *ws, struct work *w, const struct cat_r
     }
 }
 
-/* Does each column of the view have name and type of a column of the table? A view that shows the
- * tenant column a second time, under another name, could be used to give rows away. */
-static bool same_columns(const struct cat_relation *view, const struct cat_relation *table)
+/* Is the view's tenant column the table's, and shown once? Shown a second time, under another name,
+ * it could be used to give rows away. */
+static bool shows_tenant_column(const struct policy_relation *view,
+                                const struct policy_relation *table)
 {
-    for (int i = 0; i < view->n_columns; i++) {
-        int k = 0;
-        while (k < table->n_columns && !(text_eq(view->columns[i].name, table->columns[k].name) &&
-                                         view->columns[i].type == table->columns[k].type))
-            k++;
-        if (k == table->n_columns)
+    const struct cat_relation *c = view->cat;
+    int at = -1;
+
+    for (int i = 0; c->view_origins && i < c->n_columns; i++) {
+        if (!text_eq(c->view_origins[i], table->column->name))
+            continue;
+        if (at >= 0)
             return false;
+        at = i;
     }
-    return true;
+    return at >= 0 && text_eq(c->columns[at].name, view->column->name);
 }
 
-/* A view may be written when it shows the columns of the one table it reads, the tenant column
- * among them, under their own names. */
+/* A view may be written when it shows columns of the one table it reads, the tenant column among
+ * them, as it was declared. */
 static void check_view(struct works *ws, struct work *w)
 {
     const struct work *only = NULL;
@@ -356,8 +359,8 @@ static void check_view(struct works *ws, struct work *w)
     if (w->r->cls == REL_TENANT && w->cat->kind == 'v' && w->cat->n_view_reads == 1 && only &&
         only->r->cls == REL_TENANT && only->r->insertable && !w->cat->has_triggers &&
         !w->cat->has_rules)
-        w->r->insertable =
-            text_eq(only->r->column->name, w->r->column->name) && same_columns(w->cat, only->cat);
+        w->r->insertable = shows_tenant_column(w->r, only->r);
+    w->r->base = w->r->insertable && w->r->is_view ? only->r : NULL;
 }
 
 /* Pairs a shared view with the tenants' tables it reads is a warning; so is a rule that names

@@ -222,20 +222,130 @@ bool rewrite_wrap(struct walk *w, struct node *rv, const struct snippet *list,
     return true;
 }
 
-static bool wrap(struct walk *w, struct tref *r)
+/* The column of the item that the expression names, NULL for others. */
+static const struct column *column_of(const struct item *it, struct node *n)
+{
+    struct node *f = node_is(n, N_ColumnRef) ? node_get(n, R_fields) : NULL;
+    int k = list_len(f);
+    if (k < 1 || k > 2 || !node_is(list_at(f, k - 1), N_String) ||
+        (k == 2 && !text_eq(it->name, node_str(list_at(f, 0), R_sval))))
+        return NULL;
+    return columns_find(&it->cols, node_str(list_at(f, k - 1), R_sval));
+}
+
+static bool grouped_by(const struct item *it, struct node *group, const struct column *c)
+{
+    for (int i = 0; i < list_len(group); i++)
+        if (column_of(it, list_at(group, i)) == c)
+            return true;
+    return false;
+}
+
+/* Is a column of the item named that is not grouped by? Arguments of functions, which may be
+ * aggregates, do not count. */
+static bool names_ungrouped(const struct item *it, struct node *group, struct node *n)
+{
+    const struct column *c = column_of(it, n);
+    if (!n || node_is(n, N_FuncCall) || node_is(n, N_SubLink))
+        return false;
+    if (c)
+        return !grouped_by(it, group, c);
+    for (uint32_t i = 0; i < n->n_fields; i++)
+        if (n->fields[i].type == F_NODE && names_ungrouped(it, group, n->fields[i].node))
+            return true;
+    return false;
+}
+
+/* Does the statement group by the relation's primary key and show other columns of it? */
+static bool key_dependent(const struct tref *r, struct node *owner)
+{
+    struct node *group = node_get(owner, R_groupClause);
+    const struct cat_relation *cat = r->rel->cat;
+    for (int i = 0; group && cat && i < cat->n_uniques; i++) {
+        const struct cat_index *x = &cat->uniques[i];
+        bool all = x->primary && x->n_cols > 0;
+        for (int k = 0; all && k < x->n_cols; k++) {
+            int at = 0;
+            while (at < cat->n_columns && cat->columns[at].attnum != x->cols[k])
+                at++;
+            all = at < cat->n_columns && at < r->item->cols.n &&
+                  grouped_by(r->item, group, &r->item->cols.v[at]);
+        }
+        if (all)
+            return names_ungrouped(r->item, group, node_get(owner, R_targetList)) ||
+                   names_ungrouped(r->item, group, node_get(owner, R_havingClause)) ||
+                   names_ungrouped(r->item, group, node_get(owner, R_sortClause));
+    }
+    return false;
+}
+
+/* What a sub-select in the relation's place would not have: system columns, the type of whole rows,
+ * columns that depend on the key in GROUP BY. */
+static bool wrap_allowed(struct walk *w, const struct tref *r, struct node *owner)
+{
+    const char *hint = "Put it into a sub-select of its own.";
+    if (node_is(owner, N_SelectStmt) && key_dependent(r, owner))
+        hint = "Name all columns that are shown in GROUP BY.";
+    else if (!r->is_target && !r->item->system_used && !r->item->row_shown &&
+             !(r->renamed && r->item->row_used) && !(r->renamed && r->sample))
+        return true;
+    return walk_refuse(w, REFUSAL_placement, r->rv->loc, hint,
+                       "\"%.*s\" cannot be filtered where it stands.", TEXT_ARG(r->item->name));
+}
+
+/* FROM rel alias TABLESAMPLE ... → FROM (SELECT * FROM rel alias TABLESAMPLE ... WHERE cond) AS
+ * alias */
+static bool wrap_sample(struct walk *w, struct tref *r)
+{
+    struct node *alias = node_get(r->rv, R_alias), *inner = node_new(w->arena, N_RangeTableSample);
+    struct text none = { NULL, 0 };
+    struct snippet open, close, text;
+    int first, last, anchor = inject_at(w->inj, r->rv->loc);
+    if (anchor < 0 ||
+        !inject_relation(w->inj, anchor, !node_int(r->rv, R_inh), &first, &last) ||
+        (last = inject_sample_last(w->inj, last)) < 0)
+        return lost(w, r->rv->loc, "the sub-select");
+    snippet_init(&open, w->arena);
+    snippet_init(&close, w->arena);
+    snippet_init(&text, w->arena);
+    struct text name = node_str(alias ? alias : r->rv, alias ? R_aliasname : R_relname);
+    snippet_add(&open, "(SELECT * FROM ");
+    snippet_add(&close, " WHERE ");
+    predicate(w, &close, none, name, r->rel->column->name, r->claim);
+    snippet_add(&close, r->fence ? " OFFSET 0) AS " : ") AS ");
+    snippet_ident(&close, name);
+    snippet_add(&close, " ");
+    snippet_append(&text, &open);
+    snippet_add(&text, "x");
+    snippet_append(&text, &close);
+    struct node *select = parse_snippet(w, "SELECT * FROM ", &text, "");
+    struct node *sub = list_at(node_get(select, R_fromClause), 0);
+    struct node *from = node_get(node_get(sub, R_subquery), R_fromClause);
+    if (!from)
+        return w->refused ? false : lost(w, r->rv->loc, "the sub-select");
+    *inner = *r->sample;
+    list_set(from, 0, inner);
+    *r->sample = *sub;
+    inject_put(w->inj, w->inj->tok[first].off, 0, RANK_OPEN_WRAP, &open);
+    inject_put(w->inj, w->inj->tok[last].end, 0, RANK_CLOSE_WRAP, &close);
+    return true;
+}
+
+static bool wrap(struct walk *w, struct tref *r, struct node *owner)
 {
     struct snippet list, tail;
     struct text none = { NULL, 0 };
-    if (r->sampled || r->is_target || r->item->system_used || (r->renamed && r->item->row_used))
-        return walk_refuse(w, REFUSAL_placement, r->rv->loc, "Put it into a sub-select of its own.",
-                           "\"%.*s\" cannot be filtered where it stands.", TEXT_ARG(r->item->name));
+    if (!wrap_allowed(w, r, owner))
+        return false;
+    about_added(w, r, "replaced by a sub-select with the predicate");
+    if (r->sample)
+        return wrap_sample(w, r);
     snippet_init(&list, w->arena);
     snippet_init(&tail, w->arena);
     snippet_add(&list, "*");
     snippet_add(&tail, " WHERE ");
     predicate(w, &tail, none, node_str(r->rv, R_relname), r->rel->column->name, r->claim);
     snippet_add(&tail, r->fence ? " OFFSET 0" : "");
-    about_added(w, r, "replaced by a sub-select with the predicate");
     return rewrite_wrap(w, r->rv, &list, &tail);
 }
 
@@ -300,7 +410,12 @@ static bool into_where(struct walk *w, struct level *l, struct node *owner)
     if (table >= 0) {
         struct snippet s;
         snippet_init(&s, w->arena);
-        snippet_add(&s, "SELECT * FROM");
+        snippet_add(&s, "SELECT ");
+        if (l->table_list)
+            snippet_append(&s, l->table_list);
+        else
+            snippet_add(&s, "*");
+        snippet_add(&s, " FROM");
         inject_put(w->inj, w->inj->tok[table].off, w->inj->tok[table].end - w->inj->tok[table].off,
                    RANK_REPLACE, &s);
     }
@@ -311,7 +426,7 @@ bool rewrite_level(struct walk *w, struct level *l, struct node *owner)
 {
     for (struct tref *r = l->refs; r; r = r->next) {
         if (r->only_wrap) {
-            if (!wrap(w, r))
+            if (!wrap(w, r, owner))
                 return false;
             r->pinned = true;
         } else if (r->on && !r->pinned && !into_on(w, l, r)) {
@@ -491,7 +606,7 @@ bool rewrite_merge(struct walk *w, struct level *l, const struct tref *target, s
         if (r == target)
             continue;
         if (r->only_wrap) {
-            if (!wrap(w, r))
+            if (!wrap(w, r, merge))
                 return false;
             r->pinned = true;
         } else if (!r->on || (!r->pinned && !into_on(w, l, r))) {

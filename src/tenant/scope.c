@@ -79,6 +79,7 @@ void columns_append(struct arena *a, struct columns *c, const struct columns *mo
     for (int i = 0; i < more->n; i++)
         columns_add(a, c, more->v[i].name, more->v[i].claim);
     c->open |= more->open;
+    c->shifting |= more->shifting;
     c->reads_shared |= more->reads_shared;
 }
 
@@ -117,11 +118,12 @@ bool columns_rename(struct arena *a, struct columns *c, struct node *colnames)
         return true;
     /* The list may be shared with a CTE: work on a copy. */
     struct columns copy = { .open = c->open, .reads_shared = c->reads_shared };
+    bool certain = !c->shifting;
     for (int i = 0; i < c->n || i < n; i++) {
         struct text name = i < n ? node_str(list_at(colnames, i), R_sval) : c->v[i].name;
         if (i >= c->n && !c->open)
             return false;
-        columns_add(a, &copy, name, i < c->n ? c->v[i].claim : -1);
+        columns_add(a, &copy, name, certain && i < c->n ? c->v[i].claim : -1);
     }
     *c = copy;
     return true;

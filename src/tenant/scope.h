@@ -8,6 +8,8 @@
 #include "tenant/policy.h"
 #include "tenant/tree.h"
 
+struct snippet;
+
 struct column {
     struct text name;
     int claim; /* >= 0: the column always holds this used claim's value; -1: unknown */
@@ -17,6 +19,7 @@ struct columns {
     struct column *v;
     int n, cap;
     bool open;         /* there may be more columns than listed (and positions are unknown) */
+    bool shifting;     /* positions could have changed since the catalog was read: names count */
     bool reads_shared; /* a shared or system relation is read below (for FOR UPDATE) */
 };
 
@@ -27,6 +30,7 @@ struct item {
     bool relation_cols; /* column names are the relation's own (system columns included) */
     bool hidden;        /* by an alias of the join around it */
     bool row_used;      /* named as a whole row */
+    bool row_shown;     /* its whole row is a result column: the type shows */
     bool system_used;   /* a system column is named: only the relation itself has them */
     bool masked;        /* a column that reads as NULL may be read: see mask.h */
     bool sampled;
@@ -42,15 +46,15 @@ struct tref {
     struct item *item;
     int item_no;
     const struct policy_relation *rel;
-    int claim;      /* index of used[] */
-    bool only_wrap; /* no condition outside can filter it: sub-select */
-    bool renamed;   /* has column aliases */
-    bool sampled;
-    bool fence;      /* the sub-select must not be pulled up */
-    bool is_target;  /* of UPDATE or DELETE */
-    struct node *on; /* JoinExpr whose ON filters it, NULL = WHERE of the owner */
-    bool pinned;     /* proven by the statement */
-    int trace;       /* its row (trace.h), 0 = none */
+    int claim;           /* index of used[] */
+    bool only_wrap;      /* no condition outside can filter it: sub-select */
+    bool renamed;        /* has column aliases */
+    struct node *sample; /* RangeTableSample around it, else NULL */
+    bool fence;          /* the sub-select must not be pulled up */
+    bool is_target;      /* of UPDATE or DELETE */
+    struct node *on;     /* JoinExpr whose ON filters it, NULL = WHERE of the owner */
+    bool pinned;         /* proven by the statement */
+    int trace;           /* its row (trace.h), 0 = none */
     struct tref *next;
 };
 
@@ -74,6 +78,7 @@ struct level {
     bool building;    /* the FROM clause is being walked: lookups go on outwards */
     struct tref *refs, **refs_end;
     struct join_range *joins, **joins_end;
+    const struct snippet *table_list; /* what TABLE shows, when it is to be spelled out */
 };
 
 struct level *level_new(struct arena *a, struct level *up);

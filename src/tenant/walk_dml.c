@@ -112,6 +112,13 @@ bool walk_value_is_claim(struct walk *w, struct level *l, struct node *n, int cl
                        "The value for the tenant column is computed.");
 }
 
+/* `*`, `a.*`, `(a).*`: how many values that is does not stand in the text. */
+static bool is_star(struct node *val)
+{
+    struct node *f = node_is(val, N_ColumnRef) ? node_get(val, R_fields) : NULL;
+    return (f && node_is(list_at(f, list_len(f) - 1), N_A_Star)) || node_is(val, N_A_Indirection);
+}
+
 /* ---- INSERT ---- */
 
 static int index_of(const struct text *names, int n, struct text name)
@@ -147,15 +154,11 @@ static bool arm_holds(struct walk *w, const struct arm *a, int k, int claim)
     if (rows)
         return true;
     bool stars = false;
-    for (int i = 0; targets && i < list_len(targets) && i <= k; i++) {
-        struct node *val = node_get(list_at(targets, i), R_val);
-        struct node *f = node_is(val, N_ColumnRef) ? node_get(val, R_fields) : NULL;
-        stars |=
-            (f && node_is(list_at(f, list_len(f) - 1), N_A_Star)) || node_is(val, N_A_Indirection);
-    }
+    for (int i = 0; targets && i < list_len(targets) && i <= k; i++)
+        stars |= is_star(node_get(list_at(targets, i), R_val));
     if (!stars && targets && k < list_len(targets))
         return walk_value_is_claim(w, a->level, node_get(list_at(targets, k), R_val), claim, -1);
-    if (!a->cols.open && k < a->cols.n && a->cols.v[k].claim == claim)
+    if (!a->cols.open && !a->cols.shifting && k < a->cols.n && a->cols.v[k].claim == claim)
         return true;
     return walk_refuse(w, REFUSAL_unproven_value, -1,
                        "List the columns, and select the tenant column itself.",
@@ -171,13 +174,9 @@ static int arms_width(const struct arms *arms)
         if (arms->v[i].cols.open) {
             /* Made-up names leave the number certain unless a star is among them. */
             struct node *targets = node_get(arms->v[i].select, R_targetList);
-            for (int k = 0; targets && k < list_len(targets); k++) {
-                struct node *val = node_get(list_at(targets, k), R_val);
-                struct node *f = node_is(val, N_ColumnRef) ? node_get(val, R_fields) : NULL;
-                if ((f && node_is(list_at(f, list_len(f) - 1), N_A_Star)) ||
-                    node_is(val, N_A_Indirection))
+            for (int k = 0; targets && k < list_len(targets); k++)
+                if (is_star(node_get(list_at(targets, k), R_val)))
                     return -1;
-            }
         }
         if (width >= 0 && width != c->n)
             return -1;
@@ -186,9 +185,25 @@ static int arms_width(const struct arms *arms)
     return width;
 }
 
+/* ON CONSTRAINT: a constraint has the name of its unique index. An index made anew since the
+ * catalog was read could hold other columns under that name; in rewrite mode the condition that is
+ * added to DO UPDATE covers that. */
+static bool constraint_holds(const struct policy_relation *r, struct text name)
+{
+    for (int i = 0; r->cat && name.n && i < r->cat->n_uniques; i++) {
+        const struct cat_index *x = &r->cat->uniques[i];
+        for (int k = 0; text_eq(x->name, name) && k < x->n_cols; k++)
+            if (x->cols[k] == r->column->attnum)
+                return true;
+    }
+    return false;
+}
+
 static bool conflict_arbiter(struct walk *w, const struct policy_relation *r, struct node *infer,
                              int loc)
 {
+    if (infer && constraint_holds(r, node_str(infer, R_conname)))
+        return true;
     struct node *elems = infer ? node_get(infer, R_indexElems) : NULL;
     for (int i = 0; elems && i < list_len(elems); i++) {
         struct node *e = list_at(elems, i);
@@ -203,10 +218,26 @@ static bool conflict_arbiter(struct walk *w, const struct policy_relation *r, st
         TEXT_ARG(r->name));
 }
 
+/* The tenant column among several assigned at once: its place in a row of expressions. */
+static bool multi_assigned(struct walk *w, struct level *l, struct node *t, struct node *source,
+                           int claim)
+{
+    struct node *row = node_is(source, N_RowExpr) ? node_get(source, R_args) : NULL;
+    int n = (int)node_int(node_get(t, R_val), R_ncolumns),
+        k = (int)node_int(node_get(t, R_val), R_colno) - 1;
+    bool stars = false; /* which would stand for any number of values, none too */
+    for (int i = 0; i < list_len(row); i++)
+        stars |= is_star(list_at(row, i));
+    if (stars || n != list_len(row) || k < 0 || k >= n || node_get(t, R_indirection))
+        return walk_refuse(w, REFUSAL_tenant_column, t->loc, "Assign the tenant column on its own.",
+                           "The tenant column is among several assigned at once.");
+    return walk_value_is_claim(w, l, list_at(row, k), claim, t->loc);
+}
+
 /* SET of INSERT's conflict action and UPDATE. */
 bool walk_set(struct walk *w, struct level *l, struct node *list, const struct tref *target)
 {
-    bool assigned = false; /* a multi-assignment is in progress */
+    struct node *shared = NULL; /* source of the multi-assignment in progress */
     struct text column = w->rls ? TEXT("") : target->rel->column->name;
     for (int i = 0; list && i < list_len(list); i++) {
         struct node *t = list_at(list, i), *val = node_get(t, R_val),
@@ -217,17 +248,15 @@ bool walk_set(struct walk *w, struct level *l, struct node *list, const struct t
         if (!walk_assigned(w, l, t))
             return false;
         if (node_is(val, N_MultiAssignRef)) {
-            if (tenant)
-                return walk_refuse(w, REFUSAL_tenant_column, t->loc,
-                                   "Assign the tenant column on its own.",
-                                   "The tenant column is among several assigned at once.");
             /* The columns of one assignment share a source, which stands at the first of them. */
             struct node *own = node_get(val, R_source);
-            assigned |= own != NULL;
-            if (!assigned || !walk_expr(w, l, own))
+            shared = own ? own : shared;
+            if (!shared || !walk_expr(w, l, own))
                 return w->refused ? false
                                   : walk_refuse(w, REFUSAL_unknown_syntax, t->loc, NULL,
                                                 "A SET of an unknown form.");
+            if (tenant && !multi_assigned(w, l, t, shared, target->claim))
+                return false;
             continue;
         }
         if (!walk_expr(w, l, val))

@@ -541,6 +541,16 @@ static bool param(struct walk *w, struct node *n)
     return true;
 }
 
+/* XMLELEMENT and its kin compute from their arguments. */
+static bool xml_expr(struct walk *w, struct level *l, struct node *n)
+{
+    struct node *named = node_get(n, R_named_args);
+    for (int i = 0; i < list_len(named); i++)
+        if (!walk_expr(w, l, node_get(list_at(named, i), R_val)))
+            return false;
+    return walk_exprs(w, l, node_get(n, R_args));
+}
+
 static bool sort_by(struct walk *w, struct level *l, struct node *n)
 {
     struct node *op = node_get(n, R_useOp);
@@ -594,6 +604,11 @@ static bool expr(struct walk *w, struct level *l, struct node *n)
         return sort_by(w, l, n);
     case N_WindowDef:
         return window(w, l, n);
+    case N_XmlExpr:
+        return xml_expr(w, l, n);
+    case N_XmlSerialize:
+        return walk_type(w, l, node_get(n, R_typeName), n->loc) &&
+               walk_expr(w, l, node_get(n, R_expr));
     case N_CurrentOfExpr:
         return walk_refuse(w, REFUSAL_current_of, n->loc, "Change the row by its key.",
                            "The row under a cursor cannot be checked.");

@@ -122,7 +122,7 @@ static struct node *alias_of(struct node *n, struct text *name)
 }
 
 static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
-                      bool sampled)
+                      struct node *sample)
 {
     w->seen++;
     struct text alias, schema = node_str(n, R_schemaname), name = node_str(n, R_relname);
@@ -152,7 +152,7 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
         trace_how(w, trace, "row-level security, forced");
     i->rv = n;
     i->trace = trace;
-    i->sampled = sampled;
+    i->sampled = sample != NULL;
     if (colnames || r->filter.n)
         mask_item(w, i);
     columns_of_relation(w->arena, &i->cols, r, claim);
@@ -172,7 +172,7 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
          * of the client's must not be pushed below it. */
         ref->fence = r->is_view && r->cat && r->cat->kind == 'v' && r->cat->n_view_reads != 1;
         ref->only_wrap = up.wrap || colnames != NULL || ref->fence;
-        ref->sampled = sampled;
+        ref->sample = sample;
         ref->on = up.on;
         ref->trace = trace;
     }
@@ -239,6 +239,34 @@ static bool range_function(struct walk *w, struct level *l, struct node *n)
     return true;
 }
 
+/* XMLTABLE computes from its document and constants. */
+static bool xml_table(struct walk *w, struct level *l, struct node *n)
+{
+    struct text alias;
+    struct node *colnames = alias_of(n, &alias), *spaces = node_get(n, R_namespaces),
+                *list = node_get(n, R_columns);
+    struct columns cols = { .n = 0 };
+    if (!walk_expr(w, l, node_get(n, R_docexpr)) || !walk_expr(w, l, node_get(n, R_rowexpr)))
+        return false;
+    for (int i = 0; i < list_len(spaces); i++)
+        if (!walk_expr(w, l, node_get(list_at(spaces, i), R_val)))
+            return false;
+    for (int i = 0; i < list_len(list); i++) {
+        struct node *c = list_at(list, i), *type = node_get(c, R_typeName);
+        if (!node_is(c, N_RangeTableFuncCol) || (type && !walk_type(w, l, type, c->loc)) ||
+            !walk_expr(w, l, node_get(c, R_colexpr)) || !walk_expr(w, l, node_get(c, R_coldefexpr)))
+            return w->refused ? false
+                              : walk_refuse(w, REFUSAL_unknown_syntax, n->loc, NULL,
+                                            "An XMLTABLE of an unknown form.");
+        columns_add(w->arena, &cols, node_str(c, R_colname), -1);
+    }
+    struct item *i = level_add(w->arena, l, alias.n ? alias : TEXT("xmltable"));
+    i->cols = cols;
+    if (!columns_rename(w->arena, &i->cols, colnames))
+        return walk_refuse(w, REFUSAL_attribute, n->loc, NULL, "More column aliases than columns.");
+    return true;
+}
+
 static bool table_sample(struct walk *w, struct level *l, struct node *n, struct above up)
 {
     struct text schema, method;
@@ -247,7 +275,7 @@ static bool table_sample(struct walk *w, struct level *l, struct node *n, struct
         !(text_is(method, "system") || text_is(method, "bernoulli")) || !node_is(rv, N_RangeVar))
         return walk_refuse(w, REFUSAL_unknown_syntax, n->loc, "Use SYSTEM or BERNOULLI.",
                            "A sampling method of an unknown kind.");
-    return range_var(w, l, rv, up, true) && walk_exprs(w, l, node_get(n, R_args)) &&
+    return range_var(w, l, rv, up, n) && walk_exprs(w, l, node_get(n, R_args)) &&
            walk_expr(w, l, node_get(n, R_repeatable));
 }
 
@@ -352,11 +380,13 @@ static bool from_item(struct walk *w, struct level *l, struct node *n, struct ab
     if (++w->depth > 1800)
         return walk_refuse(w, REFUSAL_limit, -1, NULL, "The statement is nested too deeply.");
     if (node_is(n, N_RangeVar))
-        good = range_var(w, l, n, up, false);
+        good = range_var(w, l, n, up, NULL);
     else if (node_is(n, N_RangeSubselect))
         good = range_subselect(w, l, n);
     else if (node_is(n, N_RangeFunction))
         good = range_function(w, l, n);
+    else if (node_is(n, N_RangeTableFunc))
+        good = xml_table(w, l, n);
     else if (node_is(n, N_RangeTableSample))
         good = table_sample(w, l, n, up);
     else if (node_is(n, N_JoinExpr))
@@ -410,6 +440,12 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
         return false;
     if (w->rls)
         trace_how(w, trace, "row-level security, forced");
+    for (const struct policy_relation *b = w->rls ? NULL : r->base; b; b = b->base)
+        if (policy_claim(b, w->ask->identity) != policy_claim(r, w->ask->identity))
+            return walk_refuse(w, REFUSAL_read_only_relation, rv->loc,
+                               "Name the same claim for the view and its table in [tenant_rules].",
+                               "View %.*s.%.*s and its table hold different claims.",
+                               TEXT_ARG(r->schema), TEXT_ARG(r->name));
     struct text alias;
     alias_of(rv, &alias);
     struct item *i = level_add(w->arena, l, alias.n ? alias : node_str(rv, R_relname));

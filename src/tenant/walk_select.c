@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* SELECT, VALUES and set operations: scopes, result columns, and the filters of each leaf. */
+#include "tenant/expand.h"
 #include "tenant/mask.h"
 #include "tenant/prove.h"
 #include "tenant/quiet.h"
@@ -12,10 +13,8 @@
  * catalog was read. */
 static void add_item_star(struct walk *w, const struct item *i, struct columns *cols)
 {
-    int first = cols->n;
     columns_append(w->arena, cols, &i->cols);
-    for (int k = first; i->rel && k < cols->n; k++)
-        cols->v[k].claim = -1;
+    cols->shifting |= i->rel != NULL;
 }
 
 static void add_star(struct walk *w, const struct level *l, struct columns *cols)
@@ -95,6 +94,24 @@ static void note_result(struct walk *w, const struct level *l, struct node *n)
         w->noisy |= !quiet(n);
 }
 
+/* A relation's row as a result: a sub-select in the relation's place would give another type. */
+static void note_row(struct level *l, struct node *n)
+{
+    struct node *f = node_is(n, N_ColumnRef) ? node_get(n, R_fields) : NULL;
+    struct item *it = NULL;
+    if (list_len(f) != 1 || !node_is(list_at(f, 0), N_String))
+        return;
+    struct text name = node_str(list_at(f, 0), R_sval);
+    for (int i = 0; i < l->n_items; i++) {
+        if (columns_find(&l->items[i]->cols, name))
+            return;
+        if (!l->items[i]->hidden && text_eq(l->items[i]->name, name))
+            it = l->items[i];
+    }
+    if (it)
+        it->row_shown = true;
+}
+
 bool walk_targets(struct walk *w, struct level *l, struct node *list, struct columns *cols)
 {
     for (int i = 0; list && i < list_len(list); i++) {
@@ -108,6 +125,7 @@ bool walk_targets(struct walk *w, struct level *l, struct node *list, struct col
         if (!walk_expr(w, l, node_get(t, R_val)))
             return false;
         note_result(w, l, node_get(t, R_val));
+        note_row(l, node_get(t, R_val));
         add_target(w, l, t, cols);
     }
     return true;
@@ -225,6 +243,8 @@ static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns
         for (int i = 0; i < l->n_items; i++)
             item_forget(w->arena, l->items[i]);
     }
+    if (arms && w->rewrite && !expand_stars(w, l, n, cols))
+        return false;
     keep_arm(w, arms, n, l, cols);
     w->noisy |= !quiet(node_get(n, R_havingClause));
     bool good = w->rewrite ? rewrite_level(w, l, n)
@@ -263,7 +283,7 @@ static bool set_operation(struct walk *w, struct level *l, struct node *n, struc
         return false;
     w->depth--;
     cols->reads_shared |= right.reads_shared;
-    if (cols->open || right.open || cols->n != right.n) {
+    if (cols->open || right.open || cols->n != right.n || cols->shifting || right.shifting) {
         columns_forget(cols);
         cols->open |= right.open;
     }

@@ -167,7 +167,7 @@ static void inserts(struct world *w)
     world_is(
         w,
         "INSERT INTO memory.settings (user_id, name) SELECT q.* FROM (SELECT d.tenant_id, title FROM documents d) q",
-        "INSERT INTO memory.settings (user_id, name) SELECT q.* FROM (SELECT d.tenant_id, title FROM "
+        "INSERT INTO memory.settings (user_id, name) SELECT \"q\".\"tenant_id\", \"q\".\"title\" FROM (SELECT d.tenant_id, title FROM "
         "\"public\".documents d WHERE {d.tenant_id}) q",
         NULL);
     world_is(
@@ -191,7 +191,41 @@ static void inserts(struct world *w)
     world_is(w, "INSERT INTO tickets (id, tenant_id) VALUES (1, 'acme'::char(2))",
              "!unproven_value", NULL);
     world_is(w, "INSERT INTO tickets (tenant_id[1]) VALUES ('acme')", "!tenant_column", NULL);
-    world_is(w, "INSERT INTO tickets SELECT * FROM tickets", "!unproven_value", NULL);
+    world_is(
+        w, "INSERT INTO memory.settings SELECT * FROM memory.settings s",
+        "INSERT INTO memory.settings (\"user_id\", \"name\", \"value\") SELECT \"s\".\"user_id\", "
+        "\"s\".\"name\", \"s\".\"value\" FROM memory.settings s WHERE {s.user_id}",
+        NULL);
+    world_is(
+        w, "INSERT INTO memory.settings TABLE memory.settings",
+        "INSERT INTO memory.settings (\"user_id\", \"name\", \"value\") SELECT "
+        "\"settings\".\"user_id\", \"settings\".\"name\", \"settings\".\"value\" FROM memory.settings "
+        "WHERE {settings.user_id}",
+        NULL);
+    world_is(
+        w,
+        "INSERT INTO memory.settings SELECT b.* FROM chunks a LEFT JOIN memory.settings b ON true",
+        "!unproven_value", NULL);
+    world_is(
+        w,
+        "INSERT INTO memory.settings SELECT * FROM memory.settings a JOIN memory.settings b USING (name)",
+        "!unproven_value", NULL);
+    world_is(
+        w,
+        "SELECT 1 FROM doc_types d FULL JOIN tickets AS t TABLESAMPLE SYSTEM (9) REPEATABLE (1) ON true",
+        "SELECT 1 FROM \"public\".doc_types d FULL JOIN (SELECT * FROM \"public\".tickets AS t TABLESAMPLE "
+        "SYSTEM (9) REPEATABLE (1) WHERE {t.tenant_id}) AS \"t\" ON true",
+        NULL);
+    world_is(w, "SELECT t FROM doc_types d FULL JOIN tickets t ON true", "!placement", NULL);
+    world_is(
+        w, "UPDATE tickets SET (severity, tenant_id) = (1, 'acme')",
+        "UPDATE \"public\".tickets SET (severity, tenant_id) = (1, 'acme') WHERE {tickets.tenant_id}",
+        NULL);
+    world_is(w, "UPDATE tickets SET (severity, tenant_id) = (1, 'other')", "!wrong_tenant", NULL);
+    world_is(w, "UPDATE tickets SET (severity, tenant_id) = ROW (d.*, 'acme') FROM doc_types d",
+             "!tenant_column", NULL);
+    world_is(w, "UPDATE tickets SET (severity, tenant_id) = (SELECT 1, 'acme')", "!tenant_column",
+             NULL);
     world_is(w, "INSERT INTO tickets (tenant_id) SELECT b FROM tickets AS t(a, b)",
              "!unproven_value", NULL);
     world_is(w, "INSERT INTO tickets (tenant_id) SELECT tenant_id FROM chunks GROUP BY ROLLUP (1)",

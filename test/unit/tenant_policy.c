@@ -176,6 +176,20 @@ static void make_types(struct catalog *c)
     type(c, T_CAST, "public", "castable", 'e');
 }
 
+/* A view of public.documents; origins: the table's names of its columns. */
+static void reads_documents(struct catalog *c, struct cat_relation *r, const char *first,
+                            const char *second)
+{
+    r->view_reads = ARENA_ARRAY(&c->arena, uint32_t, 1);
+    r->view_reads[0] = 40001;
+    r->n_view_reads = 1;
+    if (!first)
+        return;
+    r->view_origins = ARENA_ARRAY(&c->arena, struct text, 2);
+    r->view_origins[0] = text_of(first);
+    r->view_origins[1] = text_of(second);
+}
+
 static void make_relations(struct catalog *c)
 {
     struct cat_relation *r;
@@ -223,13 +237,15 @@ static void make_relations(struct catalog *c)
         40020);
     /* views */
     r = relation(c, 40040, "public", "v_documents", 'v', "id", T_INT4, "tenant_id", T_TEXT, NULL);
-    r->view_reads = ARENA_ARRAY(&c->arena, uint32_t, 1);
-    r->view_reads[0] = 40001;
-    r->n_view_reads = 1;
+    reads_documents(c, r, "id", "tenant_id");
     r = relation(c, 40041, "public", "v_org", 'v', "org", T_TEXT, NULL);
-    r->view_reads = ARENA_ARRAY(&c->arena, uint32_t, 1);
-    r->view_reads[0] = 40001;
-    r->n_view_reads = 1;
+    reads_documents(c, r, "tenant_id", NULL);
+    r = relation(c, 40080, "public", "v_swapped", 'v', "tenant_id", T_TEXT, "title", T_TEXT, NULL);
+    reads_documents(c, r, "title", "tenant_id");
+    r = relation(c, 40081, "public", "v_twice", 'v', "tenant_id", T_TEXT, "own", T_TEXT, NULL);
+    reads_documents(c, r, "tenant_id", "tenant_id");
+    r = relation(c, 40082, "public", "v_computed", 'v', "tenant_id", T_TEXT, NULL);
+    reads_documents(c, r, NULL, NULL);
     relation(c, 40042, "public", "v_loose", 'v', "tenant_id", T_TEXT, NULL);
     relation(c, 40043, "memory", "v_any", 'v', "user_id", T_TEXT, NULL);
     r = relation(c, 40044, "public", "ruled", 'r', "tenant_id", T_TEXT, NULL);
@@ -333,6 +349,9 @@ static void make_rules(struct made *m)
     m->s.n_tenant_columns = 2;
     m->s.g.tenant_guc = "app.tenant_id";
     m->db.name = TEXT("shop");
+    rule(m, "public", "v_swapped", RULE_TENANT, "tenant_id");
+    rule(m, "public", "v_twice", RULE_TENANT, "tenant_id");
+    rule(m, "public", "v_computed", RULE_TENANT, "tenant_id");
 }
 
 static struct made *make(void)
@@ -448,9 +467,14 @@ static void test_inheritance(const struct policy *p)
 static void test_views(const struct policy *p)
 {
     ok(rel(p, "v_documents")->is_view && rel(p, "v_documents")->cls == REL_TENANT, "declared view");
-    ok(rel(p, "v_documents")->insertable, "of one table, same column: takes inserts");
+    ok(rel(p, "v_documents")->insertable && rel(p, "v_documents")->base == rel(p, "documents"),
+       "that shows plain columns of one table: takes inserts");
     is_text(class_of(p, "", "v_org"), "tenant", "declared view with a renamed column");
-    ok(!rel(p, "v_org")->insertable, "does not take inserts");
+    ok(rel(p, "v_org")->insertable, "takes inserts too");
+    is_text(class_of(p, "", "v_swapped"), "tenant", "a view that gives another column the name");
+    ok(!rel(p, "v_swapped")->insertable, "takes none");
+    ok(!rel(p, "v_twice")->insertable, "nor one that shows the tenant column twice");
+    ok(!rel(p, "v_computed")->insertable, "nor one with more than plain columns");
     is_text(class_of(p, "", "v_loose"), "unknown", "a view is not discovered by column");
 }
 
