@@ -58,3 +58,31 @@ bool b64_decode(struct text in, unsigned char *out, size_t cap, size_t *n)
     *n = k;
     return true;
 }
+
+bool b64url_decode(struct text in, unsigned char *out, size_t cap, size_t *n)
+{
+    uint32_t v = 0;
+    unsigned bits = 0;
+    size_t k = 0;
+
+    *n = 0;
+    if (in.n % 4 == 1)
+        return false;
+    for (size_t i = 0; i < in.n; i++) {
+        char c = in.p[i];
+        int d = c == '-' ? 62 : c == '_' ? 63 : c == '+' || c == '/' ? -1 : value_of(c);
+        if (d < 0)
+            return false;
+        v = v << 6 | (uint32_t)d;
+        bits += 6;
+        if (bits < 8)
+            continue;
+        bits -= 8;
+        if (k == cap)
+            return false;
+        out[k++] = (unsigned char)(v >> bits);
+        v &= (1u << bits) - 1;
+    }
+    *n = k;
+    return v == 0; /* bits that belong to no byte */
+}

@@ -207,10 +207,6 @@ static void check_tenant_users(struct load *l)
         if (u->tenant_mode == TENANT_RLS && lacks_guc(l))
             trouble_problem(&l->t, l->user_at[i], TEXT("tenant_mode"),
                             "tenant_mode=rls needs tenant_guc, for every database");
-        if (u->identity.n_claims && !u->identity.bound &&
-            s->g.tenant_identity != TENANT_IDENTITY_USER)
-            trouble_problem(&l->t, l->user_at[i], u->identity.claims[0].name,
-                            "a claim without tenant=");
     }
 }
 

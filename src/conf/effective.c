@@ -84,27 +84,3 @@ void identity_hash(struct identity *id)
     }
     id->hash = seed[0];
 }
-
-void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name,
-                    struct arena *a, struct identity *out)
-{
-    struct claim *claims;
-
-    *out = user ? user->identity : (struct identity){ .bound = false };
-    if (out->exempt)
-        return;
-    if (!out->bound && s->g.tenant_identity == TENANT_IDENTITY_USER && user_name.n) {
-        claims = ARENA_ARRAY(a, struct claim, out->n_claims + 1);
-        claims[0] = (struct claim){ TEXT("tenant"), arena_text(a, user_name) };
-        for (int i = 0; i < out->n_claims; i++)
-            claims[i + 1] = out->claims[i];
-        out->claims = claims;
-        out->n_claims++;
-        out->bound = true;
-    }
-    if (!out->bound) {
-        *out = (struct identity){ .bound = false };
-        return;
-    }
-    identity_hash(out);
-}

@@ -20,6 +20,7 @@ static const struct section_name sections[] = {
     { "databases", INI_DATABASES },
     { "users", INI_USERS },
     { "peers", INI_PEERS },
+    { "tenants", INI_TENANTS },
     { "tenant_rules", INI_RULES },
     { "tenant_functions", INI_FUNCTIONS },
     { "tenant_operators", INI_OPERATORS },

@@ -21,6 +21,7 @@ enum ini_section {
     INI_DATABASES,
     INI_USERS,
     INI_PEERS,
+    INI_TENANTS,
     INI_RULES,
     INI_FUNCTIONS,
     INI_OPERATORS

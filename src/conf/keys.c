@@ -15,8 +15,12 @@
 static const char *const pool_mode_names[] = { "session", "transaction", "statement", NULL };
 static const char *const tenant_mode_names[] = { "off", "audit", "reject", "rewrite", "rls", NULL };
 static const char *const tenant_audit_names[] = { "refused", "refused,exempt", "all", NULL };
-static const char *const tenant_identity_names[] = { "map", "user", NULL };
 static const char *const switch_names[] = { "0", "1", NULL }; /* a bool that may be left out */
+/* in the order of enum cert_field */
+static const char *const cert_field_names[] = {
+    "CN", "OU", "SAN:dns", "SAN:uri", "SAN:email", NULL
+};
+static const char *const token_replay_names[] = { "window", "once", NULL };
 static const char *const load_balance_names[] = { "disable", "round-robin", NULL };
 static const char *const auth_type_names[] = { "any", "trust", "plain", "md5",           "cert",
                                                "hba", "ldap",  "pam",   "scram-sha-256", NULL };

@@ -22,6 +22,7 @@ struct load {
 /* A line of the section, in file order. */
 void load_database(struct load *l, const struct ini_line *line);
 void load_user(struct load *l, const struct ini_line *line);
+void load_tenant(struct load *l, const struct ini_line *line);
 void load_peer(struct load *l, const struct ini_line *line);
 void load_rule(struct load *l, const struct ini_line *line);
 void load_function(struct load *l, const struct ini_line *line);
@@ -35,6 +36,9 @@ struct user_conf *load_user_entry(struct load *l, struct text name, int *index);
 
 /* What needs several keys at once: contradictions, files that must be readable. */
 void load_check(struct load *l);
+/* tenant_identity and the file of token keys, and whether users' identities agree with them; after
+ * load_user_lists. */
+void load_identity(struct load *l);
 /* Where a key of [pgbouncer] was set (file NULL: it has its default). */
 struct place load_key_at(const struct load *l, const char *name);
 

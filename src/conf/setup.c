@@ -185,6 +185,9 @@ static void load_line(struct load *l, const struct ini_line *line)
     case INI_PEERS:
         load_peer(l, line);
         break;
+    case INI_TENANTS:
+        load_tenant(l, line);
+        break;
     case INI_RULES:
         load_rule(l, line);
         break;
@@ -251,6 +254,7 @@ static void load_everything(struct load *l, const struct setup_override *over, i
     s->track_extra = load_list(l, s->g.track_extra_parameters, &s->n_track_extra);
     fill_hosts(s);
     load_user_lists(l);
+    load_identity(l);
     load_check(l);
 }
 
@@ -258,6 +262,7 @@ static void setup_free(struct setup *s)
 {
     map_release(&s->db_by_name);
     map_release(&s->user_by_name);
+    map_release(&s->tenant_by_name);
     arena_release(&s->arena);
     secret_wipe_all(&s->secrets);
     free(s);
@@ -278,6 +283,7 @@ static struct setup *load_from(const char *path, const struct text *body, uint64
     arena_init(&s->arena, 16384);
     map_init(&s->db_by_name);
     map_init(&s->user_by_name);
+    map_init(&s->tenant_by_name);
     l.a = &s->arena;
     l.mem = (struct key_memory){ &s->arena, &s->secrets };
     l.t.main_file = path;

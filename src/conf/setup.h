@@ -24,8 +24,18 @@ enum tenant_mode {
     TENANT_RLS,
     TENANT_MODE_UNSET
 };
-enum tenant_identity { TENANT_IDENTITY_MAP, TENANT_IDENTITY_USER };
 enum tenant_audit_level { TENANT_AUDIT_REFUSED, TENANT_AUDIT_EXEMPT, TENANT_AUDIT_ALL };
+/* Where a login's tenant may come from (key tenant_identity); bits. */
+enum tenant_source {
+    SOURCE_MAP = 1,
+    SOURCE_USER = 2,
+    SOURCE_AUTH_QUERY = 4,
+    SOURCE_CERT = 8,
+    SOURCE_STARTUP = 16,
+    SOURCE_TOKEN = 32
+};
+/* The field of a client's certificate that holds the tenant, in the order of the key's names. */
+enum cert_field { CERT_CN, CERT_OU, CERT_SAN_DNS, CERT_SAN_URI, CERT_SAN_EMAIL };
 enum auth_type {
     AUTH_ANY,
     AUTH_TRUST,
@@ -102,6 +112,28 @@ struct user_conf {
         query_wait_timeout;
     struct identity identity; /* bound=false, exempt=false when the section says nothing */
     bool is_admin, is_stats;
+    bool tenant_switch;         /* may change the tenant between transactions */
+    bool password_token;        /* logs in with a signed token in place of a password */
+    const char *tenants_list;   /* tenants= as written; NULL = not given */
+    const struct text *tenants; /* taken apart */
+    int n_tenants;
+    bool all_tenants; /* tenants=*: those of the section [tenants] */
+};
+
+/* A line of [tenants]. */
+struct tenant_conf {
+    struct text name;
+    struct claim *claims; /* others than the tenant, sorted by name */
+    int n_claims;
+};
+
+/* A line of the file tenant_token_keys. */
+enum token_alg { TOKEN_V1, TOKEN_HS256, TOKEN_RS256, TOKEN_ES256 };
+#define TOKEN_KEYS_MAX 64
+struct token_key_conf {
+    struct text kid;
+    int alg;         /* enum token_alg */
+    struct text key; /* shared secret ("b64:..." = base64url) or PEM text; wiped with the setup */
 };
 
 struct peer_conf {
@@ -148,7 +180,10 @@ struct setup {
     const struct database_conf *autodb; /* "*", or NULL */
     struct user_conf **users;
     int n_users;
-    struct map db_by_name, user_by_name;
+    struct map db_by_name, user_by_name, tenant_by_name;
+    unsigned tenant_sources; /* bits of enum tenant_source */
+    struct token_key_conf *token_keys;
+    int n_token_keys;
     struct peer_conf *peers;
     int n_peers;
     struct tenant_rule *rules;
@@ -205,8 +240,9 @@ void setup_limits(const struct setup *s, const struct database_conf *db,
 /* database over global, user over both. */
 int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
                       const struct user_conf *user);
-/* The identity a login gets: the user's own, else by tenant_identity=user (the user name is the
- * tenant), else unbound. Slices live in `a` or the setup. */
+/* The identity that the configuration alone gives a login: the user's own, else by
+ * tenant_identity=user (the user name is the tenant), else unbound. Lives in `a`. Other sources:
+ * conf/identity.h. */
 void setup_identity(const struct setup *s, const struct user_conf *user, struct text user_name,
                     struct arena *a, struct identity *out);
 /* Sets id->hash from the claims. */

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Lines of [users], and what auth_file, admin_users and stats_users add to them. */
-#include "conf/dsn.h"
-#include "conf/load.h"
+#include "conf/claims.h"
 #include "conf/userlist.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define MAX_CLAIMS 64
-#define CLAIM_MAX 1000
 
 static struct user_conf unset_user(struct text name)
 {
@@ -48,89 +44,6 @@ struct user_conf *load_user_entry(struct load *l, struct text name, int *index)
     return u;
 }
 
-/* The claims of one line while it is read. */
-struct claims {
-    struct claim list[MAX_CLAIMS]; /* [0] is kept for the tenant */
-    int n;                         /* of the others */
-    bool tenant, exempt;
-};
-
-static void take_claim(struct load *l, struct claims *c, const struct dsn_pair *pair,
-                       struct place at)
-{
-    const struct text prefix = TEXT("claim.");
-    struct text name = TEXT("tenant");
-    bool is_tenant = text_is(pair->key, "tenant");
-
-    if (!is_tenant)
-        name = text_n(pair->key.p + prefix.n, pair->key.n - prefix.n);
-    if (!is_tenant && (!name.n || text_is(name, "tenant"))) {
-        trouble_problem(&l->t, at, pair->key,
-                        name.n ? "the main claim is written tenant=" : "the claim has no name");
-        return;
-    }
-    if (is_tenant && text_is(pair->value, "*")) {
-        if (pair->quoted)
-            trouble_problem(&l->t, at, pair->key,
-                            "no tenant can be called *; without quotes it means exempt");
-        c->exempt = true;
-        return;
-    }
-    if (!pair->value.n || pair->value.n > CLAIM_MAX || !key_text_is_clean(pair->value) ||
-        !key_text_is_clean(name)) {
-        trouble_problem(&l->t, at, pair->key,
-                        "must be 1 to %d bytes of valid UTF-8 without control characters",
-                        CLAIM_MAX);
-        return;
-    }
-    for (int i = 1; i <= c->n; i++) {
-        if (text_eq(c->list[i].name, name)) {
-            trouble_problem(&l->t, at, pair->key, "given twice");
-            return;
-        }
-    }
-    if (is_tenant && c->tenant) {
-        trouble_problem(&l->t, at, pair->key, "given twice");
-        return;
-    }
-    if (!is_tenant && c->n + 1 >= MAX_CLAIMS) {
-        trouble_problem(&l->t, at, pair->key, "more than %d claims", MAX_CLAIMS - 1);
-        return;
-    }
-    c->tenant = c->tenant || is_tenant;
-    c->list[is_tenant ? 0 : ++c->n] =
-        (struct claim){ arena_text(l->a, name), arena_text(l->a, pair->value) };
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return text_cmp(((const struct claim *)a)->name, ((const struct claim *)b)->name);
-}
-
-/* The others are sorted, so that equal identities look the same. Without tenant= they wait for
- * setup_identity. */
-static void finish_claims(struct load *l, struct user_conf *u, struct claims *c, struct place at)
-{
-    struct claim *list;
-    int n = c->n + (c->tenant ? 1 : 0);
-
-    if (c->exempt && n)
-        trouble_problem(&l->t, at, TEXT("tenant"),
-                        "* means exempt and stands alone, without claims");
-    if (c->exempt) {
-        u->identity.exempt = true;
-        return;
-    }
-    if (!n)
-        return;
-    qsort(c->list + 1, (size_t)c->n, sizeof(c->list[0]), by_name);
-    list = ARENA_ARRAY(l->a, struct claim, n);
-    memcpy(list, c->tenant ? c->list : c->list + 1, sizeof(*list) * (size_t)n);
-    u->identity.bound = c->tenant;
-    u->identity.claims = list;
-    u->identity.n_claims = n;
-}
-
 void load_user(struct load *l, const struct ini_line *line)
 {
     struct text name, rest = line->value;
@@ -158,13 +71,14 @@ void load_user(struct load *l, const struct ini_line *line)
     l->user_at[index] = line->at;
     while ((step = dsn_next(&rest, &pair, l->mem.secrets, &e)) == DSN_PAIR) {
         if (text_is(pair.key, "tenant") || text_starts(pair.key, TEXT("claim.")))
-            take_claim(l, &claims, &pair, line->at);
+            claims_of_user(l, &claims, &pair, line->at);
         else
             load_pair(l, key_table_users(), pair.key, pair.value, u, line->at);
     }
     if (step == DSN_BAD)
         trouble_problem(&l->t, line->at, line->key, "%s", e.msg);
-    finish_claims(l, u, &claims, line->at);
+    claims_finish(l, u, &claims, line->at);
+    claims_grants(l, u, line->at);
 }
 
 static void make_room(struct load *l, int more)

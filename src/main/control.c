@@ -349,7 +349,8 @@ static bool start(struct control *c, struct err *e)
     const struct settings *g = &c->setup->g;
     int ready = -1;
 
-    if (!start_log(c, e) || !control_tls(c->setup, &c->client_tls, &c->server_tls, e))
+    if (!start_log(c, e) || !control_tokens(c->setup, e) ||
+        !control_tls(c->setup, &c->client_tls, &c->server_tls, e))
         return false;
     system_raise_limits(&c->log);
     system_forget_libpq();
@@ -450,7 +451,8 @@ static int check_only(struct control *c)
         return 1;
     if (c->setup->warnings.n)
         fprintf(stderr, "%.*s", TEXT_ARG(c->setup->warnings));
-    bool ok = control_tls(c->setup, &c->client_tls, &c->server_tls, &err);
+    bool ok = control_tokens(c->setup, &err) &&
+              control_tls(c->setup, &c->client_tls, &c->server_tls, &err);
     if (!ok)
         fprintf(stderr, "%s: %s\n", c->options->file, err.msg);
     tls_ctx_unref(c->client_tls);

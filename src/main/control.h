@@ -54,6 +54,8 @@ bool control_set(struct control *c, const char *key, struct text value, struct e
 /* TLS contexts of a setup; false: e. NULL contexts where TLS is disabled. */
 bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server,
                  struct err *e);
+/* Are the keys of signed tokens usable? false: e. */
+bool control_tokens(const struct setup *s, struct err *e);
 void control_shutdown(struct control *c, enum shutdown_mode mode);
 void control_shutdown_now(struct control *c);
 /* PAUSE and RESUME of everything (signals). */

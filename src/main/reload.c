@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A new configuration: RELOAD, SIGHUP, SET. */
+#include "auth/token.h"
 #include "base/check.h"
 #include "main/catalogd.h"
 #include "main/control.h"
@@ -45,6 +46,14 @@ bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx 
         return false;
     }
     return true;
+}
+
+bool control_tokens(const struct setup *s, struct err *e)
+{
+    struct token_keys *k = token_keys_new(s->token_keys, s->n_token_keys, e);
+
+    token_keys_free(k);
+    return k != NULL;
 }
 
 static bool differ(const char *a, const char *b)
@@ -133,7 +142,7 @@ static bool load(struct control *c, struct err *e)
     }
     buf_release(&problems);
     keep_boot(c, s);
-    if (!control_tls(s, &client, &server, e)) {
+    if (!control_tokens(s, e) || !control_tls(s, &client, &server, e)) {
         log_error(&c->log, "%s", e->msg);
         setup_unref(s);
         return false;

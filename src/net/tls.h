@@ -41,4 +41,17 @@ const char *tls_version(const struct tls *t);
  * malloc, or NULL. */
 char *tls_peer_cn(const struct tls *t);
 
+/* A field of the peer's certificate, exactly: compared with nothing, folded by nothing. */
+enum tls_field { TLS_FIELD_CN, TLS_FIELD_OU, TLS_FIELD_DNS, TLS_FIELD_URI, TLS_FIELD_EMAIL };
+enum tls_field_found {
+    TLS_FIELD_NONE,    /* no verified certificate, or one without the field */
+    TLS_FIELD_ONE,     /* *out: the value in UTF-8, malloc */
+    TLS_FIELD_SEVERAL, /* the field is there more than once: which one counts nobody can say */
+    TLS_FIELD_BAD      /* a NUL byte within, not text, unreadable, or no memory */
+};
+enum tls_field_found tls_peer_field(const struct tls *t, enum tls_field field, char **out);
+/* The same of any certificate. */
+struct x509_st;
+enum tls_field_found x509_field(struct x509_st *cert, enum tls_field field, char **out);
+
 #endif

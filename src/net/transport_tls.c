@@ -481,3 +481,12 @@ char *tls_peer_cn(const struct tls *t)
     OPENSSL_free(utf8);
     return cn;
 }
+
+enum tls_field_found tls_peer_field(const struct tls *t, enum tls_field field, char **out)
+{
+    *out = NULL;
+    if (!t || t->ctx->mode < TLS_VERIFY_CA || SSL_get_verify_result(t->ssl) != X509_V_OK)
+        return TLS_FIELD_NONE;
+    X509 *cert = SSL_get0_peer_certificate(t->ssl);
+    return cert ? x509_field(cert, field, out) : TLS_FIELD_NONE;
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Clients: birth, states, closing. */
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -338,6 +338,7 @@ static void bury(struct client *c)
     }
     if (c->policy)
         policy_unref(c->policy);
+    identity_free(c);
     arena_release(&c->arena);
     setup_unref(c->setup);
     c->magic = 0;

@@ -50,6 +50,8 @@ struct client {
     bool exempt;
     struct tenant_note *tenant_note; /* in the worker's notes, while bound */
     struct identity identity;
+    struct client_ident *ident; /* NULL: the database knows no tenants */
+    uint32_t judged_for;        /* grows when the identity changes: verdicts are made anew */
     struct policy *policy; /* referenced; refreshed from the ledger before each use */
     usec_t catalog_asked;  /* when it last waited for a fresh catalog */
     bool catalog_wait;
@@ -66,6 +68,7 @@ struct client {
     struct map stmts;     /* name → client_stmt */
     struct stmt *unnamed; /* NULL = none */
     uint64_t unnamed_serial;
+    uint32_t unnamed_judged_for;
     uint32_t left; /* bytes of a message being passed on that have not arrived */
     bool left_drop;
     bool left_copy;              /* they go through the COPY machine */

@@ -3,8 +3,8 @@
  * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on
  * servers by text and prepared there when they are missing.
  */
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 
 #include "base/check.h"
 #include "wire/query.h"
@@ -55,6 +55,7 @@ static struct client_stmt *name_add(struct client *c, struct text name, struct s
     if (!cs)
         return NULL;
     cs->stmt = stmt_ref(st);
+    cs->judged_for = c->judged_for;
     memcpy(cs->name, name.p, name.n);
     cs->name[name.n] = '\0';
     map_put(&c->stmts, text_n(cs->name, name.n), cs);
@@ -75,7 +76,13 @@ static void unnamed_set(struct client *c, struct stmt *st)
     if (c->unnamed)
         stmt_unref(c->unnamed);
     c->unnamed = st ? stmt_ref(st) : NULL;
+    c->unnamed_judged_for = c->judged_for;
     c->unnamed_serial = (c->id << 24) | ((c->unnamed_serial + 1) & 0xffffff);
+}
+
+void client_unnamed_clear(struct client *c)
+{
+    unnamed_set(c, NULL);
 }
 
 void client_stmts_clear(struct client *c)
@@ -84,6 +91,7 @@ void client_stmts_clear(struct client *c)
     struct text key;
     void *value;
 
+    client_switch_forget(c);
     while (map_next(&c->stmts, &pos, &key, &value)) {
         struct client_stmt *cs = value;
         stmt_unref(cs->stmt);
@@ -287,7 +295,8 @@ static enum step judged(struct client *c, struct text sql, const char *types, in
     uint32_t *oids = NULL;
 
     *out = NULL;
-    if (client_guarded(c) && (client_policy(c) || client_enforced(c))) {
+    if (client_guarded(c) && (c->identity.bound || client_enforced(c)) &&
+        (client_policy(c) || client_enforced(c))) {
         if (!c->policy) {
             client_refuse_text(c, false, "57P03", "the catalog of database \"%s\" is not known yet",
                                c->db_name.p);
@@ -332,12 +341,14 @@ static bool refused_now(const struct client *c, const struct stmt *st, bool runn
     return v && client_enforced(c) && v->action == VERDICT_REFUSE && (running || !v->describable);
 }
 
-/* The policy changed since the statement was judged: judge again. */
+/* The policy or the tenant changed since the statement was judged: judge again. */
 static enum step rejudge(struct client *c, struct text name, struct stmt **st)
 {
-    if (!client_guarded(c))
+    if (!client_guarded(c) || !client_policy(c))
         return STEP_DONE;
-    if (!client_policy(c) || (*st)->policy_generation == c->policy->generation)
+    struct client_stmt *named = name.n ? map_get(&c->stmts, name) : NULL;
+    bool same = (named ? named->judged_for : c->unnamed_judged_for) == c->judged_for;
+    if (same && (*st)->policy_generation == c->policy->generation)
         return STEP_DONE;
     struct stmt *old = stmt_ref(*st), *fresh = NULL;
     struct buf types;
@@ -348,10 +359,10 @@ static enum step rejudge(struct client *c, struct text name, struct stmt **st)
         types.failed ? no_memory(c) : judged(c, old->sql, types.p, old->n_types, &fresh);
     buf_release(&types);
     if (step == STEP_DONE && fresh) {
-        if (name.n) {
-            struct client_stmt *cs = map_get(&c->stmts, name);
-            stmt_unref(cs->stmt);
-            cs->stmt = stmt_ref(fresh);
+        if (named) {
+            stmt_unref(named->stmt);
+            named->stmt = stmt_ref(fresh);
+            named->judged_for = c->judged_for;
         } else {
             unnamed_set(c, fresh);
         }
@@ -719,6 +730,8 @@ enum step client_close_target(struct client *c, const char *m, size_t n)
 
     if (!wire_target_read(m + 5, n - 5, &w))
         return malformed(c);
+    if (w.what == 'P' && !c->server) /* without a server there is no portal */
+        return fake(c, PEND_CLOSE, '3', &p) ? STEP_DONE : no_memory(c);
     if (w.what == 'P' || passes_names(c))
         return forward_whole(c, PEND_CLOSE, m, n);
     struct client_stmt *cs = w.name.n ? map_get(&c->stmts, w.name) : NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* A client's way from its first byte to ReadyForQuery: TLS, startup packet, authentication, limits,
  * tenant, welcome. */
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -23,6 +23,8 @@ struct client_login {
     bool auth_done;
     bool ssl_asked, gss_asked;
     bool has_search_path;
+    bool token_password; /* the password is a token */
+    struct login_given given;
 };
 
 bool client_login_begin(struct client *c)
@@ -125,7 +127,10 @@ static bool set_param(void *arg, struct text name, struct text value, struct err
 {
     struct client *c = arg;
     int i = var_index(&c->engine->hub->var_names, name);
+    bool ok;
 
+    if (identity_param(c, &c->login->given, name, value, &ok, e))
+        return ok;
     if (text_is_i(name, "search_path"))
         c->login->has_search_path = true;
     if (i >= 0)
@@ -134,6 +139,26 @@ static bool set_param(void *arg, struct text name, struct text value, struct err
     if (ignored(c->engine->setup, name))
         return true;
     return err_set(e, "unsupported startup parameter in options: %.*s", TEXT_ARG(name));
+}
+
+/* What is about the tenant counts even where the rest of `options` is ignored. */
+static bool tenant_param(void *arg, struct text name, struct text value, struct err *e)
+{
+    struct client *c = arg;
+    bool ok;
+
+    return !identity_param(c, &c->login->given, name, value, &ok, e) || ok;
+}
+
+static bool ignored_options(struct client *c, struct text value, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (startup_options(value, &c->arena, tenant_param, c, &why) ||
+        !text_is(text_of(why.sqlstate), "28000"))
+        return true;
+    *e = why;
+    return false;
 }
 
 static bool read_params(struct client *c, const struct startup *s, struct err *e)
@@ -147,8 +172,11 @@ static bool read_params(struct client *c, const struct startup *s, struct err *e
         } else if (text_is(name, "database")) {
             db = value;
         } else if (text_is(name, "options")) {
-            if (ignored(c->engine->setup, name))
+            if (ignored(c->engine->setup, name)) {
+                if (!ignored_options(c, value, e))
+                    return false;
                 continue;
+            }
             if (!startup_options(value, &c->arena, set_param, c, e))
                 return false;
         } else if (text_is(name, "replication")) {
@@ -255,6 +283,40 @@ static void auth_failed(struct client *c, const struct err *e)
     client_close(c, e->sqlstate[0] ? e->sqlstate : "28P01", "%s", e->msg);
 }
 
+/* A user who logs in with a token: in clear, so only where nobody can read along. */
+static void ask_for_token(struct client *c)
+{
+    struct buf out;
+
+    if (!c->is_unix && !c->conn->tls && !c->setup->g.tenant_token_plaintext) {
+        reject(c, REJECT_AUTH);
+        client_close(c, "28000", "user \"%s\" logs in with a token, which needs TLS",
+                     c->user_name.p);
+        return;
+    }
+    buf_init(&out);
+    wire_auth_build(&out, 3, NULL, 0);
+    client_send(c, &out);
+    buf_release(&out);
+    c->login->token_password = true;
+    c->login->phase = PHASE_PASSWORD;
+}
+
+static void token_message(struct client *c, const char *body, size_t n)
+{
+    struct err err = { 0 };
+    struct rd r = rd_init(body, n);
+    struct text given = rd_cstr(&r);
+
+    if (!rd_done(&r))
+        err_set_state(&err, "08P01", "token authentication failed");
+    else if (identity_password(c, &c->login->given, given, &err)) {
+        finish(c);
+        return;
+    }
+    auth_failed(c, &err);
+}
+
 static void begin_auth(struct client *c)
 {
     struct client_login *l = c->login;
@@ -269,6 +331,10 @@ static void begin_auth(struct client *c)
                    c->user_name.p, c->conn->tls ? tls_describe(c->conn->tls) : "no");
     if (c->admin && own_uid(c)) {
         finish(c);
+        return;
+    }
+    if (c->user && c->user->password_token) {
+        ask_for_token(c);
         return;
     }
     enum auth_method method = method_of(s);
@@ -310,6 +376,10 @@ static void password_message(struct client *c, const char *body, size_t n)
     struct err err = { 0 };
     struct buf out;
 
+    if (l->token_password) {
+        token_message(c, body, n);
+        return;
+    }
     buf_init(&out);
     enum auth_step step = login_check_step(l->check, body, n, &out, &err);
     if (out.n)
@@ -447,21 +517,23 @@ static bool bind_tenant(struct client *c)
     const struct setup *s = c->setup;
 
     c->tenant_mode = setup_tenant_mode(s, c->login->db, c->user);
+    if (!identity_bind(c, &c->login->given))
+        return false;
     if (c->tenant_mode == TENANT_OFF)
         return true;
-    setup_identity(s, c->user, c->user_name, &c->arena, &c->identity);
     if (c->identity.exempt) {
         c->exempt = true;
         c->tenant_mode = TENANT_OFF;
         client_log(c, LOG_LV_LOG, "exempt from tenant rules");
         return true;
     }
-    if (!c->identity.bound && c->tenant_mode != TENANT_AUDIT) {
+    bool later = c->user && c->user->tenant_switch; /* SET will say */
+    if (!c->identity.bound && c->tenant_mode != TENANT_AUDIT && !later) {
         reject(c, REJECT_TENANT);
         client_close(c, "28000", "no tenant is bound to user \"%s\"", c->user_name.p);
         return false;
     }
-    if (!c->identity.bound) {
+    if (!c->identity.bound && !later) {
         c->tenant_mode = TENANT_OFF; /* audit: nothing to judge by */
         client_log(c, LOG_LV_WARNING, "tenant audit: no tenant is bound to user \"%s\"",
                    c->user_name.p);
@@ -768,6 +840,8 @@ static size_t first_packet(struct client *c, char *data, size_t n)
     }
     case STARTUP_MESSAGE:
         startup_message(c, &s);
+        if (!c->closing)
+            wipe(data, s.len); /* there may have been a token in it */
         return c->closing ? n : s.len;
     default:
         reject(c, REJECT_PROTOCOL);

@@ -3,8 +3,8 @@
  * What logged-in clients send, message by message: forward at once, read whole, wait for a server,
  * or answer ourselves.
  */
+#include "session/identity.h"
 #include "session/record.h"
-#include "session/session.h"
 
 #include "base/check.h"
 
@@ -325,6 +325,19 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
     if (f->type == 'Q' && c->setup->g.disable_pqexec) {
         client_close(c, NULL, "Simple query protocol is disabled");
         return STEP_GONE;
+    }
+    if (c->ident) {
+        if (f->len > have &&
+            (is_extended_type(f->type) || (f->type == 'Q' && f->len < TOKEN_MAX + 1000)))
+            return STEP_MORE;
+        enum step st = client_switch(c, m, have, f);
+        if (st != STEP_MORE)
+            return st;
+        if (!identity_gate(c, f->type)) {
+            c->left = f->len - (uint32_t)*used;
+            c->left_drop = true;
+            return c->closing ? STEP_GONE : STEP_DONE;
+        }
     }
     if (f->type == 'Q' && f->len < CLIENT_DEALLOCATE_MAX && have > 5 &&
         (m[5] == 'D' || m[5] == 'd')) {

@@ -151,7 +151,8 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
         client_close(c, NULL, "malformed message from client");
         return STEP_GONE;
     }
-    if (!client_policy(c) && !client_enforced(c)) { /* audit: nothing to judge by yet */
+    bool judged = client_policy(c) && c->identity.bound;
+    if (!judged && !client_enforced(c)) { /* audit: nothing to judge by */
         if (!client_need_server(c))
             return c->closing ? STEP_GONE : STEP_WAIT;
         return send_query(c, m, n, NULL);

@@ -197,7 +197,7 @@ static bool bind_guc(struct client *c, struct server *s)
     const char *guc = c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc
                                                                : c->engine->setup->g.tenant_guc;
 
-    if (!*guc || !client_enforced(c))
+    if (!*guc || !client_enforced(c) || !c->identity.bound)
         return true;
     struct text tenant = c->identity.claims[0].value;
     size_t n = strlen(guc);

@@ -5,6 +5,7 @@
 
 #include "base/asan.h"
 #include "base/check.h"
+#include "auth/token.h"
 #include "base/random.h"
 
 #include <event2/event.h>
@@ -273,6 +274,11 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
     e->tenant = tenant_engine_new(&to);
     e->notes = notes_new();
     e->scram = scram_cache_new(h->mock_seed, (uint32_t)s->g.scram_iterations);
+    e->tokens = token_keys_new(s->token_keys, s->n_token_keys, err);
+    if (!e->tokens) {
+        engine_free(e);
+        return NULL;
+    }
     loop_later_init(&e->turn, end_of_turn, e);
     if (!e->resolver || !e->tenant || !e->scram || !e->notes) {
         err_set(err, "cannot set up worker %d: out of memory", id);
@@ -320,6 +326,7 @@ void engine_free(struct engine *e)
     if (e->tenant)
         tenant_engine_free(e->tenant);
     notes_free(e->notes);
+    token_keys_free(e->tokens);
     if (e->scram)
         scram_cache_free(e->scram);
     buf_release(&e->work);

@@ -35,6 +35,7 @@ struct hub {
     unsigned char mock_seed[32]; /* for SCRAM exchanges of unknown users */
     pthread_mutex_t
         names_mutex;    /* guards names; taken when a text is seen for the first time in a worker */
+    struct token_replay *replay; /* tokens that were used */
     struct map names;   /* text and types as sent → struct stmt_name */
     uint64_t next_stmt; /* PGBULKHEAD_n; under names_mutex */
     _Atomic uint64_t next_server;
@@ -76,6 +77,7 @@ struct engine {
     struct resolver *resolver;
     struct tenant_engine *tenant;
     struct notes *notes;       /* of tenants and refused statements */
+    struct token_keys *tokens; /* keys of signed tokens; NULL: none */
     struct scram_cache *scram; /* SCRAM secrets computed from plain ones */
     struct registry *registry;
     struct slab clients, servers;

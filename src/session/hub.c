@@ -3,9 +3,12 @@
 #include "session/session.h"
 
 #include "base/check.h"
+#include "auth/token.h"
 #include "base/random.h"
 
 #include <stdlib.h>
+
+#define TOKENS_REMEMBERED 100000 /* with tenant_token_replay=once */
 
 bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s,
               const char *version, const struct hub_calls *calls, void *arg)
@@ -19,6 +22,9 @@ bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct
     random_bytes(h->mock_seed, sizeof(h->mock_seed));
     h->started_at = clock_wall_us();
     map_init(&h->names);
+    h->replay = token_replay_new(TOKENS_REMEMBERED);
+    if (!h->replay)
+        return false;
     if (pthread_mutex_init(&h->policy_mutex, NULL) != 0 ||
         pthread_mutex_init(&h->barred_mutex, NULL) != 0 ||
         pthread_mutex_init(&h->names_mutex, NULL) != 0)
@@ -40,6 +46,7 @@ void hub_release(struct hub *h)
         if (p)
             policy_unref(p);
     }
+    token_replay_free(h->replay);
     registry_release(&h->registry);
     var_names_release(&h->var_names);
     map_release(&h->names);
@@ -206,6 +213,8 @@ static void take_setup(struct engine *e, void *arg)
     e->client_tls = ns->client_tls ? tls_ctx_ref(ns->client_tls) : NULL;
     e->server_tls = ns->server_tls ? tls_ctx_ref(ns->server_tls) : NULL;
     e->loop.loopcnt = (int)e->setup->g.sbuf_loopcnt;
+    token_keys_free(e->tokens); /* the control thread has seen that these can be used */
+    e->tokens = token_keys_new(e->setup->token_keys, e->setup->n_token_keys, NULL);
     struct scram_cache *fresh =
         scram_cache_new(e->hub->mock_seed, (uint32_t)e->setup->g.scram_iterations);
     if (fresh) { /* secrets may be others now */

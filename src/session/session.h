@@ -90,6 +90,8 @@ enum step client_describe(struct client *c, const char *m, size_t n);
 enum step client_deallocate(struct client *c, const char *m, size_t n);
 enum step client_close_target(struct client *c, const char *m, size_t n);
 enum step client_execute(struct client *c, const char *m, size_t n);
+/* Forgets the unnamed statement. */
+void client_unnamed_clear(struct client *c);
 /* Forgets all prepared statements (DEALLOCATE ALL, DISCARD ALL, end of the client). */
 void client_stmts_clear(struct client *c);
 /* Takes back what a skipped message had done; server may be NULL. */

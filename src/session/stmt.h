@@ -41,6 +41,7 @@ void stmt_unref(struct stmt *s);
 /* A client's names. */
 struct client_stmt {
     struct stmt *stmt;
+    uint32_t judged_for; /* client.judged_for of the verdict */
     char name[]; /* NUL-terminated; map key */
 };
 

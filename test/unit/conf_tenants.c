@@ -88,7 +88,7 @@ static void by_user_name(void)
     x = who(s, TEXT("alias"), &a);
     is_text(x.claims[0].value, "real", "unless the section says otherwise");
     x = who(s, TEXT("*"), &a);
-    ok(x.bound && !x.exempt, "a user called * is not exempt");
+    ok(!x.bound && !x.exempt, "a user called * is neither exempt nor a tenant");
     x = who(s, TEXT("ops"), &a);
     ok(x.exempt, "exempt");
     x = who(s, TEXT(""), &a);

@@ -54,6 +54,12 @@ static const struct sample globals[] = {
     { "server_tls_ciphers", "HIGH", NULL }, { "server_tls13_ciphers", "TLS_AES_128_GCM_SHA256", NULL },
     { "tenant_mode", "audit", NULL }, { "tenant_columns", "tenant_id,TenantId", NULL },
     { "tenant_guc", "app.tenant_id", NULL }, { "tenant_redact_errors", "0", NULL }, { "tenant_identity", "user", NULL },
+    { "tenant_startup_option", "app.tenant", NULL }, { "tenant_cert_field", "SAN:uri", NULL },
+    { "tenant_cert_prefix", "urn:tenant:", NULL }, { "tenant_token_keys", "token.keys", NULL },
+    { "tenant_token_audience", "db", NULL }, { "tenant_token_issuer", "https://idp.example", NULL },
+    { "tenant_token_claim", "org", NULL }, { "tenant_token_leeway", "5", NULL },
+    { "tenant_token_max_age", "3600", NULL }, { "tenant_token_replay", "once", NULL },
+    { "tenant_token_plaintext", "1", NULL },
     { "tenant_max_statement", "2MB", "2097152" }, { "tenant_cache_size", "0", NULL },
     { "tenant_audit_log", "/var/log/audit.json", NULL }, { "tenant_audit", "refused,exempt", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
@@ -79,6 +85,7 @@ static const struct sample users[] = {
     { "max_user_connections", "7", NULL }, { "max_user_client_connections", "6", NULL }, { "query_timeout", "5", NULL },
     { "idle_transaction_timeout", "4", NULL }, { "transaction_timeout", "3", NULL },
     { "client_idle_timeout", "2", NULL }, { "query_wait_timeout", "1", NULL }, { "tenant_mode", "reject", NULL },
+    { "tenants", "acme,globex", NULL }, { "tenant_switch", "0", NULL }, { "password_token", "0", NULL },
 };
 /* clang-format on */
 
@@ -134,6 +141,7 @@ static void every_key(void)
     buf_text_append(&body, TEXT("\n[peers]\n3 = host=p3 port=1 pool_size=2\n"));
     buf_char(&body, '\0');
     conf_write("users.txt", TEXT("\"bob\" \"pw\"\n"));
+    conf_write("token.keys", TEXT("k1 v1 0123456789abcdef0123456789abcdef\n"));
     s = conf_load(body.p, &problems);
     is_text(problems.p, "", "no problem");
     if (ok(s != NULL, "loads")) {
@@ -284,7 +292,7 @@ static void documents(const char *start)
 
 int main(void)
 {
-    static const char *const files[] = { "t.ini", "users.txt" };
+    static const char *const files[] = { "t.ini", "users.txt", "token.keys" };
     char dir[64], start[4096];
 
     if (!getcwd(start, sizeof(start)))
@@ -294,6 +302,6 @@ int main(void)
     defaults();
     values();
     documents(start);
-    conf_leave(dir, files, 2);
+    conf_leave(dir, files, 3);
     return tap_done();
 }
