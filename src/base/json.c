@@ -21,7 +21,7 @@ static size_t sequence(const unsigned char *p, size_t n)
     return len;
 }
 
-void json_string(struct buf *b, struct text t)
+void json_text(struct buf *b, struct text t)
 {
     const unsigned char *p = (const unsigned char *)t.p;
     size_t from = 0, i = 0;
@@ -55,5 +55,5 @@ void json_member(struct buf *b, const char *name, struct text value)
     if (buf_len(b) && buf_data(b)[buf_len(b) - 1] != '{')
         buf_char(b, ',');
     buf_printf(b, "\"%s\":", name);
-    json_string(b, value);
+    json_text(b, value);
 }

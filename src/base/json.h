@@ -7,7 +7,7 @@
 
 /* Appends "..." with quotes, backslashes and control characters escaped; bytes that are no valid
  * UTF-8 become U+FFFD, one each. */
-void json_string(struct buf *b, struct text t);
+void json_text(struct buf *b, struct text t);
 
 /* Appends `,"name":"value"`; without the comma right behind a brace. Nothing when the value is
  * empty. name is plain ASCII. */

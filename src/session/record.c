@@ -61,7 +61,7 @@ static void put_relations(struct buf *b, struct text relations)
     buf_printf(b, ",\"relations\":");
     for (char before = '['; text_split(&rest, '\0', &one); before = ',') {
         buf_char(b, before);
-        json_string(b, one);
+        json_text(b, one);
     }
     buf_char(b, ']');
 }

@@ -14,7 +14,7 @@ static void json_is(struct text in, const char *want)
 {
     struct buf b;
     buf_init(&b);
-    json_string(&b, in);
+    json_text(&b, in);
     is_text(buf_text(&b), want, "JSON of %s", want);
     buf_release(&b);
 }
