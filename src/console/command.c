@@ -64,12 +64,6 @@ static bool is_ignored(struct text name)
 
 /* ---- dispatch ---- */
 
-static void invalid(struct admin *a, struct text sql)
-{
-    struct text t = text_trim(sql);
-    admin_error(a, "08P01", "invalid command '%.*s', use SHOW HELP;", TEXT_ARG(t));
-}
-
 static void run_one(struct admin *a, const struct command *c, const struct statement *st)
 {
     if (c->role == ROLE_ADMIN && !a->is_admin) {
@@ -105,7 +99,7 @@ static void run_show(struct admin *a, struct text sql, const struct statement *s
     }
     const struct command *c = find(shows, sizeof(shows) / sizeof(shows[0]), sub.word);
     if (!c || st->n_args != 1) {
-        invalid(a, sql);
+        admin_invalid(a, sql);
         return;
     }
     run_one(a, c, &sub);
@@ -123,7 +117,7 @@ static void dispatch(struct admin *a, struct text sql, const struct statement *s
     }
     const struct command *c = find(commands, sizeof(commands) / sizeof(commands[0]), st->word);
     if (!c)
-        invalid(a, sql);
+        admin_invalid(a, sql);
     else
         run_one(a, c, st);
 }

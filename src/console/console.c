@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "console/internal.h"
+#include "tenant/redact.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,6 +97,24 @@ void admin_error(struct admin *a, const char *sqlstate, const char *fmt, ...)
     buf_clear(&a->out);
     put_error(a, "ERROR", sqlstate, text_of(text));
     log_warn(a->console->hub->log, "console: %s: %s", a->user, text);
+    finish(a);
+}
+
+void admin_invalid(struct admin *a, struct text sql)
+{
+    struct text t = text_trim(sql);
+    struct buf said, logged;
+
+    buf_init(&said);
+    buf_init(&logged);
+    buf_printf(&said, "invalid command '%.*s', use SHOW HELP;", TEXT_ARG(t));
+    redact(t, true, &logged);
+    buf_clear(&a->out);
+    put_error(a, "ERROR", "08P01", buf_text(&said));
+    log_warn(a->console->hub->log, "console: %s: invalid command '%.*s'", a->user,
+             TEXT_ARG(buf_text(&logged)));
+    buf_release(&said);
+    buf_release(&logged);
     finish(a);
 }
 

@@ -23,7 +23,7 @@ static bool next_word(struct text *rest, struct arena *a, struct text *out, stru
 
 static bool read_mode(struct text word, int *mode)
 {
-    static const int modes[] = { TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE };
+    static const int modes[] = { TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE, TENANT_RLS };
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
         if (text_is_i(word, tenant_mode_name(modes[i]))) {
             *mode = modes[i];
@@ -49,7 +49,7 @@ static bool read_option(struct request *rq, struct text *rest, struct arena *a, 
         return (next_word(rest, a, &rq->db, e) && rq->db.n) || err_set(e, "DATABASE needs a name");
     if (text_is_i(word, "mode"))
         return (next_word(rest, a, &value, e) && read_mode(value, &rq->mode)) ||
-               err_set(e, "MODE is audit, reject or rewrite");
+               err_set(e, "MODE is audit, reject, rewrite or rls");
     if (text_is_i(word, "as")) {
         if (!next_word(rest, a, &value, e) ||
             (!text_is_i(value, "extended") && !text_is_i(value, "simple")))

@@ -49,6 +49,9 @@ struct admin {
 /* ---- answers; each command ends by exactly one of these two, now or later ---- */
 void admin_error(struct admin *a, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* No such command. The log gets it without names and literals: it may be a statement that strayed
+ * here. */
+void admin_invalid(struct admin *a, struct text sql);
 void admin_complete(struct admin *a, struct text tag);
 /* The answer to nothing at all. */
 void admin_empty(struct admin *a);

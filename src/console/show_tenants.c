@@ -448,7 +448,7 @@ void show_tenants(struct admin *a, const struct statement *st)
 static const struct wire_column rule_columns[] = {
     COL_S("database"), COL_S("schema"),     COL_S("relation"), COL_S("kind"),
     COL_S("class"),    COL_S("column"),     COL_S("type"),     COL_S("claim"),
-    COL_S("rls"),      COL_S("insertable"), COL_S("source"),
+    COL_S("rls"),      COL_S("insertable"), COL_S("source"),   COL_S("under_rls"),
 };
 
 static const char *kind_name(char kind)
@@ -504,6 +504,8 @@ static void row_rule(struct row *r, struct text db, const struct policy_relation
     row_z(r, p->cat->rls_forced ? "forced" : p->cat->rls ? "on" : "off");
     row_z(r, tenant && p->insertable ? "yes" : "no");
     row_text(r, p->why);
+    bool open = p->rls_open || (p->cls == REL_SHARED && !p->rls_shows.n);
+    row_text(r, open ? TEXT("open") : p->rls_why);
 }
 
 static void put_rules(struct admin *a, struct text db, const struct policy *p)

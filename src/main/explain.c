@@ -44,7 +44,7 @@ static void usage(FILE *to)
         "  -c, --config=FILE     configuration; default " DEFAULT_CONFIG "\n"
         "  -t, --tenant=TENANT   whose statement it is\n"
         "  -d, --database=NAME   entry of [databases]; may be left out when one holds tenants\n"
-        "  -m, --mode=MODE       audit, reject or rewrite; default: as configured\n"
+        "  -m, --mode=MODE       audit, reject, rewrite or rls; default: as configured\n"
         "  -x, --extended        as sent by the extended protocol, with parameters\n"
         "      --dsn=DSN         read the catalog there: host=, port=, dbname=, user=, password=\n"
         "  -h, --help            show this text and exit\n"
@@ -55,13 +55,13 @@ static void usage(FILE *to)
 
 static bool read_mode(const char *name, int *mode)
 {
-    static const int modes[] = { TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE };
+    static const int modes[] = { TENANT_AUDIT, TENANT_REJECT, TENANT_REWRITE, TENANT_RLS };
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
         if (strcmp(name, tenant_mode_name(modes[i])) == 0) {
             *mode = modes[i];
             return true;
         }
-    fprintf(stderr, "pgbulkhead explain: --mode is audit, reject or rewrite\n");
+    fprintf(stderr, "pgbulkhead explain: --mode is audit, reject, rewrite or rls\n");
     return false;
 }
 

@@ -22,7 +22,7 @@ for my $file (glob "$FindBin::Bin/../corpus/*.cases") {
     }
 }
 die "no statements in test/corpus\n" unless %sql;
-for my $target (qw(tenant_judge tenant_tree tenant_lexer)) {
+for my $target (qw(tenant_judge tenant_tree tenant_lexer tenant_redact)) {
     make_path("$to/$target");
     my $n = 0;
     for my $text (sort keys %sql) {

@@ -74,6 +74,8 @@ like($h->{function}[0], qr/^norm\|denied\|not allowed\|public\.norm is not decla
 $h = $explain->("'acme' SELECT danger(1)");
 is($one->($h, 'verdict'), 'refused', 'a function that would do harm');
 is($pg->value('SELECT count(*) FROM documents'), 2, 'nothing is run');
+$h = $explain->("'acme' MODE rls SELECT * FROM documents");
+is($one->($h, 'reason'), 'rls_not_forced', 'MODE rls: a table without forced policies');
 $h = $explain->("'acme' SELECT 1; DELETE FROM documents");
 is($one->($h, 'verdict'), 'rewritten', 'several statements are one text');
 $h = $explain->("'acme' SELECT 'a' ; SELECT \$\$;\$\$ -- '");
@@ -94,6 +96,8 @@ for my $t (["TENANT", qr/name of a tenant/], ["'acme'", qr/statement.*missing/],
 }
 error_is($p->console('EXPLAIN SELECT 1', raw => 1, no_die => 1), '08P01', qr/EXPLAIN TENANT/, 'no other EXPLAIN');
 error_is($p->console("EXPLAIN TENANT 'acme' SELECT 1", raw => 1, no_die => 1, user => 'bhstats'), '08P01', qr/admin access/, 'not for stats_users');
+error_is($p->console("EXPLAN TENANT 'acme' SELECT '$secret'", raw => 1, no_die => 1), '08P01', qr/invalid command .*\Q$secret\E/, 'a mistyped command is shown to who typed it');
+like($p->log_text, qr/invalid command '\? \? \? SELECT \?'/, 'and logged without what it holds');
 is($p->console('SHOW VERSION')->[0]{version} ? 1 : 0, 1, 'the console lives');
 
 # Offline.
