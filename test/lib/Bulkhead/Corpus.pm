@@ -74,14 +74,33 @@ sub set_up {
     $pg->load('postgres', "$dir/roles.sql");
     $pg->sql('CREATE DATABASE base');
     $pg->load('base', "$dir/schema.sql", "$dir/data.sql");
-    my $dump = work_dir() . '/data.dump';
-    my ($st, $out, $err) = Bulkhead::Util::run_cmd(argv => [Bulkhead::Util::pg_bin() . '/pg_dump', '-h', $pg->host, '-p', $pg->port,
-        '-U', 'postgres', '--data-only', '--no-blobs', 'base'], timeout => 60);
-    die "pg_dump: $err\n" if $st;
-    $self->_read_dump($out);
-    $self->_make($_) for qw(plain oracle);
-    $self->{base_print}{$_} = $self->fingerprint($_) for qw(plain oracle);
+    $self->_read_dump('base');
+    for (qw(plain oracle)) { $self->_make($_); $self->take_print($_) }
     return $self;
+}
+
+# Remembers the database's present state as its first one.
+sub take_print {
+    my ($self, $db) = @_;
+    $self->{base_print}{$db} = $self->fingerprint($db);
+    return $self->{mark}{$db} = $self->_mark($db);
+}
+
+# Something that changes with every lasting change in the cluster, and is cheap: nearly every change takes a transaction number.
+sub _mark {
+    my ($self, $db) = @_;
+    return $self->{pg}->value("SELECT concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), pg_snapshot_xmax(pg_current_snapshot()), (SELECT md5(string_agg(concat(sequencename, last_value), ',' ORDER BY sequencename)) FROM pg_sequences),
+        (SELECT count(*) FROM pg_replication_slots))", $db);
+}
+
+# The fingerprint now; where nothing can have changed since the last look at the unchanged database, that one.
+sub present_print {
+    my ($self, $db) = @_;
+    my $mark = $self->_mark($db);
+    return $self->{base_print}{$db} if ($self->{mark}{$db} // '') eq $mark;
+    my $now = $self->fingerprint($db);
+    $self->{mark}{$db} = $mark if $self->same_print($now, $self->{base_print}{$db});
+    return $now;
 }
 
 # (Re)creates a database: plain, oracle, or world_<key>, where the rows of all tenants but that one are gone.
@@ -101,20 +120,25 @@ sub _make {
         $sql .= "SELECT lo_unlink(7699 + n) FROM generate_series(1, 6) AS n WHERE n <> $t->{k};\n";
         $sql .= "REFRESH MATERIALIZED VIEW public.mv_doc_stats; REFRESH MATERIALIZED VIEW public.mv_all_titles;\n";
         $pg->sql("$sql; ANALYZE", $name);
+        $self->_read_dump($name) unless $self->{copies}{$name};
     }
     return;
 }
 
 # The statements of pg_dump that fill the tables, so that a changed database is put back without dropping it.
 sub _read_dump {
-    my ($self, $text) = @_;
+    my ($self, $db) = @_;
+    my $pg = $self->{pg};
+    my ($st, $text, $err) = Bulkhead::Util::run_cmd(argv => [Bulkhead::Util::pg_bin() . '/pg_dump', '-h', $pg->host, '-p', $pg->port,
+        '-U', 'postgres', '--data-only', '--no-blobs', $db], timeout => 60);
+    die "pg_dump: $err\n" if $st;
     my (@copies, @sets);
     while ($text =~ /^(?:(COPY .*? FROM stdin;)\n(.*?)^\\\.\n|(SELECT pg_catalog\.setval.*;)\n)/smg) {
         if ($1) { push @copies, [$1, $2] } else { push @sets, $3 }
     }
     die "pg_dump's output was not understood\n" unless @copies > 20;
-    $self->{copies} = \@copies;
-    $self->{setvals} = \@sets;
+    $self->{copies}{$db} = \@copies;
+    $self->{setvals}{$db} = \@sets;
     return;
 }
 
@@ -122,6 +146,7 @@ sub _read_dump {
 sub restore {
     my ($self, $name) = @_;
     my $pg = $self->{pg};
+    my ($copies, $sets) = map { $self->{$_}{$name} // $self->{$_}{base} } qw(copies setvals);
     my $ok = eval {
         my $c = $pg->connect($name, timeout => 30);
         my $run = sub {
@@ -129,11 +154,11 @@ sub restore {
             die "$r->{error}{M}\n" if $r->{error};
         };
         $run->("SET lock_timeout = '5s'; SET session_replication_role = replica; BEGIN");
-        $run->('TRUNCATE ' . join ', ', map { $_->[0] =~ /^COPY (.+?) \(/ ? $1 : die } @{ $self->{copies} });
-        for my $cp (@{ $self->{copies} }) { $run->($cp->[0], copy => [$cp->[1]]) }
-        $run->($_) for @{ $self->{setvals} };
+        $run->('TRUNCATE ' . join ', ', map { $_->[0] =~ /^COPY (.+?) \(/ ? $1 : die } @$copies);
+        for my $cp (@$copies) { $run->($cp->[0], copy => [$cp->[1]]) }
+        $run->($_) for @$sets;
         $run->('COMMIT');
-        $run->('REFRESH MATERIALIZED VIEW public.mv_doc_stats; REFRESH MATERIALIZED VIEW public.mv_all_titles') if $name eq 'plain';
+        $run->('REFRESH MATERIALIZED VIEW public.mv_doc_stats; REFRESH MATERIALIZED VIEW public.mv_all_titles') if $name ne 'oracle';
         $c->close;
         1;
     };

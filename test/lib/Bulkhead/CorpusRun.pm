@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: ISC
-# Runs the corpus as TAP: one test per case and tenant, 0 leaks demanded.
-# Environment: BH_CASE=regex picks cases, BH_PAIRS=self:other,... picks tenants ("all": each against its neighbour).
+# Runs the corpus as TAP: one test per case, tenant, mode and protocol, 0 leaks demanded.
+# Environment: BH_CASE=regex picks cases, BH_PAIRS=self:other,... picks tenants ("all": each against its neighbour),
+# BH_PROTO=written,ext picks protocols (ext: cases of one simple statement are sent by Parse, Bind and Execute besides).
 package Bulkhead::CorpusRun;
 use strict;
 use warnings;
 use Bulkhead limit => 900;
 use Bulkhead::Corpus;
 
-# main(mode => rewrite|reject, target => proxy|oracle|open, dir => folder of the cases)
+# main(mode => rewrite|reject|..., target => proxy|oracle|open, dir => folder of the cases, [modes => several], [protos => ...])
 sub main {
     my (%o) = @_;
     my $pg = pg(auth => 'scram-sha-256', conf => { wal_level => 'logical', max_prepared_transactions => 10,
@@ -19,25 +20,70 @@ sub main {
         my @k = @{ $corpus->{order} };
         @pairs = map { [$k[$_], $k[$_ - 1]] } 0 .. $#k;
     }
-    my $run = { %o, corpus => $corpus, pg => $pg, pairs => \@pairs, leaks => 0, count => 0,
+    my $run = { %o, corpus => $corpus, pg => $pg, pairs => \@pairs, leaks => 0, count => 0, tally => {},
         refused => Bulkhead::Corpus::read_refused("$o{dir}/refused.list") };
     if ($o{target} ne 'oracle') {
         for my $world (map { "world_$_->[0]" } @pairs) {
             $corpus->_make($world);
-            $corpus->{base_print}{$world} = $corpus->fingerprint($world);
+            $corpus->take_print($world);
         }
-        _proxy($run);
     }
-    my $re = $ENV{BH_CASE} ? qr/$ENV{BH_CASE}/ : qr/./;
-    for my $pair (@pairs) {
-        for my $set (@{ $o{sets} // [qw(attack benign pred hunted orm grammar)] }) {
-            for my $case (@{ Bulkhead::Corpus::read_cases("$o{dir}/$set.cases") }) {
-                next unless $case->{id} =~ $re || $case->{class} =~ $re;
-                _case($run, $set ne 'hunted' ? $set : $case->{id} =~ /^HA/ ? 'attack' : 'benign', $case, @$pair);
-            }
+    for my $mode (@{ $o{modes} // [$o{mode}] }) {
+        $run->{mode} = $mode;
+        if ($o{target} ne 'oracle') {
+            $run->{proxy}->stop if $run->{proxy};
+            _proxy($run);
+        }
+        for my $proto (split /,/, $ENV{BH_PROTO} // $o{protos} // 'written') {
+            $run->{proto} = $proto;
+            _cases($run);
         }
     }
     return $run;
+}
+
+sub _cases {
+    my ($run) = @_;
+    my $re = $ENV{BH_CASE} ? qr/$ENV{BH_CASE}/ : qr/./;
+    my @sets = $run->{sets} ? @{ $run->{sets} } : sort map { m{([^/]+)\.cases$} } glob "$run->{dir}/*.cases";
+    for my $pair (@{ $run->{pairs} }) {
+        for my $set (@sets) {
+            for my $case (@{ Bulkhead::Corpus::read_cases("$run->{dir}/$set.cases") }) {
+                next unless $case->{id} =~ $re || $case->{class} =~ $re;
+                next if $run->{proto} eq 'ext' && !_as_extended($case);
+                _case($run, _kind($set, $case), $case, @$pair);
+            }
+        }
+    }
+    return;
+}
+
+# attack.cases, benign.cases and pred.cases are of one kind; in other files ids of hostile cases begin with HA or OA.
+sub _kind {
+    my ($set, $case) = @_;
+    return $set if $set =~ /^(?:attack|benign|pred)$/;
+    return $case->{id} =~ /^[HO]A/ ? 'attack' : 'benign';
+}
+
+# One simple statement without parameters becomes Parse, Bind, Describe, Execute. false: the case is of another form.
+sub _as_extended {
+    my ($case) = @_;
+    my $steps = $case->{steps};
+    return 0 if $case->{flag}{noext} || @$steps != 1 || $steps->[0]{kind} ne 'sql' || $steps->[0]{arg};
+    return 0 if $steps->[0]{text} =~ /;\s*\S|^\s*(?:COPY|BEGIN|START|COMMIT|ROLLBACK)\b/i;
+    $steps->[0]{kind} = 'ext';
+    return 1;
+}
+
+# The line that says it all; (leaks, mismatches, benign, refused benign, hostile).
+sub summary {
+    my (@runs) = @_;
+    my %t;
+    for my $r (@runs) {
+        for my $mode (keys %{ $r->{tally} }) { $t{$_} += $r->{tally}{$mode}{$_} for keys %{ $r->{tally}{$mode} } }
+    }
+    my @n = map { $t{$_} // 0 } qw(leak mismatch benign refused hostile);
+    return (sprintf('isolation: %d leaks, %d mismatches of %d benign, %d refused or harmless of %d hostile', @n[0, 1, 2], $n[4] - ($t{hostile_leak} // 0), $n[4]), @n);
 }
 
 sub _proxy {
@@ -81,7 +127,8 @@ sub _case {
     my ($run, $set, $case, $self, $other) = @_;
     my $corpus = $run->{corpus};
     my $f = $case->{flag};
-    my $label = "$run->{mode} $self $case->{id} $case->{class}";
+    my $label = "$run->{mode}" . ($run->{proto} eq 'ext' ? ' extended' : '') . " $self $case->{id} $case->{class}";
+    my $tally = $run->{tally}{ $run->{mode} } //= {};
     my %mark = map { $_ => 1 } split /,/, $f->{mark} // '';
     my $suffix = $mark{super} ? '_super' : '';
     my ($answers, $want, @problems);
@@ -90,7 +137,7 @@ sub _case {
         my $db = $run->{target} eq 'oracle' ? 'oracle' : 'plain';
         # Let transactions of clients that left end on the server before the tables are looked at.
         _settle($run, $db);
-        my $now = $corpus->fingerprint($db);
+        my $now = $corpus->present_print($db);
         my @foreign = $corpus->foreign_changes($self, $now, $corpus->{base_print}{$db});
         @foreign = () if $run->{target} eq 'oracle' && $mark{rlstoo};
         push @problems, 'leak: changed ' . join ', ', map { "$_->[0] of '$_->[1]'" } @foreign if @foreign;
@@ -104,17 +151,25 @@ sub _case {
             _same_tables($run, $case, $self, $now, $answers, $want, \@problems);
         }
         if ($set eq 'attack') { push @problems, _judge_attack($run, $case, $self, $other, $answers, $want) }
-        else { push @problems, _judge_good($run, $set, $case, $answers, $want) }
+        else {
+            push @problems, _judge_good($run, $set, $case, $answers, $want);
+            $tally->{refused}++ if $set ne 'pred' && !$f->{err} && $run->{target} ne 'oracle' && Bulkhead::Corpus::compare($case, $answers, $want, qr/./) eq 'refused';
+        }
         _clean_up($run);
         $corpus->restore($db) if $moved;
         if ($run->{target} ne 'oracle' && ($f->{write} || $set eq 'attack')) {
-            $corpus->restore('oracle') unless $corpus->same_print($corpus->fingerprint('oracle'), $corpus->{base_print}{oracle});
+            $corpus->restore('oracle') unless $corpus->same_print($corpus->present_print('oracle'), $corpus->{base_print}{oracle});
         }
         1;
     };
     push @problems, "test broke: $@" unless $done;
     _clean_up($run);
     $run->{count}++;
+    my $leaks = grep { /^leak/ } @problems;
+    $tally->{ $set eq 'attack' ? 'hostile' : 'benign' }++;
+    $tally->{leak}++ if $leaks;
+    $tally->{hostile_leak}++ if $leaks && $set eq 'attack';
+    $tally->{mismatch}++ if grep { /^(?:wrong answer|table |hang|must be answered)/ } @problems;
     if ($run->{count_only}) {
         $run->{leaks}++ if grep { /leak/ } @problems;
         $run->{bad}{$case->{id}} = [@problems] if @problems;
@@ -191,11 +246,7 @@ sub _judge_attack {
         push @problems, "leak: answer depends on foreign rows: $how" if $how ne 'same';
         my $world = "world_$self";
         _settle($run, $world);
-        if (!$run->{corpus}->same_print($run->{corpus}->fingerprint($world), $run->{corpus}{base_print}{$world})) {
-            $run->{corpus}->_make($world);
-            eval { $run->{proxy}->console('RECONNECT') };
-            sleep 0.2;
-        }
+        $run->{corpus}->restore($world) unless $run->{corpus}->same_print($run->{corpus}->present_print($world), $run->{corpus}{base_print}{$world});
     }
     return @problems;
 }

@@ -1,0 +1,24 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+# The judge: every case of every file, as written and over the extended protocol, in both modes, against the oracle. The
+# last line sums it up. Refused benign statements are listed in refused.list with their reasons, and stay below 2 %.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Bulkhead limit => 1400;
+use Bulkhead::CorpusRun;
+
+need_ours();
+my $run = Bulkhead::CorpusRun::main(modes => [qw(rewrite reject)], protos => 'written,ext', target => 'proxy', dir => $FindBin::Bin);
+my ($line, $leaks, $mismatches, $benign) = Bulkhead::CorpusRun::summary($run);
+my $t = $run->{tally}{rewrite};
+is($leaks, 0, 'no leak');
+is($mismatches, 0, 'no benign statement is answered wrongly');
+cmp_ok($t->{refused} // 0, '<', 0.02 * $t->{benign}, 'less than 2 % of the benign statements are refused in rewrite mode') or diag("$t->{refused} of $t->{benign}");
+if (!$ENV{BH_CASE}) {
+    my %own = map { $_->{id} => 1 } map { @{ Bulkhead::Corpus::read_cases($_) } } grep { !m{/(?:attack|benign|pred)\.cases$} } glob "$FindBin::Bin/*.cases";
+    cmp_ok(scalar keys %own, '>=', 600, 'at least 600 cases of our own');
+}
+finish();
+print "$line\n";
