@@ -53,7 +53,7 @@ say() {
 packages="build-essential autoconf automake pkg-config clang ccache libevent-dev libssl-dev libpq-dev
     libpg-query-dev libprotobuf-c-dev libjansson-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 pgbouncer prometheus
     openssl python3 python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy python3-django ruby-activerecord ruby-pg
-    openjdk-17-jdk-headless libpostgresql-jdbc-java libdbi-perl libdbd-pg-perl procps curl"
+    openjdk-17-jdk-headless libpostgresql-jdbc-java libdbi-perl libdbd-pg-perl procps curl sqlsmith"
 
 install_packages() {
     missing=
@@ -109,6 +109,7 @@ check() {
     [ $((passed + failed)) -gt $before ] || { failed=$((failed + 1)); tail -30 "$log"; }
     sed -n 's/^# \([A-Z]*\): */  \1 /p' "$log" | tr '\n' ' '
     echo
+    [ ! -f "$dir/test/corpus/isolation.log" ] || grep -a '^isolation: ' "$dir/test/corpus/isolation.log"
 }
 
 show_failures() {
@@ -223,21 +224,32 @@ for s in $stages; do
             unset BH_SANITIZE BH_SLOW BH_WORKERS BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
         } ;;
     fuzz)
-        # A few seconds each, from the statements of the corpus and the messages of the seeds.
+        # A minute each, one per core at a time, from the statements of the corpus and the messages of the seeds.
         one build-fuzz build "$work/fuzz" --enable-fuzz --enable-werror --enable-sanitize=address,undefined CC="$clang" CFLAGS='-O1 -g' && {
             perl "$work/src/test/fuzz/seeds.pl" "$work/seeds" || failed=$((failed + 1))
+            say "fuzz, ${BH_FUZZ_SECONDS:-60} s each"
             for f in "$work"/fuzz/test/fuzz/*; do
-                [ -f "$f" ] && [ -x "$f" ] || continue
-                seeds="$work/seeds/$(basename "$f")"
-                mkdir -p "$seeds"
-                one "fuzz-$(basename "$f")" "$f" -max_total_time="${BH_FUZZ_SECONDS:-6}" -timeout=20 \
-                    -artifact_prefix="$work/" "$seeds"
+                [ -f "$f" ] && [ -x "$f" ] && echo "$f"
+            done | xargs -P "$jobs" -I{} sh -c 'name=$(basename "$1"); mkdir -p "$2/seeds/$name"
+                "$1" -max_total_time="$3" -timeout=20 -artifact_prefix="$2/" "$2/seeds/$name" >"$2/fuzz-$name.log" 2>&1 && echo "$name" >>"$2/fuzz-good"
+                ' sh {} "$work" "${BH_FUZZ_SECONDS:-60}"
+            for log in "$work"/fuzz-*.log; do
+                name=$(basename "$log" .log)
+                name=${name#fuzz-}
+                if grep -qx "$name" "$work/fuzz-good"; then
+                    passed=$((passed + 1))
+                    echo "  $name: $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$log") runs"
+                else
+                    failed=$((failed + 1))
+                    tail -60 "$log"
+                fi
             done
         } ;;
     dist)
         [ -f "$work/plain/Makefile" ] && one distcheck sh -c "cd '$work/plain' && make -s distcheck -j$jobs" ;;
     corpus)
-        tap corpus-selftest perl -I"$work/src/test/lib" "$work/src/test/corpus/selftest.pl" ;;
+        tap corpus-selftest perl -I"$work/src/test/lib" "$work/src/test/corpus/selftest.pl"
+        tap corpus-sqlsmith perl -I"$work/src/test/lib" "$work/src/test/corpus/sqlsmith.pl" ;;
     quickstart)
         one quickstart sh "$work/src/contrib/quickstart.sh" --once ;;
     bench)

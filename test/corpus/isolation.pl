@@ -10,7 +10,7 @@ use Bulkhead limit => 1400;
 use Bulkhead::CorpusRun;
 
 need_ours();
-my $run = Bulkhead::CorpusRun::main(modes => [qw(rewrite reject)], protos => 'written,ext', target => 'proxy', dir => $FindBin::Bin);
+my $run = Bulkhead::CorpusRun::main(modes => [qw(rewrite reject)], protos => 'written,ext', rotate => 1, target => 'proxy', dir => $FindBin::Bin);
 my ($line, $leaks, $mismatches, $benign) = Bulkhead::CorpusRun::summary($run);
 my $t = $run->{tally}{rewrite};
 is($leaks, 0, 'no leak');

@@ -16,7 +16,7 @@ sub main {
     my $corpus = Bulkhead::Corpus->new(pg => $pg, dir => $o{dir}, timeout => 10);
     $corpus->set_up;
     my @pairs = map { [split /:/] } split /,/, $ENV{BH_PAIRS} // $o{pairs} // 'acme:acmeeu,obrien:acme,bslash:zoe';
-    if (($ENV{BH_PAIRS} // '') eq 'all') {
+    if (($ENV{BH_PAIRS} // '') eq 'all' || $o{rotate} && !$ENV{BH_PAIRS}) {
         my @k = @{ $corpus->{order} };
         @pairs = map { [$k[$_], $k[$_ - 1]] } 0 .. $#k;
     }
@@ -45,10 +45,14 @@ sub main {
 sub _cases {
     my ($run) = @_;
     my $re = $ENV{BH_CASE} ? qr/$ENV{BH_CASE}/ : qr/./;
+    my $turn = $run->{turn}++ // 0;
     my @sets = $run->{sets} ? @{ $run->{sets} } : sort map { m{([^/]+)\.cases$} } glob "$run->{dir}/*.cases";
-    for my $pair (@{ $run->{pairs} }) {
+    my @pairs = @{ $run->{pairs} };
+    for my $k (0 .. ($run->{rotate} ? 0 : $#pairs)) {
+        my $n = $turn; # with rotate each case has another pair in each mode and protocol
         for my $set (@sets) {
             for my $case (@{ Bulkhead::Corpus::read_cases("$run->{dir}/$set.cases") }) {
+                my $pair = $pairs[$run->{rotate} ? $n++ % @pairs : $k];
                 next unless $case->{id} =~ $re || $case->{class} =~ $re;
                 next if $run->{proto} eq 'ext' && !_as_extended($case);
                 _case($run, _kind($set, $case), $case, @$pair);
@@ -58,11 +62,11 @@ sub _cases {
     return;
 }
 
-# attack.cases, benign.cases and pred.cases are of one kind; in other files ids of hostile cases begin with HA or OA.
+# attack.cases, benign.cases and pred.cases are of one kind; in other files hostile cases have ids that begin with HA.
 sub _kind {
     my ($set, $case) = @_;
     return $set if $set =~ /^(?:attack|benign|pred)$/;
-    return $case->{id} =~ /^[HO]A/ ? 'attack' : 'benign';
+    return $case->{id} =~ /^HA/ ? 'attack' : 'benign';
 }
 
 # One simple statement without parameters becomes Parse, Bind, Describe, Execute. false: the case is of another form.
