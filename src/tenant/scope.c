@@ -63,7 +63,7 @@ void columns_add(struct arena *a, struct columns *c, struct text name, int claim
         c->v = v;
         c->cap = cap;
     }
-    c->v[c->n++] = (struct column){ name, claim };
+    c->v[c->n++] = (struct column){ name, claim, claim, NULL };
 }
 
 const struct column *columns_find(const struct columns *c, struct text name)
@@ -76,8 +76,10 @@ const struct column *columns_find(const struct columns *c, struct text name)
 
 void columns_append(struct arena *a, struct columns *c, const struct columns *more)
 {
-    for (int i = 0; i < more->n; i++)
+    for (int i = 0; i < more->n; i++) {
         columns_add(a, c, more->v[i].name, more->v[i].claim);
+        c->v[c->n - 1].held = more->v[i].held;
+    }
     c->open |= more->open;
     c->shifting |= more->shifting;
     c->reads_shared |= more->reads_shared;
@@ -89,10 +91,18 @@ void columns_forget(struct columns *c)
         c->v[i].claim = -1;
 }
 
+void columns_unknown(struct columns *c)
+{
+    for (int i = 0; i < c->n; i++)
+        c->v[i].claim = c->v[i].held = -1;
+}
+
 void item_forget(struct arena *a, struct item *i)
 {
     struct columns copy = { .n = 0 };
     columns_append(a, &copy, &i->cols);
+    for (int k = 0; k < copy.n; k++)
+        copy.v[k].ref = i->cols.v[k].ref;
     columns_forget(&copy);
     i->cols = copy;
 }
@@ -124,6 +134,10 @@ bool columns_rename(struct arena *a, struct columns *c, struct node *colnames)
         if (i >= c->n && !c->open)
             return false;
         columns_add(a, &copy, name, certain && i < c->n ? c->v[i].claim : -1);
+        if (i < c->n) {
+            copy.v[i].held = certain ? c->v[i].held : -1;
+            copy.v[i].ref = c->v[i].ref;
+        }
     }
     *c = copy;
     return true;

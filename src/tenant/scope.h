@@ -12,7 +12,9 @@ struct snippet;
 
 struct column {
     struct text name;
-    int claim; /* >= 0: the column always holds this used claim's value; -1: unknown */
+    int claim;        /* >= 0: the column always holds this used claim's value; -1: unknown */
+    int held;         /* the same, or it is NULL */
+    struct tref *ref; /* it is the tenant column of this reference at the same level */
 };
 
 struct columns {
@@ -29,6 +31,7 @@ struct item {
     const struct policy_relation *rel; /* a relation, else NULL */
     bool relation_cols; /* column names are the relation's own (system columns included) */
     bool hidden;        /* by an alias of the join around it */
+    int hidden_at;      /* number of the item that hides it */
     bool row_used;      /* named as a whole row */
     bool row_shown;     /* its whole row is a result column: the type shows */
     bool system_used;   /* a system column is named: only the relation itself has them */
@@ -92,8 +95,10 @@ void columns_add(struct arena *a, struct columns *c, struct text name, int claim
 /* First column of that name, or NULL. */
 const struct column *columns_find(const struct columns *c, struct text name);
 void columns_append(struct arena *a, struct columns *c, const struct columns *more);
-/* Claims are no longer certain (nullable side of an outer join). */
+/* Columns may be NULL now (nullable side of an outer join). */
 void columns_forget(struct columns *c);
+/* Nothing is certain about what the columns hold. */
+void columns_unknown(struct columns *c);
 
 /* The same for an item, whose column list may be shared with a CTE: on a copy. */
 void item_forget(struct arena *a, struct item *i);
@@ -106,10 +111,10 @@ void columns_of_relation(struct arena *a, struct columns *c, const struct policy
 bool columns_rename(struct arena *a, struct columns *c, struct node *colnames);
 
 enum attr_result {
-    ATTR_COLUMN,  /* provably a column */
-    ATTR_MAYBE,   /* unknown columns: may be a function of that name */
-    ATTR_NO,      /* known not to be a column */
-    ATTR_NO_ITEM  /* no relation of that name in scope */
+    ATTR_COLUMN, /* provably a column */
+    ATTR_MAYBE,  /* unknown columns: may be a function of that name */
+    ATTR_NO,     /* known not to be a column */
+    ATTR_NO_ITEM /* no relation of that name in scope */
 };
 /* qualifier.attr (schema may be empty). *item gets the item when it is unique. star: qualifier.* */
 enum attr_result scope_attr(const struct level *l, struct text schema, struct text qualifier,

@@ -2,6 +2,7 @@
 /* The entry point: limits, parse, walk, insertion, verification, and the cache around them. */
 #include "tenant/cache.h"
 #include "tenant/guard.h"
+#include "tenant/prove.h"
 #include "tenant/template.h"
 #include "tenant/trace.h"
 #include "tenant/value.h"
@@ -240,7 +241,8 @@ static bool judge_statement(struct walk *w, const struct tree_stmt *s)
 {
     int names = count_names(s->stmt);
     w->seen = 0;
-    if (!walk_statement(w, s->stmt, s->loc))
+    w->proof = NULL;
+    if (!walk_statement(w, s->stmt, s->loc) || !prove_finish(w))
         return false;
     return (w->seen == names && w->masks == 0) ||
            walk_refuse(w, REFUSAL_internal_mismatch, s->loc,

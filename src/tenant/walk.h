@@ -38,6 +38,8 @@ struct arms {
     int n, cap;
 };
 
+struct proof; /* prove.c: what reject mode knows of the statement */
+
 struct walk {
     const struct tenant_ask *ask;
     bool rewrite;  /* else the statement must prove it all itself */
@@ -45,6 +47,7 @@ struct walk {
     bool rls_rows; /* a relation with policies was named */
     struct arena *arena;
     struct verdict_full *out;
+    struct proof *proof;
     struct inject *inj;
     struct tree_parser *parser;
 
@@ -132,6 +135,9 @@ int walk_claim(struct walk *w, const struct policy_relation *rel, int loc);
  * check, columns must be known to hold it. false: refused. allow_int: an integer literal is
  * converted as INSERT does. */
 bool walk_value_is_claim(struct walk *w, struct level *l, struct node *n, int claim, int loc);
+
+/* Is it a type whose cast leaves a value of the wanted type as it is? */
+bool walk_same_type(struct node *type, uint32_t want);
 
 enum value_kind { VALUE_OTHER, VALUE_EQUAL, VALUE_DIFFERENT, VALUE_PARAM };
 /* What a constant or parameter is against a claim; param gets its number. Nothing is recorded. */

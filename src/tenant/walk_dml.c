@@ -12,8 +12,7 @@
 
 /* ---- values of the tenant column ---- */
 
-/* Is it a type whose cast leaves the value as it is? */
-static bool same_type(struct node *type, uint32_t want)
+bool walk_same_type(struct node *type, uint32_t want)
 {
     static const struct {
         uint32_t oid;
@@ -38,7 +37,7 @@ static bool same_type(struct node *type, uint32_t want)
 enum value_kind walk_constant(struct walk *w, struct node *n, int claim, bool assign, int *param)
 {
     const struct used_claim *c = &w->used[claim];
-    while (node_is(n, N_TypeCast) && same_type(node_get(n, R_typeName), c->type))
+    while (node_is(n, N_TypeCast) && walk_same_type(node_get(n, R_typeName), c->type))
         n = node_get(n, R_arg);
     if (node_is(n, N_ParamRef)) {
         *param = (int)node_int(n, R_number);
@@ -294,6 +293,8 @@ static bool on_conflict(struct walk *w, struct level *l, struct node *insert, st
                            "An ON CONFLICT of an unknown form.");
     if (!w->rls && !conflict_arbiter(w, target->rel, infer, c->loc))
         return false;
+    if (!w->rewrite && !w->rls)
+        prove_target(w, l, infer && node_str(infer, R_conname).n);
     /* The action sees the target and the row that was proposed. */
     struct item *x = level_add(w->arena, l, TEXT("excluded"));
     x->rel = target->rel;

@@ -4,6 +4,7 @@
 #include "tenant/walk.h"
 
 #include "tenant/mask.h"
+#include "tenant/prove.h"
 #include "tenant/quiet.h"
 #include "tenant/trace.h"
 
@@ -511,8 +512,11 @@ static bool sub_link(struct walk *w, struct level *l, struct node *n)
         if (!walk_operator(w, none, TEXT("="), 2, n->loc))
             return false;
     }
-    return walk_expr(w, l, node_get(n, R_testexpr)) &&
-           walk_select(w, l, node_get(n, R_subselect), &cols, NULL);
+    if (!walk_expr(w, l, node_get(n, R_testexpr)) ||
+        !walk_select(w, l, node_get(n, R_subselect), &cols, NULL))
+        return false;
+    prove_note(w, n, &cols);
+    return true;
 }
 
 static bool case_expr(struct walk *w, struct level *l, struct node *n)

@@ -121,6 +121,15 @@ static struct node *alias_of(struct node *n, struct text *name)
     return alias ? node_get(alias, R_colnames) : NULL;
 }
 
+/* Number of the tenant column among the item's columns, -1 unknown. */
+static int tenant_position(const struct item *i)
+{
+    for (int k = 0; k < i->cols.n; k++)
+        if (text_eq(i->cols.v[k].name, i->rel->column->name))
+            return k;
+    return -1;
+}
+
 static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
                       struct node *sample)
 {
@@ -156,8 +165,9 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     if (colnames || r->filter.n)
         mask_item(w, i);
     columns_of_relation(w->arena, &i->cols, r, claim);
+    int at = claim < 0 ? -1 : tenant_position(i);
     if (colnames)
-        columns_forget(&i->cols); /* positions could have changed since the catalog was read */
+        columns_unknown(&i->cols); /* positions could have changed since the catalog was read */
     if (!columns_rename(w->arena, &i->cols, colnames))
         return walk_refuse(w, REFUSAL_attribute, n->loc, NULL, "More column aliases than columns.");
     if (claim >= 0) {
@@ -175,6 +185,8 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
         ref->sample = sample;
         ref->on = up.on;
         ref->trace = trace;
+        if (at >= 0)
+            i->cols.v[at].ref = ref;
     }
     return qualify(w, n, r);
 }
@@ -279,39 +291,82 @@ static bool table_sample(struct walk *w, struct level *l, struct node *n, struct
            walk_expr(w, l, node_get(n, R_repeatable));
 }
 
+/* What the columns of that name of the visible items lo..hi-1, merged where they are several, hold:
+ * put into c when all agree. */
+static void merged_column(const struct level *l, int lo, int hi, struct column *c)
+{
+    const struct column *first = NULL;
+    for (int i = lo; i < hi; i++) {
+        const struct column *x =
+            l->items[i]->hidden ? NULL : columns_find(&l->items[i]->cols, c->name);
+        if (!x)
+            continue;
+        if (first && (!first->ref || !x->ref || first->ref->claim != x->ref->claim))
+            return;
+        first = first ? first : x;
+    }
+    c->ref = first ? first->ref : NULL;
+}
+
+/* Do joins of items lo..hi-1 merge columns? */
+static bool merges(const struct level *l, const struct node *n, int lo, int hi)
+{
+    bool merged = node_get(n, R_usingClause) || node_int(n, R_isNatural);
+    for (const struct join_range *j = l->joins; j; j = j->next)
+        merged |= j->lo >= lo && j->hi <= hi &&
+                  (node_get(j->join, R_usingClause) || node_int(j->join, R_isNatural));
+    return merged;
+}
+
 /* Hides the items lo..hi-1 behind a join's alias. */
 static bool join_alias(struct walk *w, struct level *l, struct node *n, int lo, int hi)
 {
     struct text alias;
-    struct node *colnames = alias_of(n, &alias), *merged = node_get(n, R_join_using_alias);
-    if (merged) {
-        struct item *m = level_add(w->arena, l, node_str(merged, R_aliasname));
+    struct node *colnames = alias_of(n, &alias), *using_alias = node_get(n, R_join_using_alias);
+    if (using_alias) {
+        struct item *m = level_add(w->arena, l, node_str(using_alias, R_aliasname));
         struct node *u = node_get(n, R_usingClause);
-        for (int i = 0; u && i < list_len(u); i++)
+        for (int i = 0; u && i < list_len(u); i++) {
             columns_add(w->arena, &m->cols, node_str(list_at(u, i), R_sval), -1);
+            merged_column(l, lo, hi, &m->cols.v[i]);
+        }
     }
     if (!alias.n)
         return true;
+    bool merged = merges(l, n, lo, hi);
     struct columns all = { .n = 0 };
     for (int i = lo; i < hi; i++) {
+        int from = all.n;
         if (!l->items[i]->hidden)
             columns_append(w->arena, &all, &l->items[i]->cols);
+        for (int k = from; k < all.n; k++)
+            if (colnames && !merged)
+                all.v[k].ref = l->items[i]->cols.v[k - from].ref;
+            else if (!colnames)
+                merged_column(l, lo, hi, &all.v[k]);
         all.reads_shared |= l->items[i]->reads_shared;
+    }
+    for (int i = lo; i < hi; i++) {
+        if (!l->items[i]->hidden)
+            l->items[i]->hidden_at = l->n_items;
         l->items[i]->hidden = true;
     }
-    columns_forget(&all);
-    /* USING and NATURAL change order and number. */
-    if (node_get(n, R_usingClause) || node_int(n, R_isNatural) || colnames)
-        all.open = true;
+    columns_unknown(&all);
     struct item *j = level_add(w->arena, l, alias);
-    j->cols = all;
     j->reads_shared = all.reads_shared;
     if (colnames) {
         /* Positions are not certain: old and new names both count as columns only if no function
          * has that name. */
-        j->cols = (struct columns){ .open = true };
-        columns_rename(w->arena, &j->cols, colnames);
+        struct columns named = { .open = true };
+        bool exact = !all.open;
+        columns_rename(w->arena, &named, colnames);
+        for (int k = 0; exact && k < named.n && k < all.n; k++)
+            named.v[k].ref = all.v[k].ref;
+        all = named;
     }
+    /* USING and NATURAL change order and number. */
+    all.open |= node_get(n, R_usingClause) || node_int(n, R_isNatural);
+    j->cols = all;
     return true;
 }
 
@@ -461,6 +516,9 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
                           .claim = claim,
                           .is_target = true,
                           .trace = trace };
+    int at = claim < 0 ? -1 : tenant_position(i);
+    if (at >= 0)
+        i->cols.v[at].ref = ref;
     *item = i;
     return qualify(w, rv, r);
 }
@@ -495,7 +553,7 @@ bool walk_with(struct walk *w, struct level *l, struct node *with)
         if (cycle || node_get(c, R_search_clause))
             cols.open = true;
         if (recursive)
-            columns_forget(&cols);
+            columns_unknown(&cols);
         level_add_cte(w->arena, l, node_str(c, R_ctename), &cols);
     }
     return true;

@@ -27,7 +27,7 @@ static void add_star(struct walk *w, const struct level *l, struct columns *cols
             add_item_star(w, l->items[i], cols);
     if (merged) {
         /* USING puts merged columns first and once: names hold, positions do not. */
-        columns_forget(cols);
+        columns_unknown(cols);
         cols->open = true;
     }
 }
@@ -50,15 +50,17 @@ static void add_column_ref(struct walk *w, const struct level *l, struct text la
         return;
     }
     struct text name = node_str(last, R_sval);
-    int claim = -1;
+    int claim = -1, held = -1;
     if (k == 1) {
-        claim = scope_claim(l, name);
+        claim = held = scope_claim(l, name);
     } else if (k == 2) {
         const struct item *i = scope_item(l, node_str(list_at(f, 0), R_sval));
         const struct column *c = i ? columns_find(&i->cols, name) : NULL;
         claim = c ? c->claim : -1;
+        held = c ? c->held : -1;
     }
     columns_add(w->arena, cols, label.n ? label : name, claim);
+    cols->v[cols->n - 1].held = held;
 }
 
 static void add_target(struct walk *w, const struct level *l, struct node *t, struct columns *cols)
@@ -284,12 +286,15 @@ static bool set_operation(struct walk *w, struct level *l, struct node *n, struc
     w->depth--;
     cols->reads_shared |= right.reads_shared;
     if (cols->open || right.open || cols->n != right.n || cols->shifting || right.shifting) {
-        columns_forget(cols);
+        columns_unknown(cols);
         cols->open |= right.open;
     }
-    for (int i = 0; i < cols->n && i < right.n; i++)
+    for (int i = 0; i < cols->n && i < right.n; i++) {
         if (cols->v[i].claim != right.v[i].claim)
             cols->v[i].claim = -1;
+        if (cols->v[i].held != right.v[i].held)
+            cols->v[i].held = -1;
+    }
     return true;
 }
 
