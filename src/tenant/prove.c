@@ -570,10 +570,10 @@ static bool close_over(struct walk *w, struct proof *p)
                 continue;
             if (!check_params(w, f))
                 return false;
+            note_fact(w, f);
             f->n_params = 0;
             f->ref->pinned = more = true;
             w->noisy |= f->soft || f->ref->renamed || f->ref->item->hidden;
-            note_fact(w, f);
         }
         if (!more && !soft)
             more = soft = true;
