@@ -15,6 +15,7 @@
 static const char *const pool_mode_names[] = { "session", "transaction", "statement", NULL };
 static const char *const tenant_mode_names[] = { "off", "audit", "reject", "rewrite", "rls", NULL };
 static const char *const tenant_audit_names[] = { "refused", "refused,exempt", "all", NULL };
+static const char *const tenant_explain_names[] = { "off", "plan", NULL };
 static const char *const switch_names[] = { "0", "1", NULL }; /* a bool that may be left out */
 /* in the order of enum cert_field */
 static const char *const cert_field_names[] = {

@@ -24,6 +24,7 @@ enum tenant_mode {
     TENANT_RLS,
     TENANT_MODE_UNSET
 };
+enum tenant_explain { TENANT_EXPLAIN_OFF, TENANT_EXPLAIN_PLAN };
 enum tenant_audit_level { TENANT_AUDIT_REFUSED, TENANT_AUDIT_EXEMPT, TENANT_AUDIT_ALL };
 /* Where a login's tenant may come from (key tenant_identity); bits. */
 enum tenant_source {

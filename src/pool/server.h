@@ -34,6 +34,7 @@ struct server {
     char status;         /* of the last ReadyForQuery: I T E; 0 = none yet */
     bool close_needed;   /* replace when released (RECONNECT, new configuration, lifetime) */
     bool reserved;       /* took a slot beyond pool_size */
+    bool listens, holds; /* a tenant's LISTEN, cursor WITH HOLD: taken back before reuse */
     bool dirty;          /* a tenant changed a setting: reset before reuse */
     bool checked;        /* the check query was answered since it was used last */
     bool dying;          /* server_close was called */

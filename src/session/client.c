@@ -2,6 +2,7 @@
 /* Clients: birth, states, closing. */
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/utility.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -125,6 +126,7 @@ void client_new(struct engine *e, int fd, bool is_unix)
     c->setup = setup_ref(e->setup);
     arena_init(&c->arena, 512);
     map_init(&c->stmts);
+    map_init(&c->portals);
     list_init(&c->console_node);
     list_push_tail(&e->login_clients, &c->node);
     list_push_tail(&e->all_clients, &c->all);
@@ -238,6 +240,7 @@ static void let_go(struct client *c)
     client_leave_server(c);
     client_copy_clear(c);
     client_stmts_clear(c);
+    client_portals_clear(c);
     record_leave(c);
     map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, sizeof(c->cancel_key)));
     if (c->counted)
@@ -328,6 +331,7 @@ static void bury(struct client *c)
     atomic_fetch_sub_explicit(&e->loop.load, 1, memory_order_relaxed);
     vars_release(&c->vars, &e->hub->var_names);
     map_release(&c->stmts);
+    map_release(&c->portals);
     if (c->keys) {
         wipe(c->keys, sizeof(*c->keys));
         free(c->keys);

@@ -66,14 +66,16 @@ struct client {
     unsigned char cancel_key[8]; /* as sent in BackendKeyData; the engine's map finds it */
     struct vars vars;
     struct map stmts;     /* name → client_stmt */
+    struct map portals;   /* enforced: names of cursors and portals since it had no transaction */
+    bool reset_bound;     /* enforced: a portal may be a RESET ALL */
     struct stmt *unnamed; /* NULL = none */
     uint64_t unnamed_serial;
     uint32_t unnamed_judged_for;
     uint32_t left; /* bytes of a message being passed on that have not arrived */
     bool left_drop;
-    bool left_copy;              /* they go through the COPY machine */
-    struct client_copy *copy;    /* a tenant's COPY FROM whose data is coming (client_copy.c) */
-    struct verdict *copy_bound;  /* COPY FROM that the message before bound to the unnamed portal */
+    bool left_copy;             /* they go through the COPY machine */
+    struct client_copy *copy;   /* a tenant's COPY FROM whose data is coming (client_copy.c) */
+    struct verdict *copy_bound; /* COPY FROM that the message before bound to the unnamed portal */
     uint32_t copy_id;
     bool skip_to_sync; /* an error was answered without the server: everything up to Sync is skipped
                         */

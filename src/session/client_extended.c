@@ -3,20 +3,16 @@
  * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on
  * servers by text and prepared there when they are missing.
  */
+#include "session/extended.h"
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/utility.h"
 
 #include "base/check.h"
 #include "wire/query.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-/* What the entry's message does to the server's statements: taken back when it fails or is skipped.
- */
-#define MAX_NAMES 10000  /* prepared statements of one client */
-#define NOTE_ON_SERVER 1 /* prepares a named statement, or closes the one in `name`: in doubt */
-#define NOTE_UNNAMED 2   /* prepares the unnamed one: nobody's */
 
 static struct db_stats *stats(const struct client *c)
 {
@@ -49,7 +45,7 @@ static bool passes_names(const struct client *c)
 
 /* ---- the client's names ---- */
 
-static struct client_stmt *name_add(struct client *c, struct text name, struct stmt *st)
+struct client_stmt *extended_name(struct client *c, struct text name, struct stmt *st)
 {
     struct client_stmt *cs = malloc(sizeof(*cs) + name.n + 1);
     if (!cs)
@@ -62,7 +58,7 @@ static struct client_stmt *name_add(struct client *c, struct text name, struct s
     return cs;
 }
 
-static void name_drop(struct client *c, struct text name)
+void extended_unname(struct client *c, struct text name)
 {
     struct client_stmt *cs = map_del(&c->stmts, name);
     if (cs) {
@@ -71,7 +67,7 @@ static void name_drop(struct client *c, struct text name)
     }
 }
 
-static void unnamed_set(struct client *c, struct stmt *st)
+void extended_unnamed(struct client *c, struct stmt *st)
 {
     if (c->unnamed)
         stmt_unref(c->unnamed);
@@ -82,7 +78,7 @@ static void unnamed_set(struct client *c, struct stmt *st)
 
 void client_unnamed_clear(struct client *c)
 {
-    unnamed_set(c, NULL);
+    extended_unnamed(c, NULL);
 }
 
 void client_stmts_clear(struct client *c)
@@ -127,14 +123,14 @@ void client_undo(struct client *c, struct server *s, struct pend *p)
         return;
     switch (p->undo) {
     case UNDO_NAMED_PARSE:
-        name_drop(c, text_of(p->name));
+        extended_unname(c, text_of(p->name));
         break;
     case UNDO_NAMED_CLOSE:
         if (!map_get(&c->stmts, text_of(p->name)))
-            name_add(c, text_of(p->name), p->stmt);
+            extended_name(c, text_of(p->name), p->stmt);
         break;
     case UNDO_UNNAMED:
-        unnamed_set(c, p->stmt);
+        extended_unnamed(c, p->stmt);
         if (s)
             s->stmts->unnamed = 0;
         break;
@@ -146,7 +142,7 @@ void client_undo(struct client *c, struct server *s, struct pend *p)
 /* ---- sending ---- */
 
 /* An answer of ours in its place: at once when nothing is outstanding. */
-static bool fake(struct client *c, enum pend_kind kind, char type, struct pend **entry)
+bool extended_fake(struct client *c, enum pend_kind kind, char type, struct pend **entry)
 {
     struct buf b;
     bool ok;
@@ -226,8 +222,7 @@ static bool trim_server(struct client *c, struct server *s)
 
 /* Sends Parse of the statement under the server's name (or as the unnamed one). The entry is
  * returned for undo notes. */
-static struct pend *send_parse(struct client *c, struct stmt *st, bool named,
-                               enum pend_action action)
+struct pend *extended_parse(struct client *c, struct stmt *st, bool named, enum pend_action action)
 {
     struct server *s = c->server;
     struct buf b;
@@ -274,22 +269,22 @@ static struct pend *send_parse(struct client *c, struct stmt *st, bool named,
 }
 
 /* The statement is on the server, or is sent there now. */
-static bool ensure(struct client *c, struct stmt *st, bool named)
+bool extended_ensure(struct client *c, struct stmt *st, bool named)
 {
     struct server *s = c->server;
 
     if (named ? on_server(s, st)
               : s->stmts->unnamed == c->unnamed_serial && !unsure(s, s->stmts->unnamed_batch))
         return true;
-    return send_parse(c, st, named, PEND_DROP) != NULL;
+    return extended_parse(c, st, named, PEND_DROP) != NULL;
 }
 
 /* ---- verdicts ---- */
 
 /* A statement for the text, judged when the client is guarded. STEP_DONE with *out NULL: refused
  * and answered. */
-static enum step judged(struct client *c, struct text sql, const char *types, int n_types,
-                        struct stmt **out)
+enum step extended_judged(struct client *c, bool simple, struct text sql, const char *types,
+                          int n_types, struct stmt **out)
 {
     struct tenant_ask ask, *asked = NULL;
     uint32_t *oids = NULL;
@@ -298,8 +293,8 @@ static enum step judged(struct client *c, struct text sql, const char *types, in
     if (client_guarded(c) && (c->identity.bound || client_enforced(c)) &&
         (client_policy(c) || client_enforced(c))) {
         if (!c->policy) {
-            client_refuse_text(c, false, "57P03", "the catalog of database \"%s\" is not known yet",
-                               c->db_name.p);
+            client_refuse_text(c, simple, "57P03",
+                               "the catalog of database \"%s\" is not known yet", c->db_name.p);
             return done(c);
         }
         oids = malloc(sizeof(*oids) * (size_t)(n_types + 1));
@@ -342,7 +337,7 @@ static bool refused_now(const struct client *c, const struct stmt *st, bool runn
 }
 
 /* The policy or the tenant changed since the statement was judged: judge again. */
-static enum step rejudge(struct client *c, struct text name, struct stmt **st)
+enum step extended_rejudge(struct client *c, struct text name, struct stmt **st)
 {
     if (!client_guarded(c) || !client_policy(c))
         return STEP_DONE;
@@ -355,8 +350,9 @@ static enum step rejudge(struct client *c, struct text name, struct stmt **st)
     buf_init(&types);
     for (int i = 0; i < old->n_types; i++)
         msg_u32(&types, old->types[i]);
-    enum step step =
-        types.failed ? no_memory(c) : judged(c, old->sql, types.p, old->n_types, &fresh);
+    enum step step = types.failed
+                         ? no_memory(c)
+                         : extended_judged(c, false, old->sql, types.p, old->n_types, &fresh);
     buf_release(&types);
     if (step == STEP_DONE && fresh) {
         if (named) {
@@ -364,7 +360,7 @@ static enum step rejudge(struct client *c, struct text name, struct stmt **st)
             named->stmt = stmt_ref(fresh);
             named->judged_for = c->judged_for;
         } else {
-            unnamed_set(c, fresh);
+            extended_unnamed(c, fresh);
         }
         *st = fresh;
         stmt_unref(fresh); /* the name holds it */
@@ -395,14 +391,14 @@ static enum step parse_named(struct client *c, struct text name, struct stmt *st
 
     if (on_server(s, st)) {
         stat_inc(&stats(c)->ps_hits);
-        if (!fake(c, PEND_PARSE, '1', &p))
+        if (!extended_fake(c, PEND_PARSE, '1', &p))
             return no_memory(c);
     } else {
-        p = send_parse(c, st, true, PEND_FORWARD);
+        p = extended_parse(c, st, true, PEND_FORWARD);
         if (!p)
             return c->closing ? STEP_GONE : no_memory(c);
     }
-    struct client_stmt *cs = name_add(c, name, st);
+    struct client_stmt *cs = extended_name(c, name, st);
     if (!cs)
         return no_memory(c);
     if (p) { /* not answered yet: may have to be taken back */
@@ -418,8 +414,8 @@ static enum step parse_unnamed(struct client *c, struct stmt *st)
 {
     struct stmt *before = c->unnamed ? stmt_ref(c->unnamed) : NULL;
 
-    unnamed_set(c, st);
-    struct pend *p = send_parse(c, st, false, PEND_FORWARD);
+    extended_unnamed(c, st);
+    struct pend *p = extended_parse(c, st, false, PEND_FORWARD);
     if (!p) {
         if (before)
             stmt_unref(before);
@@ -441,7 +437,7 @@ static enum step parse_known(struct client *c, struct text name, struct stmt *st
 
     stat_inc(&stats(c)->client_parses);
     stat_inc(&stats(c)->ps_hits);
-    if (!name_add(c, name, st) || !fake(c, PEND_PARSE, '1', &p))
+    if (!extended_name(c, name, st) || !extended_fake(c, PEND_PARSE, '1', &p))
         return no_memory(c);
     return STEP_DONE;
 }
@@ -524,22 +520,28 @@ enum step client_parse(struct client *c, const char *m, size_t n)
             record_exempt(c, w.sql);
         return passed;
     }
-    struct client_stmt *gone = deallocated(c, &w, text, sizeof(text));
+    struct client_stmt *gone = client_enforced(c) ? NULL : deallocated(c, &w, text, sizeof(text));
     if (w.name.n && map_get(&c->stmts, w.name)) {
         stat_inc(&stats(c)->client_parses);
         client_refuse_text(c, false, "42P05", "prepared statement \"%.*s\" already exists",
                            TEXT_ARG(w.name));
         return done(c);
     }
-    if (w.name.n && map_count(&c->stmts) >= MAX_NAMES) {
-        client_refuse_text(c, false, "54000", "too many prepared statements (%d)", MAX_NAMES);
+    if (w.name.n && map_count(&c->stmts) >= CLIENT_MAX_NAMES) {
+        client_refuse_text(c, false, "54000", "too many prepared statements (%d)",
+                           CLIENT_MAX_NAMES);
         return done(c);
     }
-    enum step step = judged(c, w.sql, w.types, w.n_types, &st);
+    enum step step = extended_judged(c, false, w.sql, w.types, w.n_types, &st);
     if (step != STEP_DONE || !st)
         return step;
     if (refused_now(c, st, false)) {
         step = refuse_verdict(c, st->verdict, st->sql);
+        stmt_unref(st);
+        return step;
+    }
+    if (client_enforced(c) && st->verdict && st->verdict->prepared) {
+        step = client_prepared_parse(c, w.name, st);
         stmt_unref(st);
         return step;
     }
@@ -554,12 +556,12 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     }
     stat_inc(&stats(c)->client_parses);
     client_note_request(c);
-    step = w.name.n                               ? parse_named(c, w.name, st)
-           : !gone || ensure(c, gone->stmt, true) ? parse_unnamed(c, st)
-           : c->closing                           ? STEP_GONE
-                                                  : no_memory(c);
+    step = w.name.n                                        ? parse_named(c, w.name, st)
+           : !gone || extended_ensure(c, gone->stmt, true) ? parse_unnamed(c, st)
+           : c->closing                                    ? STEP_GONE
+                                                           : no_memory(c);
     if (gone && step == STEP_DONE)
-        name_drop(
+        extended_unname(
             c,
             text_of(gone->name)); /* whatever becomes of the batch: the driver is through with it */
     stmt_unref(st);
@@ -637,7 +639,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         return forward_whole(c, PEND_BIND, m, n);
     if (!st)
         return done(c);
-    enum step step = rejudge(c, w.stmt, &st);
+    enum step step = extended_rejudge(c, w.stmt, &st);
     if (step != STEP_DONE || c->closing)
         return step;
     if (refused_now(c, st, true))
@@ -649,8 +651,14 @@ enum step client_bind(struct client *c, const char *m, size_t n)
                            "COPY FROM of tenants needs the unnamed portal");
         return done(c);
     }
+    if (client_enforced(c) && !client_portal_bound(c, w.portal))
+        return done(c);
     if (st->verdict && client_enforced(c)) {
         struct tenant_refusal r;
+        if (st->verdict->prepared)
+            return client_prepared_bind(c, &w, st);
+        if (!client_utility_ok(c, st->verdict, st->sql, false))
+            return done(c);
         if (!verdict_bind(st->verdict, &c->identity, &w, st->types, st->n_types, added, &r)) {
             struct buf b;
             client_note_refusal(c, r.reason, r.detail, st->verdict, st->sql);
@@ -667,7 +675,8 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (st->verdict)
         client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
-    if (!ensure(c, st, w.stmt.n > 0) || !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
+    if (!extended_ensure(c, st, w.stmt.n > 0) ||
+        !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
         !send_bind(c, &w, st, added, n_added, m, n))
         return c->closing ? STEP_GONE : no_memory(c);
     if (st->verdict && st->verdict->leaves_state)
@@ -676,6 +685,8 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         client_copy_bound(c, st->verdict);
     record_exempt(c, st->sql);
     stat_inc(&stats(c)->binds);
+    if (st->verdict && client_enforced(c) && !client_utility_sent(c, st->verdict, false))
+        return STEP_GONE;
     return STEP_DONE;
 }
 
@@ -698,15 +709,17 @@ enum step client_describe(struct client *c, const char *m, size_t n)
         return forward_whole(c, PEND_DESCRIBE_S, m, n);
     if (!st)
         return done(c);
-    enum step step = rejudge(c, w.name, &st);
+    enum step step = extended_rejudge(c, w.name, &st);
     if (step != STEP_DONE || c->closing)
         return step;
     if (refused_now(c, st, false))
         return refuse_verdict(c, st->verdict, st->sql);
+    if (client_enforced(c) && st->verdict && st->verdict->prepared)
+        return client_prepared_describe(c, st);
     if (!client_need_server(c))
         return c->closing ? STEP_GONE : STEP_WAIT;
     client_note_request(c);
-    if (!ensure(c, st, w.name.n > 0))
+    if (!extended_ensure(c, st, w.name.n > 0))
         return c->closing ? STEP_GONE : no_memory(c);
     struct pend *p = server_expect(c->server, PEND_DESCRIBE_S, PEND_FORWARD);
     if (!p)
@@ -731,14 +744,14 @@ enum step client_close_target(struct client *c, const char *m, size_t n)
     if (!wire_target_read(m + 5, n - 5, &w))
         return malformed(c);
     if (w.what == 'P' && !c->server) /* without a server there is no portal */
-        return fake(c, PEND_CLOSE, '3', &p) ? STEP_DONE : no_memory(c);
+        return extended_fake(c, PEND_CLOSE, '3', &p) ? STEP_DONE : no_memory(c);
     if (w.what == 'P' || passes_names(c))
         return forward_whole(c, PEND_CLOSE, m, n);
     struct client_stmt *cs = w.name.n ? map_get(&c->stmts, w.name) : NULL;
     if (w.name.n && !cs && !client_enforced(c) && c->server &&
         !text_starts(w.name, TEXT("PGBULKHEAD_")))
         return forward_whole(c, PEND_CLOSE, m, n);
-    if (!fake(c, PEND_CLOSE, '3', &p))
+    if (!extended_fake(c, PEND_CLOSE, '3', &p))
         return no_memory(c);
     if (w.name.n == 0) {
         if (p) {
@@ -760,7 +773,7 @@ enum step client_close_target(struct client *c, const char *m, size_t n)
         if (!p->name)
             return no_memory(c);
     }
-    name_drop(c, w.name);
+    extended_unname(c, w.name);
     return STEP_DONE;
 }
 
@@ -773,21 +786,18 @@ enum step client_deallocate(struct client *c, const char *m, size_t n)
     struct text sql, name;
     struct buf b;
 
-    if (passes_names(c) || c->extended || c->in_copy ||
+    if (client_enforced(c) || c->extended || c->in_copy || passes_names(c) ||
         (s && (!pending_empty(s->pending) || s->status == 'E')))
         return STEP_MORE;
     if (!wire_query_read(m + 5, n - 5, &sql) || !deallocate_read(sql, word, sizeof(word), &name))
         return STEP_MORE;
-    if (name.n == 0 ? !client_enforced(c) : !map_get(&c->stmts, name))
+    if (name.n == 0 || !map_get(&c->stmts, name))
         return STEP_MORE; /* by PREPARE in SQL perhaps */
-    if (name.n)
-        name_drop(c, name);
-    else
-        client_stmts_clear(c);
-    unnamed_set(c, NULL);
+    extended_unname(c, name);
+    extended_unnamed(c, NULL);
     buf_init(&b);
     size_t mark = msg_begin(&b, 'C');
-    msg_cstr(&b, name.n ? TEXT("DEALLOCATE") : TEXT("DEALLOCATE ALL"));
+    msg_cstr(&b, TEXT("DEALLOCATE"));
     msg_end(&b, mark);
     wire_ready_build(&b, s ? s->status : 'I');
     bool ok = !b.failed;
@@ -807,6 +817,7 @@ enum step client_execute(struct client *c, const char *m, size_t n)
         if (!client_copy_begin(c, pending_last(c->server->pending), c->copy_bound))
             return no_memory(c);
         client_copy_bound(c, NULL);
+        return step; /* this one resets nothing */
     }
-    return step;
+    return step == STEP_DONE && !client_utility_executed(c) ? STEP_GONE : step;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
-#include "session/session.h"
+#include "session/extended.h"
+#include "session/utility.h"
 
 #include "session/record.h"
 
@@ -124,7 +125,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
     }
     if (!v || v->action != VERDICT_REWRITE || !client_enforced(c)) {
         conn_write(s->conn, m, n);
-        return STEP_DONE;
+        return !v || !client_enforced(c) || client_utility_sent(c, v, true) ? STEP_DONE : STEP_GONE;
     }
     struct buf *b = engine_work(c->engine);
     size_t mark = msg_begin(b, 'Q');
@@ -138,7 +139,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
         client_drop(c, "out of memory");
         return STEP_GONE;
     }
-    return STEP_DONE;
+    return client_utility_sent(c, v, true) ? STEP_DONE : STEP_GONE;
 }
 
 enum step client_query_guarded(struct client *c, const char *m, size_t n)
@@ -177,6 +178,10 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
         verdict_error(v, &b);
         client_refuse(c, true, &b);
         buf_release(&b);
+    } else if (client_enforced(c) && v->prepared) {
+        step = client_prepared_query(c, v, sql);
+    } else if (client_enforced(c) && !client_utility_ok(c, v, sql, true)) {
+        step = STEP_DONE;
     } else if (!client_need_server(c)) {
         step = STEP_WAIT;
     } else {

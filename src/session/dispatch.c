@@ -4,6 +4,7 @@
  * worker, or a place in the queue. The waiting bit is raised before others' idle counts are read,
  * and idle counts are raised before the waiting bits are read, so that no wake-up is lost.
  */
+#include "session/binding.h"
 #include "session/session.h"
 
 #include "base/check.h"
@@ -191,42 +192,13 @@ static bool paused(const struct shard *sh)
            atomic_load_explicit(&sh->engine->registry->paused, memory_order_relaxed);
 }
 
-/* tenant_guc: the server's policies and functions may ask who the tenant is. */
-static bool bind_guc(struct client *c, struct server *s)
-{
-    const char *guc = c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc
-                                                               : c->engine->setup->g.tenant_guc;
-
-    if (!*guc || !client_enforced(c) || !c->identity.bound)
-        return true;
-    struct text tenant = c->identity.claims[0].value;
-    size_t n = strlen(guc);
-    if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' &&
-        text_is(tenant, s->guc + n + 1))
-        return true;
-    struct buf sql;
-    buf_init(&sql);
-    buf_text_append(&sql, TEXT("SELECT pg_catalog.set_config("));
-    wire_quote_literal(&sql, text_of(guc));
-    buf_char(&sql, ',');
-    wire_quote_literal(&sql, tenant);
-    buf_text_append(&sql, TEXT(",false)"));
-    bool ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
-    buf_release(&sql);
-    free(s->guc);
-    s->guc = malloc(n + 1 + tenant.n + 1);
-    if (s->guc)
-        snprintf(s->guc, n + 1 + tenant.n + 1, "%s=%.*s", guc, TEXT_ARG(tenant));
-    return ok && s->guc != NULL;
-}
-
 /* Makes the server's parameters those of the client, in the same write as the client's first
  * message. */
 static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
     uint32_t mask;
-    bool ok = bind_guc(c, s); /* a Query of its own: a SET that fails must not take it back */
+    bool ok = binding_set(c, s); /* a Query of its own: a SET that fails must not take it back */
 
     buf_init(&sql);
     if (ok && vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask) > 0)

@@ -42,6 +42,7 @@ struct pend {
     uint8_t kind, action, undo;
     uint8_t trim;      /* added parameters to take out of the ParameterDescription */
     uint8_t note;      /* session's own use */
+    bool rows_only;    /* DESCRIBE_P: NoData is dropped */
     struct stmt *stmt; /* undo: the statement (a reference) */
     char *name;        /* undo: its client name, malloc */
     char *bytes;       /* FAKE, REFUSE, a refused COPY: malloc */

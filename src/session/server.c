@@ -206,6 +206,15 @@ static struct text reset_query(const struct server *s)
     return TEXT("");
 }
 
+/* What a tenant left on it that no transaction's end takes away, whatever the reset query is. */
+static bool take_back(struct server *s)
+{
+    bool ok = (!s->holds || server_own_query(s, TEXT("CLOSE ALL"), 0)) &&
+              (!s->listens || server_own_query(s, TEXT("UNLISTEN *"), 0));
+    s->listens = s->holds = false;
+    return ok;
+}
+
 void server_release(struct server *s)
 {
     struct client *c = s->client;
@@ -221,6 +230,10 @@ void server_release(struct server *s)
             client_set_state(c, CLIENT_IDLE);
         c->idle_at = s->shard->engine->loop.now;
     }
+    if ((s->listens || s->holds) && !server_worn_out(s) && !take_back(s)) {
+        server_close(s, NULL, "out of memory");
+        return;
+    }
     struct text reset = reset_query(s);
     if (reset.n && !server_worn_out(s)) {
         s->dirty = false;
@@ -230,6 +243,11 @@ void server_release(struct server *s)
         s->request_at = s->shard->engine->loop.now;
         if (!server_own_query(s, reset, 0))
             server_close(s, NULL, "out of memory");
+        return;
+    }
+    if (!pending_empty(s->pending)) {
+        server_set_state(s, SERVER_TESTED);
+        s->request_at = s->shard->engine->loop.now;
         return;
     }
     server_ready(s);

@@ -6,6 +6,7 @@
  */
 #include "session/error_fields.h"
 #include "session/session.h"
+#include "session/utility.h"
 
 #include "base/check.h"
 
@@ -255,6 +256,14 @@ static void count_query(struct server *s, struct client *c)
     }
 }
 
+/* The answer to our own Query behind the client's last one is there. */
+static void query_over(const struct server *s, struct client *c)
+{
+    c->query_at = 0;
+    if (s->status == 'I')
+        c->xact_at = 0;
+}
+
 /* Our own batch is done: the client's parameters are now what the server says they are. */
 static bool own_done(struct server *s, uint32_t mask)
 {
@@ -284,7 +293,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     }
     s->status = m[5];
-    bool own = p->action == PEND_OWN;
+    bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND;
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
@@ -294,12 +303,18 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (c)
         c->in_copy = false;
     answered(s, r);
+    if (rebind && s->status == 'E')
+        s->own_failed = false; /* whatever took the tenant away is undone with its transaction */
     if (own && !own_done(s, vars))
         return false;
     if (!own && c)
         count_query(s, c);
     if (!pending_empty(s->pending))
         return true;
+    if (rebind && c)
+        query_over(s, c);
+    if (c && s->status == 'I')
+        client_portals_clear(c);
     if (s->status != 'I') {
         if (c && c->pool_mode == POOL_STATEMENT) {
             run_flush(r);
@@ -317,7 +332,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         server_ready(s);
         return false;
     }
-    if (own || c->pool_mode == POOL_SESSION || c->left || c->extended)
+    if ((own && !rebind) || c->pool_mode == POOL_SESSION || c->left || c->extended)
         return true;
     run_flush(r);
     if (r->next >= 0 &&
@@ -379,10 +394,13 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
     struct text tag = text_n(body, n ? n - 1 : 0);
 
     if (text_is(tag, "DISCARD ALL") || text_is(tag, "DEALLOCATE ALL")) {
-        server_stmts_clear(s->stmts);
+        if (s->pending->n > 1)
+            server_stmts_doubt(s->stmts); /* more was sent behind it, perhaps a Parse */
+        else
+            server_stmts_clear(s->stmts);
         if (s->client && !own)
             client_stmts_clear(s->client);
-    } else if (text_is(tag, "DEALLOCATE")) {
+    } else if (text_is(tag, "DEALLOCATE") && !(s->client && client_enforced(s->client))) {
         server_stmts_doubt(s->stmts); /* of a name in SQL; it could be one of ours */
     }
 }
@@ -480,6 +498,11 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         return false;
     }
     p = pending_head(s->pending);
+    if (f->type == 'n' && p->rows_only) { /* the client sent a Query, which has no such answer */
+        run_take(r, f->len, false);
+        answered(s, r);
+        return true;
+    }
     if (f->type == 't' && p->trim)
         return on_paramdesc(s, r, p, m, f->len);
     run_take(r, f->len, forwards(s, p));
@@ -495,6 +518,22 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     return true;
 }
 
+/* NotificationResponse: a tenant's client gets its own tenant's. */
+static void on_notification(struct server *s, struct run *r, const char *m, uint32_t len)
+{
+    struct buf b;
+
+    if (!s->client || !client_enforced(s->client)) {
+        run_take(r, len, s->client != NULL);
+        return;
+    }
+    run_take(r, len, false);
+    buf_init(&b);
+    if (client_notification(s->client, m, len, &b))
+        client_send(s->client, &b);
+    buf_release(&b);
+}
+
 /* One whole message. false: stop looking at this server's input (closed, or released with nothing
  * left to read). */
 static bool on_message(struct server *s, struct run *r, const char *m, const struct frame *f)
@@ -506,15 +545,17 @@ static bool on_message(struct server *s, struct run *r, const char *m, const str
         return on_ready(s, r, m, f->len);
     case 'S':
         return on_status(s, r, m, f->len);
-    case 'N':
-    case 'A': {
+    case 'N': {
         struct pend *p = pending_head(s->pending);
-        if (f->type == 'N' && !(p && p->action == PEND_OWN))
-            forward_fields(s, r, m, f->len);
+        if (p && p->action == PEND_OWN)
+            run_take(r, f->len, false);
         else
-            run_take(r, f->len, s->client && f->type == 'A');
+            forward_fields(s, r, m, f->len);
         return true;
     }
+    case 'A':
+        on_notification(s, r, m, f->len);
+        return true;
     default:
         return on_reply(s, r, m, f);
     }

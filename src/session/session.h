@@ -145,6 +145,9 @@ void client_note_refusal(struct client *c, enum refusal r, struct text detail, s
 bool client_wait_catalog(struct client *c, const struct verdict *v);
 
 /* ---- server_proto.c ---- */
+#define NOTE_REBIND                                                                                \
+    3 /* pend.note: binds the tenant again; needless when the transaction failed                   \
+       */
 extern const struct conn_handler server_handler;
 extern const struct conn_handler client_handler;
 size_t server_input(void *owner, char *data, size_t n);

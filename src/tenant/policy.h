@@ -94,6 +94,9 @@ enum fn_class policy_operator(const struct policy *p, struct text schema, struct
  * and print foreign names), for domains/composites not reachable, unknown ones, and types with
  * user-defined casts or input functions that are not allowed. schema empty = search path. */
 bool policy_type_ok(const struct policy *p, struct text schema, struct text name, struct text *why);
+/* OID of the type a name means (schema empty = pg_catalog, then the search path), whether tenants
+ * may name it or not; 0: not known. */
+uint32_t policy_type_named(const struct policy *p, struct text schema, struct text name);
 /* Is `attr` a column (or system column) of the relation? (else d.attr is a function call: refused)
  */
 bool policy_has_column(const struct policy_relation *r, struct text attr);

@@ -209,3 +209,17 @@ bool policy_index_casts(struct policy *p, struct err *e)
     }
     return true;
 }
+
+uint32_t policy_type_named(const struct policy *p, struct text schema, struct text name)
+{
+    const struct cat_type *t;
+
+    if (schema.n > 0) {
+        t = find_type(p, schema, name);
+        return t ? t->oid : 0;
+    }
+    t = find_type(p, TEXT("pg_catalog"), name);
+    for (int i = 0; !t && i < p->catalog->n_search_path; i++)
+        t = find_type(p, p->catalog->search_path[i], name);
+    return t ? t->oid : 0;
+}

@@ -213,7 +213,7 @@ static void keep_pieces(struct walk *w, const struct snippet *s)
 
 /* Nodes that name something or hold a query. The walker counts those that it looks at: a part of
  * the tree that it passed by is not let through. */
-static int count_names(const struct node *n)
+int walk_count_names(const struct node *n)
 {
     int count = 0;
     if (!n)
@@ -233,16 +233,17 @@ static int count_names(const struct node *n)
     }
     for (uint32_t i = 0; i < n->n_fields; i++)
         if (n->fields[i].type == F_NODE)
-            count += count_names(n->fields[i].node);
+            count += walk_count_names(n->fields[i].node);
     return count;
 }
 
 static bool judge_statement(struct walk *w, const struct tree_stmt *s)
 {
-    int names = count_names(s->stmt);
+    int names = walk_count_names(s->stmt);
     w->seen = 0;
+    w->top = s->stmt;
     w->proof = NULL;
-    if (!walk_statement(w, s->stmt, s->loc) || !prove_finish(w))
+    if (!walk_bound(w, s->stmt, s->loc) || !walk_statement(w, s->stmt, s->loc) || !prove_finish(w))
         return false;
     return (w->seen == names && w->masks == 0) ||
            walk_refuse(w, REFUSAL_internal_mismatch, s->loc,
@@ -364,6 +365,9 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         w.rewrite = true;
         inj.n_edits = 0;
         w.n_used = 0;
+        w.unbound = false;
+        inj.n_edits = 0;
+        v->pub.cursors = NULL;
         w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
         good = judge_tree(&w, &tree, had_hint, true);
         w.dependent |= proven.dependent;
@@ -378,6 +382,9 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     *uses = NULL;
     struct text none = { NULL, 0 };
     v->pub.leaves_state = false;
+    v->pub.effects = 0;
+    v->pub.prepared = NULL;
+    v->pub.cursors = NULL;
     verdict_refuse(v, w.reason, none, w.detail, w.hint, position_of(ask->sql, w.loc));
     v->pub.describable = describable(&tree, w.reason);
 }

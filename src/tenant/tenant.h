@@ -15,6 +15,8 @@
 #include "wire/query.h"
 
 struct tenant_engine;
+struct sql_prepared;
+struct sql_cursor;
 
 struct tenant_engine_opts {
     size_t cache_bytes;   /* ceiling of the verdict cache */
@@ -92,6 +94,11 @@ struct verdict {
     /* COPY FROM STDIN: what its rows have to be held against; NULL otherwise. The statement is
      * alone in its message. */
     const struct copy_plan *copy;
+    /* what the session has to see to, see utility.h */
+    unsigned effects;
+    const struct sql_prepared *prepared; /* the text is a PREPARE, EXECUTE or DEALLOCATE: it is
+                                            never sent */
+    const struct sql_cursor *cursors;
 };
 
 /* How a statement was judged, for EXPLAIN TENANT: a row per relation named, and per function or

@@ -64,6 +64,8 @@ struct walk {
     bool is_simple; /* simple protocol: values become literals (COPY also in the extended one) */
     bool alone;     /* the only statement of its message */
     int masks;      /* items to be replaced that have not been yet */
+    bool unbound;   /* RESET ALL stands in front: tenant_guc is not set */
+    const struct node *top; /* the statement */
 
     bool refused;
     enum refusal reason;
@@ -83,6 +85,37 @@ bool walk_refuse(struct walk *w, enum refusal r, int loc, const char *hint, cons
 /* A whole statement. loc: where its text starts. */
 bool walk_statement(struct walk *w, struct node *n, int loc);
 enum stmt_kind walk_kind(const struct node *n);
+/* Nodes below that walkers count in walk.seen. */
+int walk_count_names(const struct node *n);
+
+/* Statements about the session: walk_prepared.c, walk_session.c. loc: where the statement's text
+ * starts. */
+bool walk_prepare(struct walk *w, struct node *n, int loc);
+bool walk_execute(struct walk *w, struct node *n, int loc);
+bool walk_deallocate(struct walk *w, struct node *n, int loc);
+bool walk_listen(struct walk *w, struct node *n, int loc);
+bool walk_unlisten(struct walk *w, struct node *n, int loc);
+bool walk_notify(struct walk *w, struct node *n, int loc);
+bool walk_lock(struct walk *w, struct node *n, int loc);
+bool walk_discard(struct walk *w, struct node *n, int loc);
+bool walk_constraints(struct walk *w, struct node *n, int loc);
+/* Is it a call of pg_notify that runs exactly once: a result column of the statement, which is a
+ * SELECT without FROM? Then its channel, a literal, gets the tenant's prefix. */
+bool walk_is_pg_notify(const struct walk *w, const struct node *call, struct text schema,
+                       struct text name);
+bool walk_pg_notify(struct walk *w, struct level *l, struct node *call);
+/* RESET ALL: what stands behind it in the text runs without tenant_guc. */
+void walk_unbound(struct walk *w);
+/* May the statement stand there? */
+bool walk_bound(struct walk *w, struct node *n, int loc);
+/* The query of DECLARE, and a note of what the cursor reads. */
+bool walk_cursor(struct walk *w, struct node *declare);
+/* UPDATE or DELETE whose whole WHERE is CURRENT OF: the row passed the tenant's filter if the
+ * session knows the cursor as a simple one. up, from: nothing else may be there. */
+bool walk_current_of(struct walk *w, struct level *up, struct node *from, struct node *where,
+                     const struct policy_relation *target);
+/* The first token of a statement; -1: none. */
+int walk_first_token(const struct inject *j, int loc);
 
 /* Subscripts and fields behind the name of a column that is assigned to. */
 bool walk_assigned(struct walk *w, struct level *l, struct node *target);

@@ -433,8 +433,12 @@ bool walk_update(struct walk *w, struct level *up, struct node *n, struct column
         !walk_target(w, l, node_get(n, R_relation), n, &item))
         return false;
     struct tref *target = l->refs;
-    if (!walk_from(w, l, from, n) || !walk_set(w, l, node_get(n, R_targetList), target) ||
-        !walk_expr(w, l, where) || !walk_targets(w, l, node_get(n, R_returningList), cols))
+    if (!walk_from(w, l, from, n) || !walk_set(w, l, node_get(n, R_targetList), target))
+        return false;
+    if (node_is(where, N_CurrentOfExpr))
+        return walk_current_of(w, up, from, where, item->rel) &&
+               walk_targets(w, l, node_get(n, R_returningList), cols);
+    if (!walk_expr(w, l, where) || !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
     return (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
            mask_level(w, l);
@@ -448,6 +452,9 @@ bool walk_delete(struct walk *w, struct level *up, struct node *n, struct column
     if (!walk_with(w, l, node_get(n, R_withClause)) ||
         !walk_target(w, l, node_get(n, R_relation), n, &item))
         return false;
+    if (node_is(where, N_CurrentOfExpr))
+        return walk_current_of(w, up, from, where, item->rel) &&
+               walk_targets(w, l, node_get(n, R_returningList), cols);
     if (!walk_from(w, l, from, n) || !walk_expr(w, l, where) ||
         !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;

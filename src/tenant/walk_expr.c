@@ -373,6 +373,8 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
     case FN_UNKNOWN:
     case FN_DENY:
     default:
+        if (walk_is_pg_notify(w, n, schema, name))
+            return walk_pg_notify(w, l, n);
         if (verdict == FN_UNKNOWN)
             w->out->pub.wants_catalog = true;
         about_function(w, schema, name, n_args);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Statements as a whole: which kinds there are, and those that are not queries. */
+#include "tenant/utility.h"
 #include "tenant/walk.h"
 
 static const struct text none = { NULL, 0 };
@@ -59,7 +60,12 @@ static bool setting_value(struct walk *w, struct node *args, struct text *value)
     struct buf b;
     buf_init(&b);
     for (int i = 0; i < list_len(args); i++) {
-        struct node *a = list_at(args, i), *val = node_is(a, N_A_Const) ? node_get(a, R_val) : NULL;
+        struct node *a = list_at(args, i);
+        if (node_is(a, N_TypeCast)) { /* SET TIME ZONE INTERVAL '...' */
+            w->seen++;
+            a = node_get(a, R_arg);
+        }
+        struct node *val = node_is(a, N_A_Const) ? node_get(a, R_val) : NULL;
         if (i)
             buf_printf(&b, ", ");
         if (node_is(val, N_String))
@@ -113,14 +119,10 @@ static bool set(struct walk *w, struct node *n, int loc)
         break;
     case TREE_VAR_SET_MULTI:
         return set_multi(w, n, loc);
-    case TREE_VAR_RESET_ALL: /* search_path and the like go back to what the server was started with
-                              */
-        if (!policy_guc(w->ask->policy).n) {
-            w->out->pub.leaves_state = true;
-            return true;
-        }
-        return walk_refuse(w, REFUSAL_setting, loc, "Reset settings by name.",
-                           "RESET ALL would take tenant_guc back.");
+    case TREE_VAR_RESET_ALL: /* search_path and the like go back to what the server was started
+                                with */
+        walk_unbound(w);
+        return true;
     default:
         return walk_refuse(w, REFUSAL_setting, loc, "Reset settings by name.",
                            "This form of SET or RESET touches settings that bind the tenant.");
@@ -146,12 +148,10 @@ static bool show(struct walk *w, struct node *n, int loc)
 
 static bool declare(struct walk *w, struct node *n, int loc)
 {
-    struct columns cols = { .n = 0 };
+    (void)loc;
     if (node_int(n, R_options) & CURSOR_HOLD)
-        return walk_refuse(w, REFUSAL_cursor_hold, loc,
-                           "Declare it without HOLD, within the transaction.",
-                           "The cursor would stay on a server that other clients use.");
-    return walk_select(w, NULL, node_get(n, R_query), &cols, NULL);
+        w->out->pub.effects |= EFFECT_HOLD;
+    return walk_cursor(w, n);
 }
 
 static bool is_off(struct node *arg)
@@ -161,17 +161,35 @@ static bool is_off(struct node *arg)
     return node_is(arg, N_Integer) && node_int(arg, R_ival) == 0;
 }
 
+static bool query(struct walk *w, struct node *n, int loc)
+{
+    struct columns cols = { .n = 0 };
+    (void)loc;
+    return walk_query(w, NULL, n, &cols);
+}
+
 static bool explain(struct walk *w, struct node *n, int loc)
 {
-    struct node *opts = node_get(n, R_options);
-    struct columns cols = { .n = 0 };
+    static const char *const plain[] = { "format", "verbose" };
+    static const char *const off[] = { "analyze", "buffers", "wal",     "timing",
+                                       "summary", "memory",  "settings" };
+    struct node *opts = node_get(n, R_options), *q = node_get(n, R_query);
     bool costs = true;
+    if (w->ask->policy->setup->g.tenant_explain == TENANT_EXPLAIN_OFF)
+        return walk_refuse(w, REFUSAL_explain, loc,
+                           "tenant_explain = plan opens EXPLAIN (COSTS OFF).",
+                           "EXPLAIN is not open to tenants here.");
     for (int i = 0; i < list_len(opts); i++) {
         struct text name = node_str(list_at(opts, i), R_defname);
         struct node *arg = node_get(list_at(opts, i), R_arg);
+        bool known = false;
+        for (size_t k = 0; k < sizeof(plain) / sizeof(plain[0]); k++)
+            known |= text_is(name, plain[k]);
+        for (size_t k = 0; k < sizeof(off) / sizeof(off[0]); k++)
+            known |= text_is(name, off[k]) && is_off(arg);
         if (text_is(name, "costs"))
             costs = !is_off(arg);
-        else if (!text_is(name, "format") && !text_is(name, "verbose"))
+        else if (!known)
             return walk_refuse(w, REFUSAL_explain, loc, "Use EXPLAIN (COSTS OFF).",
                                "EXPLAIN option \"%.*s\" shows what other tenants' rows are like.",
                                TEXT_ARG(name));
@@ -179,80 +197,95 @@ static bool explain(struct walk *w, struct node *n, int loc)
     if (costs)
         return walk_refuse(w, REFUSAL_explain, loc, "Use EXPLAIN (COSTS OFF).",
                            "Estimates show what other tenants' rows are like.");
-    return walk_query(w, NULL, node_get(n, R_query), &cols);
+    if (node_is(q, N_DeclareCursorStmt))
+        q = node_get(q, R_query);
+    else if (node_is(q, N_ExecuteStmt) || node_is(q, N_CreateTableAsStmt) ||
+             node_is(q, N_RefreshMatViewStmt))
+        return walk_refuse(w, REFUSAL_explain, loc, "Explain the query itself.",
+                           "EXPLAIN shows plans of queries only.");
+    return query(w, q, loc);
 }
 
-static bool refused_kind(struct walk *w, struct node *n, int loc)
+/* ---- the table of kinds ---- */
+
+/* Names nothing, and is the session's own business. */
+static bool passed(struct walk *w, struct node *n, int loc)
 {
-    enum refusal r = REFUSAL_ddl;
-    const char *hint = NULL;
-    switch (n->kind) {
-    case N_PrepareStmt:
-    case N_ExecuteStmt:
-        r = REFUSAL_prepared_sql;
-        hint = "Use the driver's prepared statements (Parse and Bind messages).";
-        break;
-    case N_DoStmt:
-    case N_CallStmt:
-        r = REFUSAL_code_block;
-        break;
-    case N_ListenStmt:
-    case N_NotifyStmt:
-        r = REFUSAL_notify;
-        break;
-    case N_LockStmt:
-        r = REFUSAL_lock;
-        break;
-    case N_DiscardStmt:
-    case N_ConstraintsSetStmt:
-    case N_CheckPointStmt:
-    case N_VacuumStmt:
-    case N_LoadStmt:
-    case N_ClusterStmt:
-    case N_ReindexStmt:
-    case N_GrantStmt:
-    case N_GrantRoleStmt:
-    case N_RefreshMatViewStmt:
-    case N_TruncateStmt:
-        r = REFUSAL_utility;
-        break;
-    default:
-        break;
-    }
-    return walk_refuse(w, r, loc, hint, "%s is not open to tenants.", node_kind_name(n->kind));
+    (void)w;
+    (void)n;
+    (void)loc;
+    return true;
 }
+
+static bool copy(struct walk *w, struct node *n, int loc)
+{
+    return walk_copy(w, n, loc);
+}
+
+static bool prepare(struct walk *w, struct node *n, int loc)
+{
+    return walk_prepare(w, n, loc);
+}
+
+static bool execute(struct walk *w, struct node *n, int loc)
+{
+    return walk_execute(w, n, loc);
+}
+
+static bool deallocate(struct walk *w, struct node *n, int loc)
+{
+    return walk_deallocate(w, n, loc);
+}
+
+static bool listen(struct walk *w, struct node *n, int loc)
+{
+    return walk_listen(w, n, loc);
+}
+
+static bool unlisten(struct walk *w, struct node *n, int loc)
+{
+    return walk_unlisten(w, n, loc);
+}
+
+static bool notify(struct walk *w, struct node *n, int loc)
+{
+    return walk_notify(w, n, loc);
+}
+
+static bool lock(struct walk *w, struct node *n, int loc)
+{
+    return walk_lock(w, n, loc);
+}
+
+static bool discard(struct walk *w, struct node *n, int loc)
+{
+    return walk_discard(w, n, loc);
+}
+
+static bool constraints(struct walk *w, struct node *n, int loc)
+{
+    return walk_constraints(w, n, loc);
+}
+
+struct statement {
+    bool (*rule)(struct walk *w, struct node *n, int loc); /* NULL: refused */
+    enum refusal reason;
+    const char *sql, *hint;
+};
+
+#define refused NULL
+static const struct statement statements[N_COUNT] = {
+#define STATEMENT(tag, rule, reason, sql, hint) [N_##tag] = { rule, REFUSAL_##reason, sql, hint },
+#include "tenant/statements.def"
+};
+#undef refused
 
 bool walk_statement(struct walk *w, struct node *n, int loc)
 {
-    struct columns cols = { .n = 0 };
-    switch (n->kind) {
-    case N_SelectStmt:
-    case N_InsertStmt:
-    case N_UpdateStmt:
-    case N_DeleteStmt:
-    case N_MergeStmt:
-        return walk_query(w, NULL, n, &cols);
-    case N_TransactionStmt:
-        return transaction(w, n, loc);
-    case N_VariableSetStmt:
-        return set(w, n, loc);
-    case N_VariableShowStmt:
-        return show(w, n, loc);
-    case N_DeclareCursorStmt:
-        return declare(w, n, loc);
-    case N_FetchStmt:
-    case N_ClosePortalStmt:
-    case N_DeallocateStmt: /* sessions prepare again what is missing */
-    case N_UnlistenStmt:   /* there is nothing that a tenant could listen to */
-        return true;
-    case N_CopyStmt:
-        return walk_copy(w, n, loc);
-    case N_ExplainStmt:
-        return explain(w, n, loc);
-    case N_Unknown:
-    case N_List:
+    const struct statement *s = (unsigned)n->kind < N_COUNT ? &statements[n->kind] : NULL;
+    if (!s || !s->sql)
         return walk_refuse(w, REFUSAL_unknown_syntax, loc, NULL, "A statement of an unknown kind.");
-    default:
-        return refused_kind(w, n, loc);
-    }
+    if (s->rule)
+        return s->rule(w, n, loc);
+    return walk_refuse(w, s->reason, loc, s->hint, "%s is not open to tenants.", s->sql);
 }

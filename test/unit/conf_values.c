@@ -60,6 +60,7 @@ static const struct sample globals[] = {
     { "tenant_token_claim", "org", NULL }, { "tenant_token_leeway", "5", NULL },
     { "tenant_token_max_age", "3600", NULL }, { "tenant_token_replay", "once", NULL },
     { "tenant_token_plaintext", "1", NULL },
+    { "tenant_explain", "plan", NULL },
     { "tenant_max_statement", "2MB", "2097152" }, { "tenant_cache_size", "0", NULL },
     { "tenant_audit_log", "/var/log/audit.json", NULL }, { "tenant_audit", "refused,exempt", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },

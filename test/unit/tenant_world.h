@@ -184,6 +184,7 @@ static inline bool world_make(struct world *w, const char *tenant)
     w->s.tenant_columns = w->columns;
     w->s.n_tenant_columns = 1;
     w->s.refs = 1000;
+    w->s.g.tenant_explain = TENANT_EXPLAIN_PLAN;
     w->claims[0] = (struct claim){ TEXT("tenant"), text_of(tenant) };
     w->claims[1] = (struct claim){ TEXT("tenant_no"), TEXT("11") };
     w->claims[2] =

@@ -106,7 +106,7 @@ sub _proxy {
     my %auth = map { ($_ => "pw_$_") } @{ $corpus->{order} };
     $run->{proxy} = $corpus->{proxy} = proxy(pg => $pg, databases => \%db, auth => \%auth,
         (ours() ? (users => $corpus->ini_users) : ()), rules => $rules, functions => $functions, operators => $operators,
-        set => { auth_type => 'md5', pool_mode => ours() ? 'transaction' : 'session', default_pool_size => 6, max_client_conn => 100,
+        set => { auth_type => 'md5', (ours() ? (tenant_explain => 'plan') : ()), pool_mode => ours() ? 'transaction' : 'session', default_pool_size => 6, max_client_conn => 100,
             server_check_delay => 0, query_wait_timeout => 8, log_connections => 0, log_disconnections => 0,
             worker_threads => $ENV{BH_WORKERS} // 1, %{ $run->{set} // {} } });
     return;

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/* tenant_guc on servers: set when a client gets one, and again when a client resets its settings.
+ *
+ * A rollback cannot take it back: it is first set outside of transactions, and where a reset that
+ * is rolled back took it away, the value from before comes back with the reset's own. */
+#include "session/binding.h"
+
+#include "session/session.h"
+#include "wire/query.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *setting_of(const struct client *c)
+{
+    return c->shard->db && c->shard->db->tenant_guc ? c->shard->db->tenant_guc
+                                                    : c->engine->setup->g.tenant_guc;
+}
+
+/* SELECT pg_catalog.set_config('name','tenant',false) */
+static void set_config(struct buf *sql, const char *guc, struct text tenant)
+{
+    buf_text_append(sql, TEXT("SELECT pg_catalog.set_config("));
+    wire_quote_literal(sql, text_of(guc));
+    buf_char(sql, ',');
+    wire_quote_literal(sql, tenant);
+    buf_text_append(sql, TEXT(",false)"));
+}
+
+bool binding_set(struct client *c, struct server *s)
+{
+    const char *guc = setting_of(c);
+
+    if (!*guc || !client_enforced(c) || !c->identity.bound)
+        return true;
+    struct text tenant = c->identity.claims[0].value;
+    size_t n = strlen(guc);
+    if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' &&
+        text_is(tenant, s->guc + n + 1))
+        return true;
+    struct buf sql;
+    buf_init(&sql);
+    set_config(&sql, guc, tenant);
+    bool ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
+    buf_release(&sql);
+    free(s->guc);
+    s->guc = malloc(n + 1 + tenant.n + 1);
+    if (s->guc)
+        snprintf(s->guc, n + 1 + tenant.n + 1, "%s=%.*s", guc, TEXT_ARG(tenant));
+    return ok && s->guc != NULL;
+}
+
+/* What the server was told, as a statement. false: it was told nothing. */
+static bool bound_sql(const struct server *s, struct buf *sql)
+{
+    const char *eq = s->guc ? strchr(s->guc, '=') : NULL;
+    char name[300];
+
+    if (!eq || (size_t)(eq - s->guc) >= sizeof(name))
+        return false;
+    memcpy(name, s->guc, (size_t)(eq - s->guc));
+    name[eq - s->guc] = '\0';
+    set_config(sql, name, text_of(eq + 1));
+    return true;
+}
+
+bool binding_renew(struct client *c, struct server *s)
+{
+    struct buf sql;
+    bool ok = true;
+
+    buf_init(&sql);
+    if (client_enforced(c) && bound_sql(s, &sql)) {
+        ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
+        if (ok)
+            pending_last(s->pending)->note = NOTE_REBIND;
+    }
+    buf_release(&sql);
+    return ok;
+}
+
+static bool expect(struct server *s, enum pend_kind kind)
+{
+    return server_expect(s, kind, PEND_DROP) != NULL;
+}
+
+bool binding_renew_extended(struct client *c, struct server *s)
+{
+    static const char name[] = "PGBULKHEAD_GUC"; /* of statement and portal; closed at once */
+    static const char bind[] = "PGBULKHEAD_GUC\0PGBULKHEAD_GUC\0\0\0\0\0\0";
+    struct buf sql, b;
+    bool ok = true;
+
+    buf_init(&sql);
+    buf_init(&b);
+    if (client_enforced(c) && bound_sql(s, &sql)) {
+        wire_target_build(&b, 'C', 'S', text_of(name));
+        wire_parse_build(&b, text_of(name), buf_text(&sql), NULL, 0);
+        size_t mark = msg_begin(&b, 'B');
+        msg_bytes(&b, bind, sizeof(bind)); /* no formats, no parameters, no result formats */
+        msg_end(&b, mark);
+        wire_execute_build(&b, text_of(name), 0);
+        wire_target_build(&b, 'C', 'P', text_of(name));
+        wire_target_build(&b, 'C', 'S', text_of(name));
+        ok = !sql.failed && !b.failed && expect(s, PEND_CLOSE) && expect(s, PEND_PARSE) &&
+             expect(s, PEND_BIND) && expect(s, PEND_EXECUTE) && expect(s, PEND_CLOSE) &&
+             expect(s, PEND_CLOSE);
+        if (ok)
+            conn_write_copy(s->conn, b.p, b.n);
+    }
+    buf_release(&b);
+    buf_release(&sql);
+    return ok;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tenant_guc: the server's setting that says who the tenant is, for policies and functions there.
+ * Bound in front of a client's first statement on a server, and again behind whatever takes it
+ * back, always in the same write and before anything else of the client can run.
+ */
+#ifndef SESSION_BINDING_H
+#define SESSION_BINDING_H
+
+#include "session/client.h"
+
+/* The server holds the client's tenant, or is told now (a Query of our own, replies dropped).
+ * false: out of memory. */
+bool binding_set(struct client *c, struct server *s) MUST_CHECK;
+/* The same behind a Query of the client's that resets settings. false: out of memory. */
+bool binding_renew(struct client *c, struct server *s) MUST_CHECK;
+/* The same within an extended batch, behind an Execute. false: out of memory, or the server is
+ * closed. */
+bool binding_renew_extended(struct client *c, struct server *s) MUST_CHECK;
+
+#endif

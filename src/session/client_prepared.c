@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * PREPARE, EXECUTE and DEALLOCATE in SQL for tenants. The names are those of the client's own
+ * prepared statements, as in PostgreSQL; the server only sees its own names. A Query becomes an
+ * extended batch, so that a statement that is missing on the server can be prepared in front of it
+ * and one error is one answer.
+ */
+#include "session/extended.h"
+
+#include "base/check.h"
+#include "tenant/utility.h"
+#include "wire/query.h"
+
+#include <stdlib.h>
+
+static enum step done(const struct client *c)
+{
+    return c->closing ? STEP_GONE : STEP_DONE;
+}
+
+static enum step no_memory(struct client *c)
+{
+    client_drop(c, "out of memory");
+    return STEP_GONE;
+}
+
+static enum step refuse(struct client *c, bool simple, const struct buf *b)
+{
+    client_refuse(c, simple, b);
+    return done(c);
+}
+
+/* ---- pieces of a batch ---- */
+
+/* An answer of ours in its place, at once when nothing is outstanding. */
+static bool answer(struct client *c, enum pend_kind kind, const struct buf *b)
+{
+    if (b->failed)
+        return false;
+    if (!c->server || pending_empty(c->server->pending)) {
+        conn_write_copy(c->conn, b->p, b->n);
+        return true;
+    }
+    struct pend *p = server_expect(c->server, kind, PEND_FAKE);
+    if (!p)
+        return false;
+    p->bytes = malloc(b->n);
+    p->n_bytes = (uint32_t)b->n;
+    if (p->bytes)
+        memcpy(p->bytes, b->p, b->n);
+    return p->bytes != NULL;
+}
+
+static bool answer_tag(struct client *c, const char *tag)
+{
+    struct buf b;
+    buf_init(&b);
+    wire_complete_build(&b, text_of(tag));
+    bool ok = answer(c, PEND_EXECUTE, &b);
+    buf_release(&b);
+    return ok;
+}
+
+static bool write_out(struct server *s, struct buf *b)
+{
+    bool ok = !b->failed;
+    if (ok)
+        conn_write_copy(s->conn, b->p, b->n);
+    buf_release(b);
+    return ok;
+}
+
+/* Parse of a text of ours as the server's unnamed statement. */
+static struct pend *send_unnamed(struct client *c, struct text sql)
+{
+    struct server *s = c->server;
+    struct pend *p = server_expect(s, PEND_PARSE, PEND_DROP);
+    struct buf b;
+    if (!p)
+        return NULL;
+    p->note = NOTE_UNNAMED;
+    s->stmts->unnamed = 0;
+    buf_init(&b);
+    wire_parse_build(&b, TEXT(""), sql, NULL, 0);
+    return write_out(s, &b) ? p : NULL;
+}
+
+/* As a Query does, the batch drops the client's unnamed statement. */
+static void drop_unnamed(struct client *c, struct pend *p)
+{
+    p->undo = UNDO_UNNAMED;
+    p->stmt = c->unnamed;
+    c->unnamed = NULL;
+}
+
+/* Bind to the unnamed statement, Describe, Execute. */
+static bool send_run(struct client *c)
+{
+    static const char bind[8] = { 0 }; /* two names, no formats, parameters and result formats */
+    struct server *s = c->server;
+    struct buf b;
+    if (!server_expect(s, PEND_BIND, PEND_DROP))
+        return false;
+    struct pend *p = server_expect(s, PEND_DESCRIBE_P, PEND_FORWARD);
+    if (!p)
+        return false;
+    p->rows_only = true;
+    if (!server_expect(s, PEND_EXECUTE, PEND_FORWARD))
+        return false;
+    buf_init(&b);
+    size_t mark = msg_begin(&b, 'B');
+    msg_bytes(&b, bind, sizeof(bind));
+    msg_end(&b, mark);
+    wire_target_build(&b, 'D', 'P', TEXT(""));
+    wire_execute_build(&b, TEXT(""), 0);
+    return write_out(s, &b);
+}
+
+static bool send_sync(struct client *c)
+{
+    struct server *s = c->server;
+    struct buf b;
+    if (!server_expect(s, PEND_SYNC, PEND_FORWARD))
+        return false;
+    s->skipping = false;
+    s->batch++;
+    c->extended = false;
+    buf_init(&b);
+    wire_sync_build(&b);
+    return write_out(s, &b);
+}
+
+/* ---- PREPARE ---- */
+
+/* The statement to prepare; NULL with STEP_DONE: refused and answered. */
+static enum step to_prepare(struct client *c, bool simple, const struct sql_prepared *p,
+                            struct stmt **out)
+{
+    struct buf types;
+    *out = NULL;
+    if (map_get(&c->stmts, p->name)) {
+        client_refuse_text(c, simple, "42P05", "prepared statement \"%.*s\" already exists",
+                           TEXT_ARG(p->name));
+        return done(c);
+    }
+    if (map_count(&c->stmts) >= CLIENT_MAX_NAMES) {
+        client_refuse_text(c, simple, "54000", "too many prepared statements (%d)",
+                           CLIENT_MAX_NAMES);
+        return done(c);
+    }
+    buf_init(&types);
+    for (int i = 0; i < p->n_types; i++)
+        msg_u32(&types, p->types[i]);
+    struct stmt *st = NULL;
+    enum step step = types.failed ? no_memory(c)
+                                  : extended_judged(c, simple, p->query, types.p, p->n_types, &st);
+    buf_release(&types);
+    if (step != STEP_DONE || !st)
+        return step;
+    struct verdict *v = st->verdict;
+    if (v && v->action == VERDICT_REFUSE && !v->describable) {
+        struct buf b;
+        client_note_verdict(c, v, st->sql);
+        buf_init(&b);
+        verdict_error(v, &b);
+        step = refuse(c, simple, &b);
+        buf_release(&b);
+        stmt_unref(st);
+        return step;
+    }
+    *out = st;
+    return STEP_DONE;
+}
+
+/* Sends it and takes the name; false: out of memory, or the server is closed. */
+static bool prepare(struct client *c, const struct sql_prepared *p, struct stmt *st)
+{
+    struct pend *e = extended_parse(c, st, true, PEND_DROP);
+    if (!e || !extended_name(c, p->name, st))
+        return false;
+    e->undo = UNDO_NAMED_PARSE;
+    e->name = text_dup(p->name);
+    return e->name != NULL;
+}
+
+static enum step prepare_query(struct client *c, const struct sql_prepared *p)
+{
+    struct stmt *st;
+    enum step step = to_prepare(c, true, p, &st);
+    if (step != STEP_DONE || !st)
+        return step;
+    if (!client_need_server(c)) {
+        step = c->closing ? STEP_GONE : STEP_WAIT;
+    } else {
+        client_note_request(c);
+        extended_unnamed(c, NULL);
+        if (!prepare(c, p, st) || !answer_tag(c, "PREPARE") || !send_sync(c))
+            step = c->closing ? STEP_GONE : no_memory(c);
+    }
+    stmt_unref(st);
+    return step;
+}
+
+/* ---- EXECUTE ---- */
+
+static bool runs_rows(const struct verdict *v)
+{
+    switch (v->kind) {
+    case STMT_SELECT:
+    case STMT_INSERT:
+    case STMT_UPDATE:
+    case STMT_DELETE:
+    case STMT_MERGE:
+        return !v->prepared && !v->effects && !v->cursors;
+    default:
+        return false;
+    }
+}
+
+/* The statement that an EXECUTE names and the text that runs it. STEP_DONE with *out NULL: refused
+ * and answered. */
+static enum step to_execute(struct client *c, bool simple, const struct sql_prepared *p,
+                            struct stmt **out, struct buf *sql)
+{
+    struct client_stmt *cs = map_get(&c->stmts, p->name);
+    struct tenant_refusal r;
+    struct buf b;
+
+    *out = NULL;
+    if (!cs) {
+        client_refuse_text(c, simple, "26000", "prepared statement \"%.*s\" does not exist",
+                           TEXT_ARG(p->name));
+        return done(c);
+    }
+    struct stmt *st = cs->stmt;
+    enum step step = extended_rejudge(c, p->name, &st);
+    if (step != STEP_DONE || c->closing)
+        return step;
+    struct verdict *v = st->verdict;
+    if (!v || (v->action != VERDICT_REFUSE && !runs_rows(v))) {
+        client_note_refusal(c, REFUSAL_prepared_sql, TEXT("EXECUTE of such a statement"), v,
+                            st->sql);
+        client_refuse_text(c, simple, refusal_state(REFUSAL_prepared_sql),
+                           "EXECUTE runs SELECT, INSERT, UPDATE, DELETE and MERGE for tenants");
+        return done(c);
+    }
+    buf_init(&b);
+    if (v->action == VERDICT_REFUSE) {
+        client_note_verdict(c, v, st->sql);
+        verdict_error(v, &b);
+        step = refuse(c, simple, &b);
+    } else if (p->n_args != v->n_params) {
+        client_refuse_text(c, simple, "42601",
+                           "wrong number of parameters for prepared statement \"%.*s\"",
+                           TEXT_ARG(p->name));
+        step = done(c);
+    } else if (!prepared_execute(p, v, &c->identity, st->types, st->n_types, text_of(st->name), sql,
+                                 &r)) {
+        client_note_refusal(c, r.reason, r.detail, v, st->sql);
+        refusal_error(&r, &b);
+        step = refuse(c, simple, &b);
+    } else if (sql->failed) {
+        step = no_memory(c);
+    } else {
+        *out = st;
+    }
+    buf_release(&b);
+    return step;
+}
+
+static void note_run(struct client *c, const struct stmt *st)
+{
+    client_note_verdict(c, st->verdict, st->sql);
+    client_note_request(c);
+    if (st->verdict->leaves_state)
+        c->server->dirty = true;
+}
+
+static enum step execute_query(struct client *c, const struct sql_prepared *p)
+{
+    struct stmt *st;
+    struct pend *e;
+    struct buf sql;
+
+    buf_init(&sql);
+    enum step step = to_execute(c, true, p, &st, &sql);
+    if (step == STEP_DONE && st) {
+        if (!client_need_server(c)) {
+            step = c->closing ? STEP_GONE : STEP_WAIT;
+        } else {
+            note_run(c, st);
+            bool ok = extended_ensure(c, st, true) && (e = send_unnamed(c, buf_text(&sql))) != NULL;
+            if (ok)
+                drop_unnamed(c, e);
+            if (!ok || !send_run(c) || !send_sync(c))
+                step = c->closing ? STEP_GONE : no_memory(c);
+        }
+    }
+    buf_release(&sql);
+    return step;
+}
+
+/* ---- DEALLOCATE ---- */
+
+/* Takes the name away; e (may be NULL) is the entry whose failure gives it back. */
+static bool drop_name(struct client *c, struct text name, struct pend *e)
+{
+    struct client_stmt *cs = map_get(&c->stmts, name);
+    CHECK(cs);
+    if (e) {
+        e->undo = UNDO_NAMED_CLOSE;
+        e->stmt = stmt_ref(cs->stmt);
+        e->name = text_dup(name);
+        if (!e->name)
+            return false;
+    }
+    extended_unname(c, text_of(cs->name));
+    return true;
+}
+
+static enum step deallocate_query(struct client *c, const struct sql_prepared *p)
+{
+    const char *tag = p->name.n ? "DEALLOCATE" : "DEALLOCATE ALL";
+    struct server *s = c->server;
+    struct buf z;
+
+    if (s && pending_empty(s->pending) && s->status == 'E') {
+        client_refuse_text(c, true, "25P02",
+                           "current transaction is aborted, commands ignored until end of "
+                           "transaction block");
+        return done(c);
+    }
+    if (p->name.n && !map_get(&c->stmts, p->name)) {
+        client_refuse_text(c, true, "26000", "prepared statement \"%.*s\" does not exist",
+                           TEXT_ARG(p->name));
+        return done(c);
+    }
+    bool ok = true;
+    bool local = !s || pending_empty(s->pending);
+    struct pend *e = NULL;
+    if (!local) {
+        client_note_request(c);
+        e = send_unnamed(c, TEXT("SELECT 1")); /* fails where DEALLOCATE would */
+        ok = e != NULL;
+    }
+    if (ok && p->name.n)
+        ok = drop_name(c, p->name, e);
+    else if (ok)
+        client_stmts_clear(c);
+    extended_unnamed(c, NULL);
+    ok = ok && answer_tag(c, tag);
+    if (ok && local) {
+        buf_init(&z);
+        wire_ready_build(&z, s ? s->status : 'I');
+        client_send(c, &z);
+        buf_release(&z);
+    } else if (ok) {
+        ok = send_sync(c);
+    }
+    return ok || c->closing ? done(c) : no_memory(c);
+}
+
+enum step client_prepared_query(struct client *c, struct verdict *v, struct text sql)
+{
+    if (c->extended) {
+        client_note_refusal(c, REFUSAL_prepared_sql, TEXT("behind messages without Sync"), v, sql);
+        client_refuse_text(c, true, refusal_state(REFUSAL_prepared_sql),
+                           "PREPARE, EXECUTE and DEALLOCATE cannot stand behind extended messages "
+                           "without Sync");
+        return done(c);
+    }
+    switch (v->prepared->what) {
+    case SQL_PREPARE:
+        return prepare_query(c, v->prepared);
+    case SQL_EXECUTE:
+        return execute_query(c, v->prepared);
+    case SQL_DEALLOCATE:
+        break;
+    }
+    return deallocate_query(c, v->prepared);
+}
+
+/* ---- the extended protocol ---- */
+
+enum step client_prepared_parse(struct client *c, struct text name, struct stmt *st)
+{
+    struct pend *p;
+
+    if (!extended_fake(c, PEND_PARSE, '1', &p))
+        return c->closing ? STEP_GONE : no_memory(c);
+    if (name.n == 0) {
+        struct stmt *before = c->unnamed ? stmt_ref(c->unnamed) : NULL;
+        extended_unnamed(c, st);
+        if (p) {
+            p->undo = UNDO_UNNAMED;
+            p->stmt = before;
+        } else if (before) {
+            stmt_unref(before);
+        }
+        return STEP_DONE;
+    }
+    if (!extended_name(c, name, st))
+        return no_memory(c);
+    if (p) {
+        p->undo = UNDO_NAMED_PARSE;
+        p->stmt = stmt_ref(st);
+        p->name = text_dup(name);
+        if (!p->name)
+            return no_memory(c);
+    }
+    return STEP_DONE;
+}
+
+/* Something harmless that has the command's tag, as the server's unnamed statement: the work itself
+ * is done. */
+static struct pend *send_stand_in(struct client *c, enum sql_prepared_what what)
+{
+    bool prepares = what == SQL_PREPARE;
+    struct text name = prepares ? TEXT("PGBULKHEAD_P") : TEXT("PGBULKHEAD_D");
+    struct buf b;
+
+    if (!server_expect(c->server, PEND_CLOSE, PEND_DROP) ||
+        (!prepares && !server_expect(c->server, PEND_PARSE, PEND_DROP)))
+        return NULL;
+    buf_init(&b);
+    wire_target_build(&b, 'C', 'S', name);
+    if (!prepares)
+        wire_parse_build(&b, name, TEXT("SELECT 1"), NULL, 0);
+    if (!write_out(c->server, &b))
+        return NULL;
+    return send_unnamed(c, prepares ? TEXT("PREPARE \"PGBULKHEAD_P\" AS SELECT 1")
+                                    : TEXT("DEALLOCATE \"PGBULKHEAD_D\""));
+}
+
+/* What the server's unnamed statement has to be for that Bind. STEP_DONE with *sent false: refused
+ * and answered. */
+static enum step send_statement(struct client *c, const struct sql_prepared *p, bool *sent)
+{
+    struct stmt *st = NULL;
+    struct pend *e;
+    struct buf sql;
+    enum step step = STEP_DONE;
+
+    *sent = false;
+    buf_init(&sql);
+    if (p->what == SQL_PREPARE)
+        step = to_prepare(c, false, p, &st);
+    else if (p->what == SQL_EXECUTE)
+        step = to_execute(c, false, p, &st, &sql);
+    else if (p->name.n && !map_get(&c->stmts, p->name))
+        client_refuse_text(c, false, "26000", "prepared statement \"%.*s\" does not exist",
+                           TEXT_ARG(p->name));
+    if (step != STEP_DONE || c->closing || (p->what != SQL_DEALLOCATE && !st) ||
+        (p->what == SQL_DEALLOCATE && p->name.n && !map_get(&c->stmts, p->name))) {
+        buf_release(&sql);
+        return c->closing ? STEP_GONE : step;
+    }
+    if (!client_need_server(c)) {
+        step = c->closing ? STEP_GONE : STEP_WAIT;
+    } else {
+        bool ok;
+        client_note_request(c);
+        switch (p->what) {
+        case SQL_PREPARE:
+            ok = prepare(c, p, st) && send_stand_in(c, p->what);
+            break;
+        case SQL_EXECUTE:
+            note_run(c, st);
+            ok = extended_ensure(c, st, true) && send_unnamed(c, buf_text(&sql));
+            break;
+        default:
+            e = p->name.n ? send_stand_in(c, p->what) : send_unnamed(c, TEXT("DEALLOCATE ALL"));
+            ok = e && (!p->name.n || drop_name(c, p->name, e));
+        }
+        *sent = ok;
+        if (!ok)
+            step = c->closing ? STEP_GONE : no_memory(c);
+    }
+    if (st && p->what == SQL_PREPARE)
+        stmt_unref(st);
+    buf_release(&sql);
+    return step;
+}
+
+enum step client_prepared_bind(struct client *c, const struct wire_bind *w, struct stmt *st)
+{
+    bool sent;
+    struct buf b;
+    struct verdict *v = st->verdict; /* the statement may lose its name meanwhile */
+
+    verdict_ref(v);
+    enum step step = send_statement(c, v->prepared, &sent);
+    verdict_unref(c->engine->tenant, v);
+    if (step != STEP_DONE || !sent)
+        return step;
+    if (!server_expect(c->server, PEND_BIND, PEND_FORWARD))
+        return STEP_GONE;
+    buf_init(&b);
+    if (!wire_bind_build(&b, w, TEXT(""), NULL, 0))
+        b.failed = true;
+    return write_out(c->server, &b) ? STEP_DONE : no_memory(c);
+}
+
+enum step client_prepared_describe(struct client *c, struct stmt *st)
+{
+    struct buf b;
+
+    if (st->verdict->prepared->what != SQL_EXECUTE) { /* no parameters, no rows */
+        buf_init(&b);
+        size_t mark = msg_begin(&b, 't');
+        msg_u16(&b, 0);
+        msg_end(&b, mark);
+        wire_simple_build(&b, 'n');
+        bool ok = answer(c, PEND_DESCRIBE_S, &b);
+        buf_release(&b);
+        return ok ? STEP_DONE : c->closing ? STEP_GONE : no_memory(c);
+    }
+    bool sent;
+    enum step step = send_statement(c, st->verdict->prepared, &sent);
+    if (step != STEP_DONE || !sent)
+        return step;
+    if (!server_expect(c->server, PEND_DESCRIBE_S, PEND_FORWARD))
+        return STEP_GONE;
+    buf_init(&b);
+    wire_target_build(&b, 'D', 'S', TEXT(""));
+    return write_out(c->server, &b) ? STEP_DONE : no_memory(c);
+}
