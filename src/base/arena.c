@@ -2,22 +2,13 @@
 /* Bump allocator: a chain of chunks, newest first; see arena.h. */
 #include "base/arena.h"
 
-#include "base/asan.h"
 #include "base/check.h"
 
-#include <stdalign.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARENA_ALIGN 16
 #define ARENA_CHUNK 4096
-
-struct arena_chunk {
-    struct arena_chunk *next; /* older */
-    size_t cap, used;         /* bytes of data */
-    alignas(ARENA_ALIGN) char data[];
-};
 
 void arena_init(struct arena *a, size_t chunk_size)
 {
@@ -88,7 +79,7 @@ void *arena_try(struct arena *a, size_t n)
     return c->data + at;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+void *arena_more(struct arena *a, size_t n)
 {
     void *p = arena_try(a, n);
     if (!p)

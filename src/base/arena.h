@@ -8,9 +8,18 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include "base/asan.h"
 #include "base/text.h"
 
-struct arena_chunk;
+#include <stdalign.h>
+
+#define ARENA_ALIGN 16
+
+struct arena_chunk {
+    struct arena_chunk *next; /* older */
+    size_t cap, used;         /* bytes of data */
+    alignas(ARENA_ALIGN) char data[];
+};
 
 struct arena {
     struct arena_chunk *head; /* newest chunk */
@@ -31,7 +40,7 @@ void arena_release(struct arena *a);
 void arena_clear(struct arena *a);
 
 /* n bytes aligned to 16, uninitialised / zeroed. n may be 0. */
-void *arena_alloc(struct arena *a, size_t n);
+static inline void *arena_alloc(struct arena *a, size_t n);
 void *arena_zalloc(struct arena *a, size_t n);
 void *arena_try(struct arena *a, size_t n);
 
@@ -45,6 +54,22 @@ struct text arena_printf(struct arena *a, const char *fmt, ...)
 /* Everything allocated after the mark is freed by rewind. */
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);
+
+void *arena_more(struct arena *a, size_t n); /* arena_alloc when the chunk is full */
+
+static inline void *arena_alloc(struct arena *a, size_t n)
+{
+    struct arena_chunk *c = a->head;
+    if (!BASE_SINGLE_MALLOCS && c) {
+        size_t at = (c->used + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+        if (at <= c->cap && n <= c->cap - at) {
+            c->used = at + n;
+            a->used += n;
+            return c->data + at;
+        }
+    }
+    return arena_more(a, n);
+}
 
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))

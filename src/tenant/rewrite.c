@@ -60,40 +60,24 @@ static void predicate(struct walk *w, struct snippet *s, struct text schema, str
     rewrite_value(w, s, claim);
 }
 
-static void clear_locs(struct node *n)
-{
-    if (!n)
-        return;
-    n->loc = -1;
-    for (uint32_t i = 0; i < n->n_fields; i++)
-        if (n->fields[i].type == F_NODE)
-            clear_locs(n->fields[i].node);
-}
-
 /* Parses before + snippet + after and gives the statement; our own text, so a failure is a
  * mismatch. */
 static struct node *parse_snippet(struct walk *w, const char *before, const struct snippet *s,
                                   const char *after)
 {
-    struct buf b;
-    struct tree t;
-    struct err e;
-    buf_init(&b);
-    buf_text_append(&b, text_of(before));
+    struct text values[VERDICT_MAX_ADDED];
+    struct buf *b = &w->memo->key;
+    for (int i = 0; i < w->out->pub.n_added; i++)
+        values[i] = w->used[w->emitted[i]].value;
+    buf_clear(b);
+    buf_text_append(b, text_of(before));
     for (int i = 0; i < s->n; i++) {
-        buf_text_append(&b, s->v[i].text);
+        buf_text_append(b, s->v[i].text);
         if (s->v[i].hole >= 0)
-            wire_quote_literal(&b, w->used[w->emitted[s->v[i].hole]].value);
+            memo_mark(b, s->v[i].hole);
     }
-    buf_text_append(&b, text_of(after));
-    struct node *n = NULL;
-    if (!b.failed) {
-        struct text sql = arena_text(w->arena, buf_text(&b));
-        if (tree_parse(w->parser, sql, w->arena, &t, &e) && t.n_stmts == 1)
-            n = t.stmts[0].stmt;
-    }
-    buf_release(&b);
-    clear_locs(n);
+    buf_text_append(b, text_of(after));
+    struct node *n = memo_tree(w->memo, w->parser, w->arena, values, w->out->pub.n_added);
     if (!n)
         walk_refuse(w, REFUSAL_internal_mismatch, -1, NULL, "The added text cannot be parsed.");
     return n;

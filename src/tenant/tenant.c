@@ -22,6 +22,7 @@ struct tenant_engine {
     struct cache texts, templates;
     struct guard_limits limits;
     struct tree_parser parser;
+    struct memo memo;
     struct tenant_stats stats;
     bool use_templates, check_templates;
     /* used again for each text */
@@ -43,6 +44,7 @@ struct tenant_engine *tenant_engine_new(const struct tenant_engine_opts *o)
     e->use_templates = !o->no_templates;
     e->check_templates = o->check_templates;
     arena_init(&e->arena, 65536);
+    memo_init(&e->memo);
     if (!cache_init(&e->texts, o->cache_bytes / 2)) {
         free(e);
         return NULL;
@@ -66,6 +68,7 @@ void tenant_engine_free(struct tenant_engine *e)
     guard_scan_release(&e->scan);
     buf_release(&e->key);
     arena_release(&e->arena);
+    memo_release(&e->memo);
     free(e);
 }
 
@@ -183,14 +186,8 @@ static struct text render(struct walk *w, const struct snippet *s, struct arena 
 
 static bool verify(struct walk *w, const struct snippet *s, const struct tree *edited)
 {
-    struct tree again;
-    struct err e;
     struct text sql = render(w, s, w->arena);
-    bool same = sql.p && tree_parse(w->parser, sql, w->arena, &again, &e) &&
-                again.n_stmts == edited->n_stmts;
-    for (int i = 0; same && i < edited->n_stmts; i++)
-        same = tree_equal(edited->stmts[i].stmt, again.stmts[i].stmt);
-    return same ||
+    return (sql.p && tree_same(w->parser, sql, edited)) ||
            walk_refuse(w, REFUSAL_internal_mismatch, -1, "Write the statement in a simpler form.",
                        "The rewritten text does not mean what it should; nothing was sent.");
 }
@@ -323,6 +320,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     struct tenant_ask untraced = *ask;
     untraced.trace = NULL;
     *uses = NULL;
+    memo_trim(&e->memo);
     if (!tree_parse(&e->parser, sql, a, &tree, &err)) {
         refuse_early(v, strcmp(err.sqlstate, "42601") == 0 ? REFUSAL_unparsable : REFUSAL_limit,
                      &err, tree.error_pos);
@@ -337,6 +335,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         .out = v,
         .inj = &inj,
         .parser = &e->parser,
+        .memo = &e->memo,
         .is_simple = !ask->extended,
         .alone = tree.n_stmts == 1,
         .loc = -1,

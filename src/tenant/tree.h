@@ -98,6 +98,10 @@ struct tree_parser {
 bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, struct tree *out,
                 struct err *e);
 
+/* Does the text (as for tree_parse) parse to just these statements? The same as parsing it and
+ * tree_equal for each, at less cost; nothing is noted as read. */
+bool tree_same(const struct tree_parser *p, struct text sql, const struct tree *t);
+
 /* The PostgreSQL major version whose grammar this is. */
 int tree_major(void);
 

@@ -190,14 +190,22 @@ static const Node *source_before(const List *list, int i)
     return ((const MultiAssignRef *)(const void *)target->val)->source;
 }
 
+/* A node and room for its fields, which are the caller's to fill, in one piece. */
+static struct node *new_node(struct convert *c, enum node_kind kind, uint32_t n)
+{
+    struct node *to = arena_alloc(c->arena, sizeof(*to) + sizeof(*to->fields) * n);
+    *to = (struct node){ .kind = kind, .loc = -1, .n_fields = n, .cap = n };
+    to->fields = (struct field *)(void *)(to + 1);
+    return to;
+}
+
 static struct node *convert_list(struct convert *c, const List *list)
 {
     const Node *outer = c->shared;
-    struct node *to = node_new(c->arena, N_List);
-    to->n_fields = to->cap = (uint32_t)list->length;
-    to->fields = ARENA_ARRAY(c->arena, struct field, list->length);
+    struct node *to = new_node(c, N_List, (uint32_t)list->length);
     for (int i = 0; i < list->length; i++) {
         c->shared = source_before(list, i);
+        to->fields[i].role = R_none;
         to->fields[i].type = F_NODE;
         to->fields[i].node = convert(c, list->elements[i].ptr_value);
     }
@@ -223,34 +231,47 @@ static int64_t scalar(const void *from, const struct entry *e)
     }
 }
 
+/* The node that a field of that type holds, NULL when there is none. */
+static const Node *kid_of(const void *from, const struct entry *e)
+{
+    if (e->type == E_VALUE) { /* its tag is 0 in a NULL constant */
+        if (MEMBER(NodeTag, from, e->offset) == T_Invalid)
+            return NULL;
+        return (const Node *)(const void *)((const char *)from + e->offset);
+    }
+    return MEMBER(Node *, from, e->offset);
+}
+
 /* Fills f and says whether the field is there. *known becomes false for a value that nobody
  * explained. */
 static bool convert_field(struct convert *c, const void *from, const struct entry *e,
                           struct field *f, bool *known)
 {
-    *f = (struct field){ .role = (enum node_role)e->role };
+    f->role = (enum node_role)e->role;
     switch ((enum entry_type)e->type) {
     case E_ENUM:
+        f->type = F_INT;
+        f->i = 0;
         *known = e->map(MEMBER(int, from, e->offset), &f->i) && *known;
         return f->i != 0;
     case E_STR: {
         const char *s = MEMBER(char *, from, e->offset);
+        if (!s)
+            return false;
         f->type = F_STR;
-        f->s = s ? arena_text(c->arena, text_of(s)) : f->s;
-        return s != NULL;
+        f->s = arena_text(c->arena, text_of(s));
+        return true;
     }
     case E_KID:
     case E_LIST:
+    case E_VALUE: {
+        const Node *kid = kid_of(from, e);
         f->type = F_NODE;
-        f->node = convert(c, MEMBER(Node *, from, e->offset));
+        f->node = kid ? convert(c, kid) : NULL;
         return f->node && !(f->node->kind == N_List && f->node->n_fields == 0);
-    case E_VALUE: /* its tag is 0 in a NULL constant */
-        f->type = F_NODE;
-        f->node = MEMBER(NodeTag, from, e->offset) != T_Invalid
-                      ? convert(c, (const Node *)(const void *)((const char *)from + e->offset))
-                      : NULL;
-        return f->node != NULL;
+    }
     default:
+        f->type = F_INT;
         f->i = scalar(from, e);
         return f->i != 0;
     }
@@ -270,18 +291,18 @@ static struct node *convert_fields(struct convert *c, const Node *from, enum nod
     struct field fields[MAX_FIELDS];
     uint32_t n = 0;
     bool known = true;
-    struct node *to = node_new(c->arena, kind);
+    int loc = -1;
     for (const struct entry *e = &entries[at + 1]; e->type != E_NODE; e++) {
         CHECK(n < MAX_FIELDS);
         if (e->type == E_LOC)
-            to->loc = MEMBER(int, from, e->offset);
+            loc = MEMBER(int, from, e->offset);
         else if (convert_field(c, from, e, &fields[n], &known))
             n++;
     }
     if (!known)
         return node_new(c->arena, N_Unknown);
-    to->n_fields = to->cap = n;
-    to->fields = arena_alloc(c->arena, sizeof(*fields) * n);
+    struct node *to = new_node(c, kind, n);
+    to->loc = loc;
     if (n)
         memcpy(to->fields, fields, sizeof(*fields) * n);
     if (kind == N_A_Const) {
@@ -313,6 +334,104 @@ static struct node *convert(struct convert *c, const Node *from)
     }
     c->depth--;
     return to;
+}
+
+/* ---- comparison with a tree of ours, as tree_equal of the converted one would be ---- */
+
+static bool same(struct convert *c, const Node *from, const struct node *n);
+
+static bool same_list(struct convert *c, const List *list, const struct node *n)
+{
+    const Node *outer = c->shared;
+    bool good = n->kind == N_List && n->n_fields == (uint32_t)list->length;
+    for (int i = 0; good && i < list->length; i++) {
+        c->shared = source_before(list, i);
+        good = same(c, list->elements[i].ptr_value, n->fields[i].node);
+    }
+    c->shared = outer;
+    return good;
+}
+
+/* *count: fields that are there. */
+static bool same_field(struct convert *c, const void *from, const struct entry *e,
+                       const struct node *n, uint32_t *count)
+{
+    const struct field *f = *count < n->n_fields ? &n->fields[*count] : NULL;
+    int64_t i = 0;
+    if (e->type == E_STR) {
+        const char *s = MEMBER(char *, from, e->offset);
+        if (!s)
+            return true;
+        f = f && f->role == e->role ? f : node_field(n, (enum node_role)e->role);
+        (*count)++;
+        return f && f->type == F_STR && text_is(f->s, s);
+    }
+    if (e->type == E_KID || e->type == E_LIST || e->type == E_VALUE) {
+        const Node *kid = kid_of(from, e);
+        if (!kid || (kid->type == T_List && ((const List *)(const void *)kid)->length == 0))
+            return true;
+        f = f && f->role == e->role ? f : node_field(n, (enum node_role)e->role);
+        (*count)++;
+        return f && f->type == F_NODE && same(c, kid, f->node);
+    }
+    if (e->type == E_ENUM) {
+        if (!e->map(MEMBER(int, from, e->offset), &i))
+            return false;
+    } else {
+        i = scalar(from, e);
+    }
+    if (i == 0)
+        return true;
+    f = f && f->role == e->role ? f : node_field(n, (enum node_role)e->role);
+    (*count)++;
+    return f && f->type == F_INT && f->i == i;
+}
+
+static bool same_fields(struct convert *c, const Node *from, const struct node *n, int at)
+{
+    uint32_t count = 0;
+    for (const struct entry *e = &entries[at + 1]; e->type != E_NODE; e++)
+        if (e->type != E_LOC && !same_field(c, from, e, n, &count))
+            return false;
+    if (n->kind == N_MultiAssignRef) {
+        const Node *source = ((const MultiAssignRef *)(const void *)from)->source;
+        if (source && source != c->shared) {
+            const struct field *f = node_field(n, R_source);
+            count++;
+            if (!f || f->type != F_NODE || !same(c, source, f->node))
+                return false;
+        }
+    }
+    return count == n->n_fields; /* nothing else is in n: a role is there once */
+}
+
+static bool same(struct convert *c, const Node *from, const struct node *n)
+{
+    if (!from || !n)
+        return !from && !n;
+    if (c->depth == c->max_depth)
+        return false;
+    c->depth++;
+    bool good;
+    if (from->type == T_List) {
+        good = same_list(c, (const List *)(const void *)from, n);
+    } else {
+        enum node_kind kind;
+        int at = entry_of(from->type, &kind);
+        good = at >= 0 && kind == n->kind && same_fields(c, from, n, at);
+    }
+    c->depth--;
+    return good;
+}
+
+static bool same_tree(struct convert *c, const List *list, const struct tree *t)
+{
+    bool good = t->n_stmts == (list ? list->length : 0);
+    for (int i = 0; good && i < t->n_stmts; i++) {
+        const RawStmt *raw = list->elements[i].ptr_value;
+        good = IsA(raw, RawStmt) && raw->stmt && same(c, raw->stmt, t->stmts[i].stmt);
+    }
+    return good;
 }
 
 static bool convert_tree(struct convert *c, const List *list, struct text sql, struct tree *out)
@@ -348,6 +467,19 @@ bool tree_parse(const struct tree_parser *p, struct text sql, struct arena *a, s
         *out = (struct tree){ 0 };
         fine = err_set_state(e, "54001", "the statement is nested more than %d deep", c.max_depth);
     }
+    free(r.stderr_buffer);
+    pg_query_exit_memory_context(ctx);
+    return fine;
+}
+
+bool tree_same(const struct tree_parser *p, struct text sql, const struct tree *t)
+{
+    struct convert c = { .max_depth = p && p->max_depth > 0 ? p->max_depth : TREE_MAX_DEPTH };
+    MemoryContext ctx = pg_query_enter_memory_context();
+    PgQueryInternalParsetreeAndError r = pg_query_raw_parse(sql.p);
+    bool fine = !r.error && same_tree(&c, r.tree, t);
+    if (r.error)
+        pg_query_free_error(r.error);
     free(r.stderr_buffer);
     pg_query_exit_memory_context(ctx);
     return fine;

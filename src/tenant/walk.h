@@ -8,6 +8,7 @@
 #define TENANT_WALK_H
 
 #include "tenant/inject.h"
+#include "tenant/memo.h"
 #include "tenant/scope.h"
 #include "tenant/tree.h"
 #include "tenant/verdict.h"
@@ -50,6 +51,7 @@ struct walk {
     struct proof *proof;
     struct inject *inj;
     struct tree_parser *parser;
+    struct memo *memo;
 
     struct used_claim used[VERDICT_MAX_ADDED];
     int n_used;

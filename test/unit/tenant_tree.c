@@ -466,6 +466,88 @@ static void test_equal(void)
     }
 }
 
+/* Changes the k-th place of the tree (counted down in *k) in some way. */
+static bool spoil(struct arena *a, struct node *n, int *k)
+{
+    if (!n)
+        return false;
+    for (uint32_t i = 0; i < n->n_fields; i++) {
+        struct field *f = &n->fields[i];
+        if ((*k)-- == 0) { /* a field less */
+            n->n_fields--;
+            memmove(f, f + 1, sizeof(*f) * (n->n_fields - i));
+            return true;
+        }
+        if ((*k)-- == 0) { /* another value */
+            if (f->type == F_INT)
+                f->i++;
+            else if (f->type == F_STR)
+                f->s = arena_printf(a, "%.*sx", TEXT_ARG(f->s));
+            else
+                f->node = node_is(f->node, N_Integer) ? node_string(a, TEXT("1"))
+                                                      : node_new(a, N_Integer);
+            return true;
+        }
+        if (f->type == F_NODE && spoil(a, f->node, k))
+            return true;
+    }
+    if ((*k)-- == 0) { /* a field more */
+        if (n->kind == N_List)
+            list_append(a, n, node_new(a, N_A_Star));
+        else if (!node_has(n, R_gid))
+            node_add_int(a, n, R_gid, 1);
+        return true;
+    }
+    return false;
+}
+
+/* tree_same says what tree_equal of the parsed text says. */
+static void test_same(void)
+{
+    int wrong = 0, compared = 0;
+    for (size_t i = 0; i < COUNT(statements); i++) {
+        struct arena a;
+        struct tree t, other;
+        struct text sql = text_of(statements[i]);
+        arena_init(&a, 0);
+        if (!tree_parse(NULL, sql, &a, &t, NULL))
+            continue;
+        bool opaque = t.n_stmts == 1 && !tree_equal(t.stmts[0].stmt, t.stmts[0].stmt);
+        wrong += t.n_stmts == 1 && tree_same(NULL, sql, &t) == opaque;
+        size_t next = (i + 1) % COUNT(statements);
+        if (t.n_stmts == 1 && tree_parse(NULL, text_of(statements[next]), &a, &other, NULL))
+            wrong += other.n_stmts == 1 &&
+                     tree_same(NULL, sql, &other) !=
+                         tree_equal(t.stmts[0].stmt, other.stmts[0].stmt);
+        for (int k = 0; t.n_stmts == 1 && k < 400; k++) {
+            int left = k;
+            struct tree_stmt stmt = { node_copy(&a, t.stmts[0].stmt), 0, 0 };
+            struct tree edited = { .stmts = &stmt, .n_stmts = 1 };
+            if (!spoil(&a, stmt.stmt, &left))
+                break;
+            compared++;
+            bool equal = tree_equal(t.stmts[0].stmt, stmt.stmt);
+            if (tree_same(NULL, sql, &edited) != equal && wrong++ < 5)
+                diag("%s: place %d, %d", statements[i], k, equal);
+        }
+        arena_release(&a);
+    }
+    ok(wrong == 0 && compared > 5000, "tree_same is tree_equal: %d trees", compared);
+    for (size_t i = 0; i < COUNT(same); i++) {
+        struct arena a;
+        struct tree t;
+        arena_init(&a, 0);
+        ok(tree_parse(NULL, text_of(same[i][0]), &a, &t, NULL) &&
+               tree_same(NULL, text_of(same[i][1]), &t),
+           "the same: %s", same[i][1]);
+        arena_release(&a);
+    }
+    struct tree none = { .n_stmts = 0 };
+    ok(tree_same(NULL, TEXT(" -- nothing"), &none) && !tree_same(NULL, TEXT("SELECT 1"), &none) &&
+           !tree_same(NULL, TEXT("SELECT FROM FROM"), &none),
+       "numbers of statements");
+}
+
 static void test_building(void)
 {
     struct arena a;
@@ -630,6 +712,7 @@ int main(int argc, char **argv)
     test_dump();
     test_places();
     test_equal();
+    test_same();
     test_building();
     test_depth_option();
     test_attacks();
