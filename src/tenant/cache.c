@@ -69,7 +69,7 @@ static bool same_ask(const struct verdict_full *v, const struct tenant_ask *q, s
 struct verdict_full *cache_find(struct cache *c, const struct tenant_ask *ask, struct text key,
                                 cache_fits *fits, const void *arg)
 {
-    uint64_t base = ask_hash(c, ask, key);
+    uint64_t base = c->asked = ask_hash(c, ask, key);
     for (int dependent = 0; dependent < 2; dependent++) {
         uint64_t h = final_hash(base, ask, dependent);
         for (struct verdict_full *v = c->buckets[h & (c->n_buckets - 1)]; v; v = v->next) {
@@ -164,7 +164,7 @@ void cache_add(struct cache *c, const struct tenant_ask *ask, struct text key, i
     v->claims = claims;
     v->n_claims = ask->identity->n_claims;
     v->bytes = v->arena.used + sizeof(*v) + ENTRY_OVERHEAD + shared;
-    v->hash = final_hash(ask_hash(c, ask, key), ask, v->dependent);
+    v->hash = final_hash(c->asked, ask, v->dependent);
     v->used = ++c->clock;
     if (max_same)
         thin_out(c, ask, v, max_same);

@@ -16,6 +16,7 @@ struct cache {
     struct list by_age; /* newest first */
     size_t max_bytes, bytes, entries;
     uint64_t evictions, clock; /* clock: counts uses */
+    uint64_t asked;            /* hash of the question that cache_find had last */
     uint64_t seed[2];
 };
 
@@ -31,8 +32,8 @@ typedef bool cache_fits(const struct verdict_full *v, const void *arg);
  * text; fits may be NULL. */
 struct verdict_full *cache_find(struct cache *c, const struct tenant_ask *ask, struct text key,
                                 cache_fits *fits, const void *arg);
-/* Keeps the verdict (adds a reference) if it is cacheable and not too large; copies the question
- * into it. At most max_same entries (0: any number) have equal keys: the one that was not used for
+/* Keeps the verdict (adds a reference) if it is cacheable and not too large; copies the question,
+ * which is the one that cache_find had last, into it. At most max_same entries (0: any number) have equal keys: the one that was not used for
  * longest makes room. */
 void cache_add(struct cache *c, const struct tenant_ask *ask, struct text key, int max_same,
                struct verdict_full *v);

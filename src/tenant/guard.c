@@ -264,6 +264,17 @@ enum guard_code guard_check(struct text sql, const struct guard_settings *s,
     return guard_scan(sql, s, limits, r, e, NULL);
 }
 
+bool guard_hint(struct text sql)
+{
+    const char *p = sql.p, *end = sql.p + sql.n;
+    while (end - p > 2 && (p = memchr(p, '/', (size_t)(end - p - 2))) != NULL) {
+        if (p[1] == '*' && p[2] == '+')
+            return true;
+        p++;
+    }
+    return false;
+}
+
 struct text guard_blank(struct arena *a, struct text sql)
 {
     static const struct lexer_limits none = { UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX };

@@ -79,6 +79,9 @@ const char *guard_code_name(enum guard_code c);
  * string stays: without it, the string could continue on the next line. Offsets do not change. */
 struct text guard_blank(struct arena *a, struct text sql);
 
+/* Does an optimizer hint's start stand anywhere in the text, be it in a string? */
+bool guard_hint(struct text sql);
+
 /* Valid UTF-8 as PostgreSQL has it: no overlong forms, no surrogates, at most U+10FFFF. false: *bad
  * is the offset. */
 bool guard_utf8(struct text t, size_t *bad);

@@ -92,7 +92,7 @@ bool template_key(const struct guard_scan *s, struct text sql, struct buf *key)
     if (sql.n > TEMPLATE_MAX_BYTES)
         return false;
     char *out = buf_reserve(key, sql.n + 2 * (size_t)s->n + 1);
-    if (!out || s->n == 0 || (sql.n > 2 && memmem(sql.p, sql.n, "/*+", 3)))
+    if (!out || s->n == 0 || guard_hint(sql))
         return false;
     char *p = out;
     for (uint32_t i = 0; i < s->n; i++) {
@@ -343,10 +343,14 @@ bool template_apply(const struct verdict_full *entry, const struct template_text
         copy->pieces = v;
         copy->cap_pieces = cap;
     }
+    bool commented = memcmp(sql.p, x->sql.p, sql.n) != 0;
     buf_clear(&copy->own);
     buf_text_append(&copy->own, sql);
+    if (commented)
+        buf_text_append(&copy->own, x->sql);
     if (copy->own.failed)
         return false;
+    copy->sql = text_n(copy->own.p + (commented ? sql.n : 0), sql.n);
     copy->pub = entry->model->pub;
     copy->pub.refs = 1;
     copy->model = entry->model;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define SPARE_COPIES 16
+#define SEEN_KEYS 2048     /* hashes of keys that were met once */
 #define SPARE_BYTES 16384 /* a larger copy is not kept */
 
 struct tenant_engine {
@@ -29,6 +30,7 @@ struct tenant_engine {
     struct guard_scan scan;
     struct buf key;
     struct arena arena;
+    uint32_t seen[SEEN_KEYS];
     struct verdict_full *spare[SPARE_COPIES]; /* copies that nobody holds */
     int n_spare;
 };
@@ -192,14 +194,34 @@ static bool verify(struct walk *w, const struct snippet *s, const struct tree *e
                        "The rewritten text does not mean what it should; nothing was sent.");
 }
 
+/* How many pieces from i on can be one: text of ours up to a value. */
+static int run_of_ours(const struct snippet *s, int i)
+{
+    int n = 1;
+    while (s->v[i].at < 0 && s->v[i + n - 1].hole < 0 && i + n < s->n && s->v[i + n].at < 0)
+        n++;
+    return n;
+}
+
 static void keep_pieces(struct walk *w, const struct snippet *s)
 {
     struct verdict_full *v = w->out;
     v->n_pieces = 0;
     v->pieces = ARENA_ARRAY(&v->arena, struct verdict_piece, s->n);
-    for (int i = 0; i < s->n; i++) {
+    for (int i = 0, n; i < s->n; i += n) {
+        n = run_of_ours(s, i);
+        size_t size = 0;
+        for (int k = i; k < i + n; k++)
+            size += s->v[k].text.n;
+        char *p = arena_alloc(&v->arena, size + 1), *at = p;
+        for (int k = i; k < i + n; k++) {
+            if (s->v[k].text.n)
+                memcpy(at, s->v[k].text.p, s->v[k].text.n);
+            at += s->v[k].text.n;
+        }
+        *at = 0;
         v->pieces[v->n_pieces++] =
-            (struct verdict_piece){ arena_text(&v->arena, s->v[i].text), s->v[i].hole, s->v[i].at };
+            (struct verdict_piece){ text_n(p, size), s->v[i + n - 1].hole, s->v[i].at };
     }
     v->pub.action = VERDICT_REWRITE;
     if (w->is_simple) {
@@ -319,7 +341,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     struct text sql = text_n(e->scan.blank, ask->sql.n);
     struct tenant_ask untraced = *ask;
     untraced.trace = NULL;
-    *uses = NULL;
+    const uint8_t *learnt = NULL;
     memo_trim(&e->memo);
     if (!tree_parse(&e->parser, sql, a, &tree, &err)) {
         refuse_early(v, strcmp(err.sqlstate, "42601") == 0 ? REFUSAL_unparsable : REFUSAL_limit,
@@ -346,12 +368,12 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
     v->pub.n_params = w.n_params;
     v->pub.kind = tree.n_stmts ? walk_kind(tree.stmts[0].stmt) : STMT_OTHER;
-    bool had_hint = ask->sql.n > 2 && memmem(ask->sql.p, ask->sql.n, "/*+", 3);
+    bool had_hint = guard_hint(ask->sql);
     bool good = inj.has_hint ? walk_refuse(&w, REFUSAL_unknown_syntax, -1, NULL,
                                            "Hints in comments are not open to tenants.")
                              : judge_tree(&w, &tree, had_hint, false);
-    if (good && has_constants(&tree))
-        *uses = template_learn(&e->scan, sql, tree.stmts[0].stmt, NULL, a);
+    if (good && uses && has_constants(&tree))
+        learnt = template_learn(&e->scan, sql, tree.stmts[0].stmt, NULL, a);
     if (good && !w.rewrite && !w.rls && w.noisy) {
         /* The statement is proven, but PostgreSQL may test its conditions in any order: add the
          * barrier all the same. */
@@ -370,15 +392,16 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
         good = judge_tree(&w, &tree, had_hint, true);
         w.dependent |= proven.dependent;
-        if (*uses)
-            *uses = template_learn(&e->scan, sql, tree.stmts[0].stmt, *uses, a);
+        if (learnt)
+            learnt = template_learn(&e->scan, sql, tree.stmts[0].stmt, learnt, a);
     }
     v->cacheable = true;
     v->dependent = w.dependent;
     trace_keep(&w);
+    if (uses)
+        *uses = good ? learnt : NULL;
     if (good)
         return;
-    *uses = NULL;
     struct text none = { NULL, 0 };
     v->pub.leaves_state = false;
     v->pub.effects = 0;
@@ -405,12 +428,11 @@ static void observe(struct tenant_stats *s, uint64_t us)
 static void check_hit(struct tenant_engine *e, const struct tenant_ask *ask,
                       const struct verdict_full *hit)
 {
-    const uint8_t *uses;
     struct buf one, two;
     struct verdict_full *v = verdict_new();
     if (!v)
         return;
-    judge(e, ask, v, &uses);
+    judge(e, ask, v, NULL);
     arena_clear(&e->arena);
     const struct verdict *a = &hit->pub, *b = &v->pub;
     CHECK(a->action == b->action && a->kind == b->kind && a->n_params == b->n_params &&
@@ -444,17 +466,27 @@ static struct verdict_full *copy_of(struct tenant_engine *e, const struct verdic
     return v;
 }
 
-/* A verdict by the template of the scan's text, with a reference for the caller; NULL: none. key:
- * set when the text has a template. */
-static struct verdict_full *by_template(struct tenant_engine *e, const struct tenant_ask *ask,
-                                        bool *has_key)
+/* Has the key been met before? A template is made for the second text that has it, so that texts
+ * that come once cost little. */
+static bool seen_before(struct tenant_engine *e, uint64_t hash)
 {
-    *has_key = e->use_templates && template_key(&e->scan, ask->sql, &e->key);
-    if (!*has_key)
+    uint32_t *slot = &e->seen[hash % SEEN_KEYS], mark = (uint32_t)(hash >> 32) | 1;
+    bool before = *slot == mark;
+    *slot = mark;
+    return before;
+}
+
+/* A verdict by the template of the scan's text, with a reference for the caller; NULL: none.
+ * *wanted: a template should be made. */
+static struct verdict_full *by_template(struct tenant_engine *e, const struct tenant_ask *ask,
+                                        bool *wanted)
+{
+    if (!e->use_templates || !template_key(&e->scan, ask->sql, &e->key))
         return NULL;
     struct template_text text = { &e->scan, ask->sql };
     struct verdict_full *entry =
         cache_find(&e->templates, ask, buf_text(&e->key), template_fits, &text);
+    *wanted = !entry && (seen_before(e, e->templates.asked) || e->check_templates);
     if (!entry)
         return NULL;
     struct verdict_full *v = entry->model;
@@ -490,7 +522,7 @@ struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *a
     struct err err = { .msg = "" };
     struct verdict_full *v = ask->trace ? NULL : cache_find(&e->texts, ask, ask->sql, NULL, NULL);
     const uint8_t *uses = NULL;
-    bool has_key = false;
+    bool wanted = false;
     if (v) {
         e->stats.hits++;
         v->pub.refs++;
@@ -500,7 +532,7 @@ struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *a
     enum guard_code g = guard_scan(ask->sql, &settings, &e->limits, &report, &err, &e->scan);
     if (g == GUARD_OK && e->scan.failed)
         return NULL;
-    if (g == GUARD_OK && !ask->trace && (v = by_template(e, ask, &has_key)) != NULL) {
+    if (g == GUARD_OK && !ask->trace && (v = by_template(e, ask, &wanted)) != NULL) {
         e->stats.template_hits++;
         return &v->pub;
     }
@@ -509,11 +541,11 @@ struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *a
     if (!v)
         return NULL;
     if (g == GUARD_OK)
-        judge(e, ask, v, &uses);
+        judge(e, ask, v, wanted ? &uses : NULL);
     else
         refuse_early(v, guard_reason(g), &err, position_of(ask->sql, (int)report.off));
     if (!ask->trace)
-        keep(e, ask, v, has_key ? uses : NULL);
+        keep(e, ask, v, uses);
     arena_clear(&e->arena);
     guard_scan_trim(&e->scan);
     observe(&e->stats, clock_mono_us() - start);
