@@ -33,8 +33,8 @@ typedef bool cache_fits(const struct verdict_full *v, const void *arg);
 struct verdict_full *cache_find(struct cache *c, const struct tenant_ask *ask, struct text key,
                                 cache_fits *fits, const void *arg);
 /* Keeps the verdict (adds a reference) if it is cacheable and not too large; copies the question,
- * which is the one that cache_find had last, into it. At most max_same entries (0: any number) have equal keys: the one that was not used for
- * longest makes room. */
+ * which is the one that cache_find had last, into it. At most max_same entries (0: any number) have
+ * equal keys: the one that was not used for longest makes room. */
 void cache_add(struct cache *c, const struct tenant_ask *ask, struct text key, int max_same,
                struct verdict_full *v);
 

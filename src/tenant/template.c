@@ -321,15 +321,6 @@ bool template_fits(const struct verdict_full *entry, const void *text)
     return true;
 }
 
-/* Do both count the same characters? They differ in comments, which are blanks in one. */
-static bool same_chars(struct text a, struct text b)
-{
-    unsigned char differ = 0;
-    for (size_t i = 0; i < a.n; i++)
-        differ |= (unsigned char)(a.p[i] ^ b.p[i]);
-    return !(differ & 0x80);
-}
-
 bool template_apply(const struct verdict_full *entry, const struct template_text *x,
                     struct verdict_full *copy)
 {
@@ -357,7 +348,6 @@ bool template_apply(const struct verdict_full *entry, const struct template_text
     copy->model->pub.refs++;
     copy->n_holes = entry->model->n_holes;
     copy->n_pieces = t->n_parts;
-    copy->sql = same_chars(sql, x->sql) ? buf_text(&copy->own) : (struct text){ NULL, 0 };
     for (int i = 0; i < t->n_parts; i++) {
         const struct part *p = &t->parts[i];
         struct text text = p->text;

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 #define SPARE_COPIES 16
-#define SEEN_KEYS 2048     /* hashes of keys that were met once */
+#define SEEN_KEYS 2048    /* hashes of keys that were met once */
 #define SPARE_BYTES 16384 /* a larger copy is not kept */
 
 struct tenant_engine {

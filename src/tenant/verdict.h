@@ -26,7 +26,8 @@ struct verdict_full {
                   */
     struct verdict_full *model; /* of which this is a copy for another text (template.h), or NULL */
     struct template *template;  /* entry of the cache of templates, else NULL */
-    struct buf own;             /* of a copy: the client's text, blanked and as it came; pieces are kept for reuse */
+    struct buf
+        own; /* of a copy: the client's text, blanked and as it came; pieces are kept for reuse */
     int cap_pieces;
     bool dependent; /* the verdict read claim values: it holds for this identity only */
     bool cacheable;

@@ -516,9 +516,8 @@ static void test_same(void)
         wrong += t.n_stmts == 1 && tree_same(NULL, sql, &t) == opaque;
         size_t next = (i + 1) % COUNT(statements);
         if (t.n_stmts == 1 && tree_parse(NULL, text_of(statements[next]), &a, &other, NULL))
-            wrong += other.n_stmts == 1 &&
-                     tree_same(NULL, sql, &other) !=
-                         tree_equal(t.stmts[0].stmt, other.stmts[0].stmt);
+            wrong += other.n_stmts == 1 && tree_same(NULL, sql, &other) !=
+                                               tree_equal(t.stmts[0].stmt, other.stmts[0].stmt);
         for (int k = 0; t.n_stmts == 1 && k < 400; k++) {
             int left = k;
             struct tree_stmt stmt = { node_copy(&a, t.stmts[0].stmt), 0, 0 };
