@@ -530,10 +530,12 @@ static bool bind_tenant(struct client *c)
     bool later = c->user && c->user->tenant_switch; /* SET will say */
     if (!c->identity.bound && c->tenant_mode != TENANT_AUDIT && !later) {
         reject(c, REJECT_TENANT);
+        record_unbound(c);
         client_close(c, "28000", "no tenant is bound to user \"%s\"", c->user_name.p);
         return false;
     }
     if (!c->identity.bound && !later) {
+        record_unbound(c);
         c->tenant_mode = TENANT_OFF; /* audit: nothing to judge by */
         client_log(c, LOG_LV_WARNING, "tenant audit: no tenant is bound to user \"%s\"",
                    c->user_name.p);

@@ -135,6 +135,33 @@ static void note(struct client *c, enum note_kind kind, int reason, const struct
     notes_add(c->engine->notes, &n, clock_wall_us());
 }
 
+void record_unbound(struct client *c)
+{
+    bool enforced = client_enforced(c);
+    struct buf name, fix;
+
+    buf_init(&name);
+    buf_init(&fix);
+    wire_quote_ident(&name, c->user_name);
+    buf_printf(&fix, "[users] %.*s = tenant=NAME    ; the tenant's name, or * to be exempt",
+               TEXT_ARG(buf_text(&name)));
+    const struct note n = { .kind = enforced ? NOTE_DENIED : NOTE_WOULD_REFUSE,
+                            .reason = REFUSAL_no_tenant,
+                            .database = c->db_name,
+                            .about = buf_text(&name),
+                            .fix = buf_text(&fix),
+                            .user = c->user_name };
+    if (!name.failed && !fix.failed)
+        notes_add(c->engine->notes, &n, clock_wall_us());
+    buf_release(&name);
+    buf_release(&fix);
+    if (!is_logged(c, TENANT_AUDIT_REFUSED))
+        return;
+    const struct line l = { .verdict = enforced ? "refused" : "would refuse",
+                            .reason = REFUSAL_no_tenant };
+    put_line(c, &l);
+}
+
 void record_verdict(struct client *c, struct verdict *v, struct text sql)
 {
     struct tenant_note *t = c->tenant_note;

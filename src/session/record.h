@@ -10,6 +10,8 @@
 
 /* The client is bound to a tenant now (again, when it became another's). */
 void record_join(struct client *c);
+/* A login to which no tenant is bound: refused, or in audit mode let in. */
+void record_unbound(struct client *c);
 /* It goes away. */
 void record_leave(struct client *c);
 

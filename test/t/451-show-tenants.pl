@@ -27,7 +27,7 @@ my @hostile = ("o'brien", 'a"b\\c', "\xc3\xa4\xe2\x82\xac");
 my $p = proxy(pg => $pg, databases => {
         db => 'dbname=postgres user=app pool_size=4 tenant_mode=rewrite', strict => 'dbname=postgres user=app pool_size=2 tenant_mode=reject', audit => 'dbname=postgres user=app pool_size=2 tenant_mode=audit',
     },
-    users => { acme => 'tenant=acme', acme2 => 'tenant=acme', beta => 'tenant=beta', odd => "tenant='a\"b''s'" }, auth => { map { ($_ => '') } qw(acme acme2 beta odd) },
+    users => { acme => 'tenant=acme', acme2 => 'tenant=acme', beta => 'tenant=beta', lost => 'pool_mode=transaction', odd => "tenant='a\"b''s'" }, auth => { map { ($_ => '') } qw(acme acme2 beta odd lost) },
     rules => ['public.kinds = shared', 'public.hidden = deny'], set => { tenant_columns => 'tenant_id', worker_threads => $workers });
 my %by;
 my $table = sub { my ($what, $key) = @_; my %h = map { $_->{$key} => $_ } @{ $p->console("SHOW $what") }; return \%h };
@@ -121,6 +121,10 @@ like($au->(qr/odd/)->{rule}, qr/^\[tenant_rules\] public\."odd ""one" = deny/, '
 is($au->(qr/SELECT \?$/), undef, 'SHOW AUDIT: not what would pass');
 is(scalar(grep { $_->{database} eq 'audit' } @{ $p->console('SHOW DENIALS') }), 0, 'nothing of it was denied');
 is($table->('TENANTS', 'tenant')->{acme}{audited}, 8, 'SHOW TENANTS: audited ones');
+$p->connect('audit', 'lost')->query("SELECT '$secret'");
+is(join('|', map { $_ // '-' } @{ $au->(qr/^$/) }{qw(would reason relation count rule last_user)}), 'refuse|no_tenant|"lost"|1|[users] "lost" = tenant=NAME    ; the tenant\'s name, or * to be exempt|lost', 'SHOW AUDIT: a user without a tenant');
+rejects($p, 'db', 'lost', '28000', qr/no tenant/, 'who is refused in other modes');
+is((grep { $_->{reason} eq 'no_tenant' } @{ $p->console('SHOW DENIALS') })[0]{last_user}, 'lost', 'SHOW DENIALS: is shown, too');
 # The rules that it prints work as they stand.
 {
     my %new;
