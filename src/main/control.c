@@ -6,6 +6,7 @@
 #include "main/catalogd.h"
 #include "main/chore.h"
 #include "main/console_glue.h"
+#include "main/lookupd.h"
 #include "main/system.h"
 #include "main/version.h"
 
@@ -119,8 +120,16 @@ static void call_want_catalog(void *arg, struct text db_name)
     loop_post(&c->loop, &m->mail);
 }
 
+static void call_lookup(void *arg, struct lookup_ask *a)
+{
+    struct control *c = arg;
+
+    lookupd_ask(c->lookupd, a);
+}
+
 const struct hub_calls control_hub_calls = { .console = call_console,
-                                             .want_catalog = call_want_catalog };
+                                             .want_catalog = call_want_catalog,
+                                             .lookup = call_lookup };
 
 /* ---- once a second ---- */
 
@@ -371,6 +380,9 @@ static bool start(struct control *c, struct err *e)
     c->catalogd = catalogd_start(&c->loop, &c->log);
     if (!c->catalogd)
         return err_set(e, "cannot start the catalog thread");
+    c->lookupd = lookupd_start(&c->log);
+    if (!c->lookupd)
+        return err_set(e, "cannot start the threads of auth_query");
     c->hub.audit = writer_start(&c->log, "tenant_audit_log");
     if (!c->hub.audit)
         return err_set(e, "cannot start the audit log's thread");
@@ -393,6 +405,8 @@ static void stop(struct control *c)
             engine_stop(c->hub.engine[i]);
     if (c->catalogd)
         catalogd_stop(c->catalogd);
+    if (c->lookupd)
+        lookupd_stop(c->lookupd);
     for (struct mail *m = c->loop.base ? mailbox_take(&c->loop.box) : NULL; m;) {
         struct mail *next = m->next;
         if (m->kind == MAIL_CHORE) { /* goes with the chore */

@@ -11,6 +11,7 @@
 #include "session/engine.h"
 
 struct catalogd;
+struct lookupd;
 struct chore;
 struct console;
 struct metrics;
@@ -29,6 +30,7 @@ struct control {
     struct listeners *listeners;
     struct hub hub;
     struct catalogd *catalogd;
+    struct lookupd *lookupd;
     struct chore *chore; /* DELETE or EXPORT TENANT under way, or NULL */
     struct console *console;
     struct metrics *metrics;

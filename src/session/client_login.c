@@ -2,6 +2,7 @@
 /* A client's way from its first byte to ReadyForQuery: TLS, startup packet, authentication, limits,
  * tenant, welcome. */
 #include "session/identity.h"
+#include "session/lookup.h"
 #include "session/record.h"
 
 #include "base/check.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum phase { PHASE_STARTUP, PHASE_TLS, PHASE_PASSWORD, PHASE_WELCOME };
+enum phase { PHASE_STARTUP, PHASE_TLS, PHASE_LOOKUP, PHASE_PASSWORD, PHASE_WELCOME };
 
 struct client_login {
     enum phase phase;
@@ -25,6 +26,8 @@ struct client_login {
     bool has_search_path;
     bool token_password; /* the password is a token */
     struct login_given given;
+    bool looked_up;      /* auth_query has the user */
+    char *looked_secret; /* malloc, wiped; NULL: none */
 };
 
 bool client_login_begin(struct client *c)
@@ -40,6 +43,9 @@ void client_login_free(struct client *c)
         return;
     c->login = NULL;
     login_check_free(l->check);
+    if (l->looked_secret)
+        wipe(l->looked_secret, strlen(l->looked_secret));
+    free(l->looked_secret);
     vars_release(&l->vars, &c->engine->hub->var_names);
     free(l);
 }
@@ -266,7 +272,7 @@ static void finish(struct client *c);
 static void check_cert(struct client *c)
 {
     char *cn = c->conn->tls ? tls_peer_cn(c->conn->tls) : NULL;
-    bool ok = cn && text_is(c->user_name, cn) && c->user;
+    bool ok = cn && text_is(c->user_name, cn) && (c->user || c->login->looked_up);
 
     free(cn);
     if (!ok) {
@@ -317,13 +323,73 @@ static void token_message(struct client *c, const char *body, size_t n)
     auth_failed(c, &err);
 }
 
-static void begin_auth(struct client *c)
+static void authenticate(struct client *c);
+
+/* auth_query: false when the user needs none. */
+static bool ask_for_user(struct client *c)
+{
+    const struct database_conf *db = c->login->db;
+    const char *who = db && db->auth_user ? db->auth_user : c->setup->g.auth_user;
+    struct hub *h = c->engine->hub;
+
+    if (!*who || c->setup->g.auth_type == AUTH_ANY || (c->user && c->user->in_auth_file))
+        return false;
+    struct lookup_ask *a = lookup_ask_new(c);
+    if (!a) {
+        client_drop(c, "out of memory");
+        return true;
+    }
+    c->login->phase = PHASE_LOOKUP;
+    h->calls->lookup(h->calls_arg, a);
+    return true;
+}
+
+void client_login_looked_up(struct client *c, const struct mail_lookup *m)
 {
     struct client_login *l = c->login;
+    struct claim *claims;
+
+    if (!l || l->phase != PHASE_LOOKUP || c->closing)
+        return;
+    if (m->result == LOOKUP_FAILED) {
+        reject(c, REJECT_AUTH);
+        client_close(c, "08006", "%s", m->text);
+        return;
+    }
+    l->looked_up = m->result == LOOKUP_FOUND;
+    if (l->looked_up) { /* the user is whom the query names */
+        c->user_name = arena_text(&c->arena, m->user);
+        const struct user_conf *other = setup_user(c->setup, c->user_name);
+        if (other != c->user && other && (other->in_auth_file || other->password_token)) {
+            reject(c, REJECT_AUTH);
+            client_close(c, "28000", "auth_query names a user who is not looked up");
+            return;
+        }
+        c->user = other;
+        l->looked_secret = text_dup(m->secret);
+        if (m->tenant.p)
+            l->given.looked_tenant = arena_text(&c->arena, m->tenant);
+        claims = ARENA_ARRAY(&c->arena, struct claim, m->n_claims + 1);
+        for (int i = 0; i < m->n_claims; i++)
+            claims[i] = (struct claim){ arena_text(&c->arena, m->claims[i].name),
+                                        arena_text(&c->arena, m->claims[i].value) };
+        l->given.looked_claims = claims;
+        l->given.n_looked_claims = m->n_claims;
+        if (!l->looked_secret || m->user.n > 127) {
+            client_drop(c, m->user.n > 127 ? "user name is too long" : "out of memory");
+            return;
+        }
+    }
+    authenticate(c);
+    if (c->closing || !c->conn)
+        return;
+    conn_resume(c->conn);
+    conn_reshow(c->conn);
+}
+
+static void begin_auth(struct client *c)
+{
     const struct setup *s = c->setup;
-    struct err err = { 0 };
-    struct buf out;
-    enum auth_step step;
 
     c->user = setup_user(s, c->user_name);
     if (s->g.log_connections)
@@ -337,18 +403,33 @@ static void begin_auth(struct client *c)
         ask_for_token(c);
         return;
     }
+    if (ask_for_user(c))
+        return;
+    authenticate(c);
+}
+
+/* The exchange that auth_type demands, when it is known what there is about the user. */
+static void authenticate(struct client *c)
+{
+    struct client_login *l = c->login;
+    const struct setup *s = c->setup;
     enum auth_method method = method_of(s);
-    bool known = c->user && (c->user->in_auth_file || method == AUTH_M_CERT);
+    struct err err = { 0 };
+    struct buf out;
+    enum auth_step step;
+    bool known = l->looked_up || (c->user && (c->user->in_auth_file || method == AUTH_M_CERT));
     if (method == AUTH_M_CERT) {
         check_cert(c);
         return;
     }
-    if (method == AUTH_M_TRUST && !(c->user && c->user->in_auth_file)) {
+    if (method == AUTH_M_TRUST && !known) {
         snprintf(err.msg, sizeof(err.msg), "\"trust\" authentication failed");
         auth_failed(c, &err);
         return;
     }
-    struct text secret = c->user ? c->user->secret : TEXT("");
+    struct text secret = l->looked_up ? text_of(l->looked_secret)
+                         : c->user    ? c->user->secret
+                                      : TEXT("");
     if (method == AUTH_M_SCRAM)
         secret = scram_cache_get(c->engine->scram, c->user_name, secret);
     buf_init(&out);
@@ -410,6 +491,11 @@ static bool keep_proof(struct client *c)
     }
     if (password.n) {
         c->password = strndup(password.p, password.n);
+        if (!c->password)
+            return false;
+    } else if (!c->keys && l->looked_secret && *l->looked_secret &&
+               !scram_is_secret(text_of(l->looked_secret))) {
+        c->password = strdup(l->looked_secret); /* as one of auth_file would serve */
         if (!c->password)
             return false;
     }
@@ -859,9 +945,9 @@ size_t client_login_input(struct client *c, char *data, size_t n)
     while (pos < n && !c->closing && client_at_login(c) && !list_linked(&c->console_node)) {
         struct client_login *l = c->login;
         struct frame f;
-        if (l->phase == PHASE_WELCOME && n - pos >= CLIENT_KEEP)
+        if ((l->phase == PHASE_WELCOME || l->phase == PHASE_LOOKUP) && n - pos >= CLIENT_KEEP)
             conn_pause(c->conn); /* client_login_resume goes on */
-        if (l->phase == PHASE_TLS || l->phase == PHASE_WELCOME)
+        if (l->phase == PHASE_TLS || l->phase == PHASE_WELCOME || l->phase == PHASE_LOOKUP)
             break;
         if (l->phase == PHASE_STARTUP) {
             size_t used = first_packet(c, data + pos, n - pos);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Engines: birth, mails, ticks, end of turn, death. */
 #include "session/notes.h"
+#include "session/lookup.h"
 #include "session/session.h"
 
 #include "base/asan.h"
@@ -149,6 +150,9 @@ static void on_mail(void *owner, struct mail *m)
     }
     case MAIL_EVICT:
         evict_for(e, (struct mail_pool *)m);
+        break;
+    case MAIL_LOOKUP:
+        client_looked_up(e, (struct mail_lookup *)m);
         break;
     case MAIL_CANCEL:
         cancel_local(e, ((struct mail_cancel *)m)->key);

@@ -12,6 +12,8 @@
 #include "net/worker.h"
 #include "session/client.h"
 
+struct lookup_ask;
+
 /* What the layers above give the hub. Called on the worker's thread. */
 struct hub_calls {
     /* A logged-in administrator of the console database: the connection (detached, welcome already
@@ -21,6 +23,8 @@ struct hub_calls {
     /* The database's catalog is wanted: no policy yet, or a statement named something unknown. main
      * loads it and calls hub_policy. Many calls for one database are folded. */
     void (*want_catalog)(void *arg, struct text db_name);
+    /* A user is to be looked up (session/lookup.h); the question is given away. */
+    void (*lookup)(void *arg, struct lookup_ask *a);
 };
 
 struct hub {

@@ -49,6 +49,9 @@ void client_leave_server(struct client *c);
 bool client_login_begin(struct client *c);
 size_t client_login_input(struct client *c, char *data, size_t n);
 void client_login_secured(struct client *c, bool ok, const char *text);
+struct mail_lookup;
+/* auth_query has answered: the login goes on. */
+void client_login_looked_up(struct client *c, const struct mail_lookup *m);
 /* The pool's welcome (or the database's policy) is there: finish the login. */
 void client_login_resume(struct client *c);
 void client_login_free(struct client *c);
@@ -239,6 +242,7 @@ enum mail_kind {
     MAIL_CANCEL,
     MAIL_POLICY,
     MAIL_EVICT,
+    MAIL_LOOKUP,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
 struct mail_server {

@@ -119,16 +119,15 @@ static void precedence(void)
 static void warnings(void)
 {
     struct buf problems;
-    struct setup *s = load("[pgbouncer]\nauth_type=trust\nauth_user=x\nlogin_notify_message=\n"
-                           "tenant_mode=reject\n[databases]\nd = host=h password=x auth_user=y "
+    struct setup *s = load("[pgbouncer]\nauth_type=trust\nconffile=x\nauth_user=x\nlogin_notify_message=\n"
+                           "tenant_mode=reject\n[databases]\nd = host=h password=x "
                            "catalog_user=c\n[peers]\n2 = host=h\n",
                            &problems);
 
     is_text(s->warnings,
-            "t.ini:7: auth_user: accepted, but has no effect yet\n"
-            "t.ini:7: password: has no effect without user=\n"
-            "t.ini:9: 2: accepted, but has no effect yet\n"
-            "t.ini:3: auth_user: accepted, but has no effect yet\n"
+            "t.ini:8: password: has no effect without user=\n"
+            "t.ini:10: 2: accepted, but has no effect yet\n"
+            "t.ini:3: conffile: accepted, but has no effect yet\n"
             "t.ini: tenant_mode is on, but there are neither tenant_columns nor [tenant_rules]: "
             "every statement on a table will be refused\n"
             "t.ini:2: auth_type: tenant_mode is on, but clients may say they are anybody\n",
