@@ -320,11 +320,10 @@ static bool drop_name(struct client *c, struct text name, struct pend *e)
 
 static enum step deallocate_query(struct client *c, const struct sql_prepared *p)
 {
-    const char *tag = p->name.n ? "DEALLOCATE" : "DEALLOCATE ALL";
     struct server *s = c->server;
-    struct buf z;
+    struct buf b;
 
-    if (s && pending_empty(s->pending) && s->status == 'E') {
+    if (s && s->status == 'E') {
         client_refuse_text(c, true, "25P02",
                            "current transaction is aborted, commands ignored until end of "
                            "transaction block");
@@ -335,39 +334,33 @@ static enum step deallocate_query(struct client *c, const struct sql_prepared *p
                            TEXT_ARG(p->name));
         return done(c);
     }
-    bool ok = true;
-    bool local = !s || pending_empty(s->pending);
-    struct pend *e = NULL;
-    if (!local) {
-        client_note_request(c);
-        e = send_unnamed(c, TEXT("SELECT 1")); /* fails where DEALLOCATE would */
-        ok = e != NULL;
-    }
-    if (ok && p->name.n)
-        ok = drop_name(c, p->name, e);
-    else if (ok)
+    if (p->name.n)
+        extended_unname(c, p->name);
+    else
         client_stmts_clear(c);
     extended_unnamed(c, NULL);
-    ok = ok && answer_tag(c, tag);
-    if (ok && local) {
-        buf_init(&z);
-        wire_ready_build(&z, s ? s->status : 'I');
-        client_send(c, &z);
-        buf_release(&z);
-    } else if (ok) {
-        ok = send_sync(c);
-    }
+    buf_init(&b);
+    wire_complete_build(&b, p->name.n ? TEXT("DEALLOCATE") : TEXT("DEALLOCATE ALL"));
+    wire_ready_build(&b, s ? s->status : 'I');
+    bool ok = !b.failed;
+    client_send(c, &b);
+    buf_release(&b);
     return ok || c->closing ? done(c) : no_memory(c);
 }
 
 enum step client_prepared_query(struct client *c, struct verdict *v, struct text sql)
 {
-    if (c->extended) {
+    if (c->extended || c->in_copy) {
         client_note_refusal(c, REFUSAL_prepared_sql, TEXT("behind messages without Sync"), v, sql);
         client_refuse_text(c, true, refusal_state(REFUSAL_prepared_sql),
                            "PREPARE, EXECUTE and DEALLOCATE cannot stand behind extended messages "
                            "without Sync");
         return done(c);
+    }
+    if (c->server && (!pending_empty(c->server->pending) || c->server->left)) {
+        conn_pause(c->conn); /* what is outstanding may change the names; server_input lets it go
+                                on */
+        return STEP_WAIT;
     }
     switch (v->prepared->what) {
     case SQL_PREPARE:

@@ -11,6 +11,7 @@
 #include "tenant/utility.h"
 #include "wire/fields.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The statement that is looked at. */
@@ -24,9 +25,12 @@ static bool refuse(struct client *c, const struct looked *at, enum refusal why, 
                    const char *hint)
 {
     struct tenant_refusal r = { .reason = why, .detail = text_of(detail), .hint = text_of(hint) };
+    char message[200];
     struct buf b;
 
-    r.message = text_of(refusal_text(why));
+    snprintf(message, sizeof(message), "tenant isolation: %s (%s)", refusal_text(why),
+             refusal_name(why));
+    r.message = text_of(message);
     client_note_refusal(c, why, r.detail, at->v, at->sql);
     buf_init(&b);
     refusal_error(&r, &b);
@@ -40,6 +44,7 @@ static bool refuse(struct client *c, const struct looked *at, enum refusal why, 
 /* What the name may have been since the client last had no transaction. The server decides which of
  * them it is: an open that fails leaves the one before. So nothing is taken back before the server
  * said that no transaction is open. */
+#define MAX_PORTALS 10000
 enum { NAME_SIMPLE = 1, NAME_OTHER = 2, NAME_PINNED = 4 };
 
 struct portal_name {
@@ -50,6 +55,8 @@ struct portal_name {
 static struct portal_name *note(struct client *c, struct text name, unsigned what)
 {
     struct portal_name *p = map_get(&c->portals, name);
+    if (!p && map_count(&c->portals) >= MAX_PORTALS)
+        return NULL;
     if (!p) {
         p = malloc(sizeof(*p) + name.n + 1);
         if (!p)
@@ -80,7 +87,8 @@ void client_portals_clear(struct client *c)
 
 static bool out_of_memory(struct client *c)
 {
-    client_drop(c, "out of memory");
+    client_drop(c, map_count(&c->portals) >= MAX_PORTALS ? "too many cursors and portals"
+                                                         : "out of memory");
     return false;
 }
 
