@@ -210,6 +210,24 @@ static void check_tenant_users(struct load *l)
     }
 }
 
+/* A rule must not set what carries the tenant. */
+static void check_rule_settings(struct load *l)
+{
+    const struct setup *s = l->s;
+
+    for (int i = 0; i < s->n_rules; i++)
+        for (int k = 0; k < s->rules[i].n_settings; k++) {
+            struct text name = s->rules[i].settings[k].name;
+            bool guc = text_is_i(name, s->g.tenant_guc) ||
+                       (s->autodb && text_is_i(name, guc_of(l, s->autodb)));
+            for (int d = 0; d < s->n_databases; d++)
+                guc = guc || text_is_i(name, guc_of(l, s->databases[d]));
+            if (guc)
+                trouble_problem(&l->t, (struct place){ s->rules[i].file, s->rules[i].line }, name,
+                                "it is the setting that carries the tenant");
+        }
+}
+
 static void check_tenants(struct load *l)
 {
     const struct settings *g = &l->s->g;
@@ -224,6 +242,7 @@ static void check_tenants(struct load *l)
             trouble_problem(&l->t, load_key_at(l, "tenant_columns"), TEXT("tenant_columns"),
                             "\"%.*s\" is not a column name", TEXT_ARG(l->s->tenant_columns[i]));
     check_tenant_users(l);
+    check_rule_settings(l);
     if (!tenants_on(l))
         return;
     if (!l->s->n_rules && !l->s->n_tenant_columns)

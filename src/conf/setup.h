@@ -144,15 +144,22 @@ struct peer_conf {
     int64_t pool_size;
 };
 
-/* [tenant_rules]: schema.relation = column [claim=NAME] | shared | deny. An asterisk stands for
- * every relation. */
+/* [tenant_rules]: schema.relation = column [claim=NAME] | shared | deny, then [set="NAME=VALUE"]...
+ * [set_when=order_by_distance|always]. An asterisk stands for every relation. */
 enum rule_class { RULE_TENANT, RULE_SHARED, RULE_DENY };
+#define RULE_SETTINGS_MAX 4
+struct rule_setting {
+    struct text name, value;
+};
 struct tenant_rule {
     struct text schema, relation; /* unquoted; relation empty = every relation of the schema */
     bool any_schema;              /* "*" alone or "*.name" */
     enum rule_class cls;
     struct text column; /* RULE_TENANT */
     struct text claim;  /* empty: the claim named like the column if there is one, else "tenant" */
+    struct rule_setting settings[RULE_SETTINGS_MAX]; /* for statements that read the relation */
+    int n_settings;
+    bool settings_always; /* else for those that order by a distance of one of its columns */
     const char *file;
     int line;
 };

@@ -147,10 +147,9 @@ static bool rule_relation(struct text key, struct arena *a, struct tenant_rule *
     return true;
 }
 
-/* column [claim=NAME] | shared | deny */
+/* column | shared | deny, then options (tenant_options.c) */
 static bool rule_value(struct text value, struct arena *a, struct tenant_rule *r, struct err *e)
 {
-    const struct text claim = TEXT("claim");
     struct sql_name column;
     bool quoted = value.n && value.p[0] == '"';
 
@@ -165,22 +164,7 @@ static bool rule_value(struct text value, struct arena *a, struct tenant_rule *r
                                               : RULE_TENANT;
     if (r->cls == RULE_TENANT)
         r->column = column.text;
-    if (!value.n)
-        return true;
-    if (r->cls != RULE_TENANT || !text_starts(value, claim))
-        return err_set(e, "expected column, column claim=NAME, shared or deny");
-    value = text_n(value.p + claim.n, value.n - claim.n);
-    skip_space(&value);
-    if (!take_char(&value, '='))
-        return err_set(e, "expected column, column claim=NAME, shared or deny");
-    skip_space(&value);
-    for (size_t i = 0; i < value.n; i++)
-        if (is_space(value.p[i]))
-            return err_set(e, "expected nothing behind claim=NAME");
-    if (!value.n || !key_text_is_clean(value))
-        return err_set(e, "claim= needs the name of a claim");
-    r->claim = arena_text(a, value);
-    return true;
+    return rule_options(value, a, r, e);
 }
 
 static bool same_relation(const struct tenant_rule *a, const struct tenant_rule *b)
@@ -204,7 +188,8 @@ void load_rule(struct load *l, const struct ini_line *line)
         const struct tenant_rule *o = &s->rules[i];
         if (!same_relation(o, &r))
             continue;
-        if (o->cls != r.cls || !text_eq(o->column, r.column) || !text_eq(o->claim, r.claim))
+        if (o->cls != r.cls || !text_eq(o->column, r.column) || !text_eq(o->claim, r.claim) ||
+            !rule_same_settings(o, &r))
             trouble_problem(&l->t, line->at, line->key, "contradicts %s:%d", o->file, o->line);
         return;
     }

@@ -61,6 +61,8 @@ struct server {
     struct pending *pending;
     struct server_stmts *stmts;
     struct vars *vars;
+    char *set_undo;     /* guarded: takes settings for one statement back (settings.h); malloc */
+    uint64_t set_batch; /* in which they were set */
     char *guc; /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */
 };
 

@@ -6,6 +6,8 @@
 #include "session/extended.h"
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/session.h"
+#include "session/settings.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -675,7 +677,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (st->verdict)
         client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
-    if (!extended_ensure(c, st, w.stmt.n > 0) ||
+    if (!extended_ensure(c, st, w.stmt.n > 0) || !settings_before_bind(c, st->verdict) ||
         !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
         !send_bind(c, &w, st, added, n_added, m, n))
         return c->closing ? STEP_GONE : no_memory(c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
 #include "session/extended.h"
+#include "session/settings.h"
 #include "session/utility.h"
 
 #include "session/record.h"
@@ -106,10 +107,16 @@ bool client_wait_catalog(struct client *c, const struct verdict *v)
 static enum step send_query(struct client *c, const char *m, size_t n, struct verdict *v)
 {
     struct server *s = c->server;
-    struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
+    struct pend *p =
+        settings_before_query(c, v) ? server_expect(s, PEND_QUERY, PEND_FORWARD) : NULL;
 
     if (!p)
         return STEP_GONE;
+    if (v && client_enforced(c)) {
+        p->set_front = (uint8_t)v->set_front;
+        p->set_back = (uint8_t)v->set_back;
+        p->n_commands = v->n_commands;
+    }
     pend_judged(p, c->engine->tenant, v);
     s->stmts->unnamed = 0;
     p->undo = UNDO_UNNAMED;

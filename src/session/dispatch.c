@@ -134,6 +134,7 @@ void engine_take_server(struct engine *e, struct mail_server *m)
         vars_release(copy->vars, &e->hub->var_names);
         free(copy->vars);
         free(copy->guc);
+        free(copy->set_undo);
         pool_slot_put(m->pool);
         if (s)
             slab_put(&e->servers, s);

@@ -89,6 +89,7 @@ static void free_server(struct server *s)
         free(s->vars);
     }
     free(s->guc);
+    free(s->set_undo);
     list_del(&s->node);
     s->shard->n_servers[SERVER_DEAD]--;
     s->magic = 0;
@@ -221,6 +222,8 @@ void server_release(struct server *s)
 
     CHECK(pending_empty(s->pending) && s->status == 'I' && s->left == 0);
     s->batch_done = s->batch;
+    free(s->set_undo); /* they ended with the transaction */
+    s->set_undo = NULL;
     server_count_bytes(s);
     if (c) {
         client_count_bytes(c);

@@ -6,6 +6,7 @@
  */
 #include "session/error_fields.h"
 #include "session/session.h"
+#include "session/settings.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -203,8 +204,9 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
     }
     switch (p->action) {
     case PEND_OWN:
-        s->own_failed = true;
-        server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
+        s->own_failed = !p->may_fail;
+        if (s->own_failed)
+            server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
         run_take(r, len, false);
         break;
     case PEND_REFUSE:
@@ -297,6 +299,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
+    settings_ready(s);
     run_take(r, len, !own && p->action != PEND_DROP);
     s->skipping = false;
     s->copy_in = false;
@@ -477,6 +480,14 @@ static bool on_paramdesc(struct server *s, struct run *r, struct pend *p, const 
     return ok;
 }
 
+/* Is the CommandComplete the answer to a SET of ours around the client's Query? */
+static bool of_setting(struct pend *p)
+{
+    int at = p->n_done++;
+
+    return at < p->set_front || (p->set_back > 0 && at >= p->set_front + p->n_commands);
+}
+
 /* A reply that the head of the queue explains. */
 static bool on_reply(struct server *s, struct run *r, const char *m, const struct frame *f)
 {
@@ -505,7 +516,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     }
     if (f->type == 't' && p->trim)
         return on_paramdesc(s, r, p, m, f->len);
-    run_take(r, f->len, forwards(s, p));
+    bool ours = p->set_front > 0 && f->type == 'C' && of_setting(p);
+    run_take(r, f->len, forwards(s, p) && !ours);
     if (f->type == 'C' && p->kind == PEND_EXECUTE && s->copy_in) {
         s->copy_in = false;
         if (s->client)

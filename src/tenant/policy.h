@@ -27,6 +27,7 @@ struct policy_relation {
     struct text type_sql; /* REL_TENANT: base type to cast the value to, e.g. "pg_catalog.text",
                              "pg_catalog.uuid" */
     uint32_t type_oid;    /* that type's OID */
+    const struct tenant_rule *settings; /* the rule whose settings apply to its readers, or NULL */
     bool is_view;
     /* r, p, or a view declared so that shows the tenant column of one tenant table */
     bool insertable;

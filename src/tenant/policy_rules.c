@@ -148,6 +148,7 @@ static void apply_rule(struct works *ws, struct work *w)
     struct text place = rule_place(ws, w->rule);
 
     w->by_rule = true;
+    w->r->settings = w->rule->n_settings ? w->rule : NULL;
     if (w->rule->cls == RULE_TENANT)
         set_tenant(ws, w, w->rule->column, w->rule->claim, place);
     else if (w->rule->cls == RULE_SHARED)
@@ -197,6 +198,7 @@ static bool inherit(struct works *ws, struct work *w, int depth)
     if (!from)
         return false;
     w->by_rule = from->by_rule;
+    w->r->settings = from->r->settings;
     if (from->r->cls == REL_TENANT)
         set_tenant(ws, w, from->r->column->name, from->r->claim,
                    arena_printf(&ws->p->arena, "like its parent %.*s.%.*s (%.*s)",

@@ -120,6 +120,15 @@ static bool value_ok(const struct policy *p, enum check how, struct text v, bool
     return refuse(why, TEXT("the setting is not on the list of settings that tenants may change"));
 }
 
+static bool set_by_rule(const struct policy *p, struct text name)
+{
+    for (int i = 0; i < p->setup->n_rules; i++)
+        for (int k = 0; k < p->setup->rules[i].n_settings; k++)
+            if (text_ieq(p->setup->rules[i].settings[k].name, name))
+                return true;
+    return false;
+}
+
 bool policy_setting_ok(const struct policy *p, struct text name, bool set, struct text value,
                        bool value_known, struct text *why)
 {
@@ -128,6 +137,8 @@ bool policy_setting_ok(const struct policy *p, struct text name, bool set, struc
     if (p->index->guc[0] && text_is_i(name, p->index->guc))
         return !set ||
                refuse(why, TEXT("the setting carries the tenant and is bound by the pooler"));
+    if (set && set_by_rule(p, name))
+        return refuse(why, TEXT("a rule of [tenant_rules] sets it for its statements"));
     if (!s)
         return refuse(
             why, set ? TEXT("the setting is not on the list of settings that tenants may change")

@@ -194,6 +194,19 @@ static bool verify(struct walk *w, const struct snippet *s, const struct tree *e
                        "The rewritten text does not mean what it should; nothing was sent.");
 }
 
+/* The text with our commands around it: as many statements as there should be. */
+static bool verify_around(struct walk *w, const struct snippet *s)
+{
+    const struct verdict *v = &w->out->pub;
+    struct tree again;
+    struct err e;
+    struct text sql = render(w, s, w->arena);
+    return (sql.p && tree_parse(w->parser, sql, w->arena, &again, &e) &&
+            again.n_stmts == v->set_front + v->n_commands + v->set_back) ||
+           walk_refuse(w, REFUSAL_internal_mismatch, -1, "Write the statement in a simpler form.",
+                       "Settings cannot be put around the statement.");
+}
+
 /* How many pieces from i on can be one: text of ours up to a value. */
 static int run_of_ours(const struct snippet *s, int i)
 {
@@ -281,15 +294,25 @@ static bool judge_tree(struct walk *w, const struct tree *t, bool had_hint, bool
     if (w->n_params + v->n_added > 65535)
         return walk_refuse(w, REFUSAL_too_many_parameters, -1, NULL,
                            "The statement has %d parameters.", w->n_params);
-    if (w->inj->n_edits == 0 && !had_hint) {
+    bool set = w->n_settings > 0 && walk_settings_fit(w, t);
+    if (set)
+        walk_settings_keep(w);
+    if (w->inj->n_edits == 0 && !had_hint && !(set && !w->ask->extended)) {
         v->action = VERDICT_PASS;
         return true;
     }
-    struct snippet s;
+    struct snippet s, around;
     snippet_init(&s, w->arena);
     inject_result(w->inj, &s);
-    if (!verify(w, &s, t))
+    if ((w->inj->n_edits > 0 || had_hint) && !verify(w, &s, t))
         return false;
+    if (set && !w->ask->extended) {
+        snippet_init(&around, w->arena);
+        walk_settings_wrap(w, t, &s, &around);
+        if (!verify_around(w, &around))
+            return false;
+        s = around;
+    }
     keep_pieces(w, &s);
     return true;
 }
@@ -389,6 +412,7 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
         w.unbound = false;
         inj.n_edits = 0;
         v->pub.cursors = NULL;
+        w.n_settings = 0;
         w.params = ARENA_ARRAY(a, struct param_use, w.n_params + 1);
         good = judge_tree(&w, &tree, had_hint, true);
         w.dependent |= proven.dependent;

@@ -59,6 +59,7 @@ enum stmt_kind {
 };
 
 #define VERDICT_MAX_ADDED 8
+#define VERDICT_MAX_SETTINGS 8
 
 struct verdict {
     int refs;
@@ -85,6 +86,12 @@ struct verdict {
         struct text claim;
         uint32_t type;
     } added[VERDICT_MAX_ADDED];
+    /* Settings of [tenant_rules] that hold while the statement runs. Extended protocol: the
+     * session sets them. Simple: the text does, by commands around the client's: the first
+     * set_front and the last set_back CommandCompletes answer those, n_commands in between the
+     * client's. */
+    const struct rule_setting *settings;
+    int n_settings, set_front, set_back, n_commands;
     int n_checks; /* Bind values that must equal a claim (reject mode, INSERT) */
     struct verdict_check {
         int param; /* 1-based */

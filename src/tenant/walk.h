@@ -69,6 +69,9 @@ struct walk {
     bool unbound;   /* RESET ALL stands in front: tenant_guc is not set */
     const struct node *top; /* the statement */
 
+    const struct rule_setting *settings[VERDICT_MAX_SETTINGS];
+    int n_settings;
+
     bool refused;
     enum refusal reason;
     struct text message, detail, hint;
@@ -158,6 +161,17 @@ bool walk_type(struct walk *w, struct level *l, struct node *type_name, int loc)
 /* The operator of that (unqualified) name, as PostgreSQL looks it up for constructs that use it
  * silently. */
 bool walk_operator(struct walk *w, struct text schema, struct text name, int operands, int loc);
+
+/* Settings that the rule of a relation asks for, which the statement reads (walk_settings.c). */
+void walk_settings_of(struct walk *w, const struct policy_relation *r);
+/* The same for those that it orders by a distance of; l: of the SELECT n. */
+void walk_settings_order(struct walk *w, const struct level *l, struct node *n);
+/* Are the statements of kinds that settings can hold for? */
+bool walk_settings_fit(const struct walk *w, const struct tree *t);
+/* Puts them around the text (simple protocol), and into the verdict. */
+void walk_settings_wrap(struct walk *w, const struct tree *t, const struct snippet *text,
+                        struct snippet *s);
+void walk_settings_keep(struct walk *w);
 
 /* tenant_mode=rls: may the relation be read (changed)? NULL (false): refused. */
 const struct policy_relation *walk_rls_relation(struct walk *w, struct node *rv,

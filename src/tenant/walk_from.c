@@ -164,6 +164,7 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     i->sampled = sample != NULL;
     if (colnames || r->filter.n)
         mask_item(w, i);
+    walk_settings_of(w, r);
     columns_of_relation(w->arena, &i->cols, r, claim);
     int at = claim < 0 ? -1 : tenant_position(i);
     if (colnames)
@@ -507,6 +508,7 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
     i->schema = alias.n ? none : r->schema;
     i->rel = r;
     i->relation_cols = true;
+    walk_settings_of(w, r);
     columns_of_relation(w->arena, &i->cols, r, claim);
     struct tref *ref = level_add_ref(w->arena, l);
     *ref = (struct tref){ .rv = rv,

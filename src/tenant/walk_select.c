@@ -237,6 +237,7 @@ static bool leaf(struct walk *w, struct level *l, struct node *n, struct columns
         !walk_exprs(w, l, node_get(n, R_windowClause)) || !limits(w, l, n) ||
         !locking(w, l, node_get(n, R_lockingClause)))
         return false;
+    walk_settings_order(w, l, n);
     for (int i = 0; i < l->n_items; i++)
         cols->reads_shared |= l->items[i]->reads_shared;
     if (has_grouping_sets(node_get(n, R_groupClause))) {
