@@ -22,6 +22,7 @@ struct client_copy {
     struct copy_stream *stream;
     uint32_t id; /* of the entry that awaits the COPY's answer */
     bool over;   /* refused, or answered by the server: what comes is dropped */
+    bool fills;  /* puts a column into the rows that the client does not know of */
 };
 
 static const char fail_text[] = "refused by pgbulkhead";
@@ -42,6 +43,7 @@ static struct client_copy *copy_new(uint32_t id, const struct copy_plan *plan,
         return NULL;
     }
     cc->id = id;
+    cc->fills = plan->field < 0;
     return cc;
 }
 
@@ -256,6 +258,24 @@ bool client_copy_other(struct client *c, char type)
 }
 
 /* ---- from the server ---- */
+
+bool client_copy_response(struct client *c, const struct pend *p, const char *body, size_t n,
+                          struct buf *b)
+{
+    struct rd in = rd_init(body, n);
+    uint8_t format = rd_u8(&in);
+    uint16_t columns = rd_u16(&in);
+
+    if (!c->copy || c->copy->id != p->copy || !c->copy->fills || in.bad || columns == 0 ||
+        n != 3 + 2 * (size_t)columns)
+        return false;
+    size_t mark = msg_begin(b, 'G');
+    msg_u8(b, format);
+    msg_u16(b, (uint16_t)(columns - 1));
+    msg_bytes(b, body + 5, n - 5);
+    msg_end(b, mark);
+    return !b->failed;
+}
 
 void client_copy_over(struct client *c, uint32_t id)
 {

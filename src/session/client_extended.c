@@ -821,5 +821,7 @@ enum step client_execute(struct client *c, const char *m, size_t n)
         client_copy_bound(c, NULL);
         return step; /* this one resets nothing */
     }
+    if (step == STEP_DONE && c->copy_bound)
+        client_copy_bound(c, NULL); /* another portal: who knows what it did to the unnamed one */
     return step == STEP_DONE && !client_utility_executed(c) ? STEP_GONE : step;
 }

@@ -488,6 +488,22 @@ static bool of_setting(struct pend *p)
     return at < p->set_front || (p->set_back > 0 && at >= p->set_front + p->n_commands);
 }
 
+/* 'G' with a column that the client does not know of. false: there is none. */
+static bool on_copy_columns(struct server *s, struct run *r, const struct pend *p, const char *m,
+                            uint32_t len)
+{
+    struct buf b;
+
+    buf_init(&b);
+    bool changed = client_copy_response(s->client, p, m + 5, len - 5, &b);
+    if (changed) {
+        run_take(r, len, false);
+        client_send(s->client, &b);
+    }
+    buf_release(&b);
+    return changed;
+}
+
 /* A reply that the head of the queue explains. */
 static bool on_reply(struct server *s, struct run *r, const char *m, const struct frame *f)
 {
@@ -501,7 +517,7 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         on_tag(s, m + 5, f->len - 5, p->action == PEND_OWN);
     if (f->type == 'G' || f->type == 'W')
         on_copy_in(s, p);
-    bool refused_copy = p->copy && p->bytes && f->type == 'C';
+    bool refused_copy = p->copy && p->bytes && f->type == 'C' && p->set_front == 0;
     bool unawaited = f->type == 'G' && !p->copy && s->client && client_enforced(s->client);
     if (refused_copy || (unawaited && !client_copy_unawaited(s->client, p))) {
         if (!s->dying)
@@ -514,6 +530,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         answered(s, r);
         return true;
     }
+    if (f->type == 'G' && p->copy && s->client && on_copy_columns(s, r, p, m, f->len))
+        return !s->dying;
     if (f->type == 't' && p->trim)
         return on_paramdesc(s, r, p, m, f->len);
     bool ours = p->set_front > 0 && f->type == 'C' && of_setting(p);

@@ -113,6 +113,10 @@ bool client_copy_bytes(struct client *c, const char *p, size_t n);
 /* A message of that type comes: all but data, Flush and Sync end the COPY that is open. false: the
  * client was closed. */
 bool client_copy_other(struct client *c, char type);
+/* CopyInResponse without the column that the machine puts in, appended to b. false: it goes through
+ * as it is. */
+bool client_copy_response(struct client *c, const struct pend *p, const char *body, size_t n,
+                          struct buf *b);
 /* The server has answered the COPY of that number with an error. */
 void client_copy_over(struct client *c, uint32_t id);
 /* The server asks for data which no machine awaits: it gets CopyFail. false: it was closed. */

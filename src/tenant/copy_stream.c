@@ -186,9 +186,10 @@ static bool fill_memory(struct copy_stream *s, struct text value)
     const struct copy_plan *p = &s->p;
     buf_init(&prefix);
     buf_init(&header);
-    if (p->field < 0)
+    bool fills = p->field < 0 && value_fits(p->type, value); /* else nothing is ever sent */
+    if (fills)
         field_of(p, value, &prefix);
-    if (p->field < 0 && p->header == COPY_HEADER_MATCH)
+    if (fills && p->header == COPY_HEADER_MATCH)
         field_of(p, p->column, &header);
     s->cap_got = (value.n > 64 ? value.n : 64) + 1;
     size_t n = value.n + p->null.n + p->relation.n + p->column.n + prefix.n + header.n + s->cap_got;
@@ -608,6 +609,8 @@ static bool end_text(struct copy_stream *s, struct buf *out)
         return bad_data(s, "the data ends behind a backslash");
     case S_QUOTED:
     case S_QUOTED_ESCAPE:
+        if (is_header(s) && s->p.header == COPY_HEADER_SKIP)
+            return true; /* the server does not look into it */
         return bad_data(s, "unterminated CSV quoted field");
     default:
         break;

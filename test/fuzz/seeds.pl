@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 # seeds.pl DIRECTORY: writes a folder of seeds for the fuzz targets that take SQL, one file per statement of
-# test/corpus, with the names that stand for values filled in.
+# test/corpus, with the names that stand for values filled in; and for tenant_copy, one per format, header and column.
 use strict;
 use warnings;
 use File::Path qw(make_path);
@@ -30,6 +30,24 @@ for my $target (qw(tenant_judge tenant_tree tenant_lexer tenant_redact)) {
         open my $f, '>', $name or die "$name: $!\n";
         print $f $text;
         close $f or die "$name: $!\n";
+    }
+}
+# Eight bytes that choose the options (copy_plan_of in test/unit/copy_reader.h), then rows.
+make_path("$to/tenant_copy");
+my $n = 0;
+for my $format (0 .. 2) {
+    for my $header (0 .. 2) {
+        for my $fields (0 .. 19) {
+            my ($cols, $field) = (1 + $fields % 4, int($fields / 4) % (2 + $fields % 4) - 1);
+            my @row = map { $_ == $field ? 'acme' : "x$_" } 0 .. $cols - 1;
+            my $data = join '', map { join($format ? ',' : "\t", @$_) . "\n" } \@row, \@row;
+            $data .= join(',', map { qq("$_") } @row) . qq(\n"a""\n",\\.\n) if $format == 1;
+            $data .= "\\N\t\\x61\\143me\t\\\n\n\\.\n" if $format == 0;
+            $data = "PGCOPY\n\xff\r\n\0" . pack('NN', 0, 0) . (pack('n', $cols) . pack '(N/a)*', @row) x 2 . pack('n', 0xffff) if $format == 2;
+            open my $f, '>:raw', sprintf '%s/tenant_copy/%03d', $to, ++$n or die "$to: $!\n";
+            print $f pack('C8', $format, $header, 2, $format ? 1 : 0, 0, $format, $fields, 1), $data;
+            close $f or die "$to: $!\n";
+        }
     }
 }
 print scalar(keys %sql), " statements\n";

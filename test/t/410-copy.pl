@@ -246,6 +246,35 @@ is(copy_in($p->connect('audit', 'acme'), $t, "70\tbeta\n")->{results}[-1]{tag}, 
 my $file = spew(work_dir() . '/in.csv', "id,title\n100,psql\n101,\"two\nlines\"\n");
 my ($st, $out, $err) = psql('host=127.0.0.1 port=' . $p->port . ' user=acme dbname=db', "\\copy docs (id, title) from '$file' csv header\n\\copy docs (id, title, tenant_id) to stdout csv\n\\copy (select id from docs where title = 'psql') to stdout\n");
 like($out, qr/^100,psql,ac'me\n101,"two\nlines",ac'me\n100\z/m, 'psql \copy in and out') or diag($err);
+# Drivers.
+$pg->sql('TRUNCATE docs');
+($st, $out, $err) = run_cmd(argv => ['/usr/bin/python3', "$FindBin::Bin/clients/copy.py"], timeout => 90,
+    env => { BH_HOST => '127.0.0.1', BH_PORT => $p->port, BH_USER => 'acme', BH_DB => 'db', BH_TENANT => $me });
+is($st, 0, 'psycopg and asyncpg run to their end') or diag("$out\n$err");
+for my $l (split /\n/, $out) { next unless $l =~ /^(ok|not ok) (.*)/; ok($1 eq 'ok', $2) }
+is($pg->value(q(SELECT count(*) FROM docs WHERE tenant_id IS DISTINCT FROM 'ac''me')), 0, 'and store no foreign row');
+SKIP: {
+    eval { require DBI; require DBD::Pg; 1 } or do { fail("DBD::Pg is missing: $@"); last SKIP };
+    my $d = DBI->connect('dbi:Pg:host=127.0.0.1;port=' . $p->port . ';dbname=db', 'acme', '', { RaiseError => 1, PrintError => 0 });
+    $d->do('COPY docs (id, title) FROM STDIN');
+    $d->pg_putcopydata("5000\tdbd\n");
+    $d->pg_putcopyend;
+    is($d->selectrow_array('SELECT tenant_id FROM docs WHERE id = 5000'), $me, 'DBD::Pg: in');
+    $d->do('COPY docs (id, tenant_id) FROM STDIN');
+    ok(!eval { $d->pg_putcopydata("5001\tbeta\n"); $d->pg_putcopyend; 1 }, 'DBD::Pg: a foreign row');
+    is($d->state, '42501', 'DBD::Pg: by its state');
+    $d->do(q(COPY (SELECT title FROM docs WHERE id = 5000) TO STDOUT));
+    my $row = '';
+    $d->pg_getcopydata($row);
+    is($row, "dbd\n", 'DBD::Pg: out');
+    1 while $d->pg_getcopydata($row) >= 0;
+    $d->disconnect;
+}
+# CopyInResponse shows the client's columns.
+$c->send_query('COPY docs (id, title) FROM STDIN');
+is(unpack('H*', $c->read_until('G')->[-1][1]), '00000200000000', 'two columns are asked for');
+$c->copy_fail('enough');
+$c->finish;
 cmp_ok($p->metric('pgbulkhead_tenant_denials_total', 'reason="wrong_tenant"') // 0, '>=', 20, 'refused rows are counted');
 unlike($p->log_text, qr/VALUE/, 'no values in the log');
 finish();
