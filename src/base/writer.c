@@ -193,7 +193,7 @@ bool writer_open(struct writer *w, const char *path)
     int fd = -1;
 
     if (*path) {
-        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
         if (fd < 0)
             return false;
     }

@@ -21,7 +21,8 @@ struct writer *writer_start(struct log *log, const char *what) __attribute__((wa
 void writer_stop(struct writer *w);
 
 /* Opens the file for appending (mode 0640), or opens it again after it was moved away; "" closes.
- * Lines put before go to the file before. One thread only. false: errno; the old file stays. */
+ * Lines put before go to the file before. A pipe without a reader is refused. One thread only.
+ * false: errno; the old file stays. */
 bool writer_open(struct writer *w, const char *path) __attribute__((warn_unused_result));
 
 /* Is there a file? Any thread. */
