@@ -2,6 +2,8 @@
 /* A judgement with its trace, as rows. */
 #include "tenant/explain.h"
 
+#include "tenant/utility.h"
+
 struct out {
     struct arena *a;
     explain_fn *row;
@@ -76,6 +78,39 @@ static bool rewritten(const struct out *o, const struct verdict *v)
     return ok;
 }
 
+static void notes(const struct out *o, const struct verdict *v)
+{
+    if (v->copy)
+        put(o, "note", TEXT("the tenant column of each row is checked or filled in the stream"));
+    if (v->prepared && v->prepared->what == SQL_EXECUTE)
+        put(o, "note",
+            TEXT("the statement was judged when it was prepared; constants that stand "
+                 "for the tenant are checked when it runs"));
+    if (v->effects & (EFFECT_LISTEN | EFFECT_HOLD))
+        put(o, "note", TEXT("only where the client keeps its server (pool_mode session)"));
+    if (v->wants_catalog && v->action == VERDICT_REFUSE)
+        put(o, "note", TEXT("the catalog is read again when a client meets this, or by RELOAD"));
+    if (v->leaves_state)
+        put(o, "note", TEXT("changes the session: its server is reset before others get it"));
+}
+
+/* PREPARE: what it prepares is judged as a Parse message is. */
+static bool prepared_query(struct tenant_engine *e, const struct out *o, const struct verdict *v,
+                           enum tenant_action *action)
+{
+    const struct sql_prepared *p = v->prepared;
+    struct tenant_ask inner = *o->ask;
+
+    if (v->action == VERDICT_REFUSE || !p || p->what != SQL_PREPARE)
+        return true;
+    put(o, "prepared", text_trim(p->query));
+    inner.extended = true;
+    inner.sql = p->query;
+    inner.types = p->types;
+    inner.n_types = p->n_types;
+    return explain_statement(e, &inner, o->row, o->arg, action);
+}
+
 bool explain_statement(struct tenant_engine *e, const struct tenant_ask *ask, explain_fn *row,
                        void *arg, enum tenant_action *action)
 {
@@ -98,11 +133,8 @@ bool explain_statement(struct tenant_engine *e, const struct tenant_ask *ask, ex
         parameters(&o, v);
         if (v->action == VERDICT_REWRITE)
             ok = rewritten(&o, v);
-        if (v->wants_catalog && v->action == VERDICT_REFUSE)
-            put(&o, "note",
-                TEXT("the catalog is read again when a client meets this, or by RELOAD"));
-        if (v->leaves_state)
-            put(&o, "note", TEXT("changes the session: its server is reset before others get it"));
+        notes(&o, v);
+        ok = ok && prepared_query(e, &o, v, action);
     }
     verdict_unref(e, v);
     arena_release(&a);

@@ -89,6 +89,21 @@ static void refusals(struct world *w)
     explains(w, TENANT_REWRITE, false, "SELEC", "reason|unparsable|", NULL);
 }
 
+/* Statements about the session. */
+static void others(struct world *w)
+{
+    explains(w, TENANT_REWRITE, false, "PREPARE p AS SELECT * FROM tickets WHERE id = $1",
+             "verdict|passed|", "prepared|SELECT * FROM tickets WHERE id = $1|",
+             "verdict|rewritten|", "added parameter|$2 is the claim tenant|",
+             "|predicate added to WHERE|", NULL);
+    explains(w, TENANT_REWRITE, false, "PREPARE p AS SELECT * FROM loose", "verdict|passed|",
+             "verdict|refused|", "reason|unknown_relation|", NULL);
+    explains(w, TENANT_REWRITE, false, "COPY tickets FROM STDIN", "note|the tenant column of each",
+             NULL);
+    explains(w, TENANT_REWRITE, false, "SET statement_timeout = 5", "note|changes the session",
+             NULL);
+}
+
 /* A trace neither reads nor fills the cache. */
 static void cache_untouched(struct world *w)
 {
@@ -188,6 +203,7 @@ int main(void)
         return 1;
     rows(&w);
     refusals(&w);
+    others(&w);
     cache_untouched(&w);
     relations(&w);
     templates();
