@@ -41,11 +41,10 @@ bool identity_token(struct client *c, struct text text, struct arena *a, struct 
 bool identity_password(struct client *c, struct login_given *g, struct text password, struct err *e)
 {
     struct token t;
+    struct err why = { 0 };
 
-    if (!identity_token(c, password, &c->arena, &t, e)) {
-        err_set_state(e, "28P01", "token authentication failed: %s", e->msg);
-        return false;
-    }
+    if (!identity_token(c, password, &c->arena, &t, &why))
+        return err_set_state(e, "28P01", "token authentication failed: %.900s", why.msg);
     if (!t.user.n && !text_eq(t.sub, c->user_name))
         return err_set_state(e, "28P01",
                              "token authentication failed: the token is for another "

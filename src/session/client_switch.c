@@ -6,6 +6,7 @@
  */
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/utility.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -201,6 +202,7 @@ static bool change(struct client *c, const struct switch_kept *k, struct err *e)
     id->exp = exp;
     c->judged_for++;
     record_join(c);
+    client_portals_clear(c);
     client_log(c, LOG_LV_LOG, "tenant is now \"%.*s\" (%s)",
                c->identity.bound ? (int)c->identity.claims[0].value.n : 0,
                c->identity.bound ? c->identity.claims[0].value.p : "",

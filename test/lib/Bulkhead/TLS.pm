@@ -29,7 +29,8 @@ sub _openssl {
 sub ca { "$_[0]{dir}/ca.pem" }
 sub dir { $_[0]{dir} }
 
-# (key file, certificate file) for a common name; san => 'DNS:localhost,IP:127.0.0.1', days => 30, file => base name;
+# (key file, certificate file) for a common name; san => 'DNS:localhost,IP:127.0.0.1', days => 30, file => base name,
+# subject => '/OU=a/CN=b';
 # client => 1 leaves the key to the caller's user, as libpq demands.
 # Calling it again with the same file replaces both.
 sub cert {
@@ -38,7 +39,7 @@ sub cert {
     my $ext = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n";
     $ext .= "subjectAltName=$o{san}\n" if $o{san};
     spew("$base.ext", $ext);
-    _openssl(qw(req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes), '-subj', "/CN=$cn",
+    _openssl(qw(req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -utf8), '-subj', $o{subject} // "/CN=$cn",
         '-keyout', "$base.new", '-out', "$base.csr");
     _openssl('x509', '-req', '-in', "$base.csr", '-CA', "$self->{dir}/ca.pem", '-CAkey', "$self->{dir}/ca.key",
         '-set_serial', 1000 + ++$self->{serial}, '-days', $o{days} // 30, '-extfile', "$base.ext",
