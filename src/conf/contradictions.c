@@ -177,6 +177,11 @@ static void check_tenant_database(struct load *l, const struct database_conf *db
         trouble_problem(&l->t, at, TEXT("tenant_mode"),
                         "nobody can read the catalog of this database: "
                         "set catalog_user= and catalog_password=, or user=");
+    if ((mode == TENANT_REJECT || mode == TENANT_REWRITE) && db->client_encoding &&
+        !text_is_i(text_of(db->client_encoding), "UTF8") &&
+        !text_is_i(text_of(db->client_encoding), "UTF-8"))
+        trouble_problem(&l->t, at, TEXT("client_encoding"),
+                        "tenants' statements are read as UTF8 and sent so");
 }
 
 static bool tenants_on(const struct load *l)

@@ -237,7 +237,7 @@ static bool load_columns(struct loader *l)
     PGresult *r = backend_query(
         l->pg, "columns",
         "SELECT a.attrelid, a.attname, a.atttypid, a.attnum, a.attnotnull, a.atthasdef, a.attgenerated <> '',"
-        " a.attidentity <> '', COALESCE(k.collisdeterministic, true)"
+        " a.attidentity <> '', COALESCE(k.collisdeterministic, true), a.attgenerated = 'v'"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " LEFT JOIN pg_catalog.pg_collation k ON k.oid = a.attcollation"
@@ -267,6 +267,8 @@ static bool load_columns(struct loader *l)
             a->generated = bool_at(r, i + k, 6);
             a->identity = bool_at(r, i + k, 7);
             a->collation_deterministic = bool_at(r, i + k, 8);
+            a->is_virtual = bool_at(r, i + k, 9);
+            q->has_virtual |= a->is_virtual;
         }
     }
     PQclear(r);

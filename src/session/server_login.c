@@ -203,7 +203,9 @@ static void send_startup(struct server *s)
     buf_init(&out);
     add(&ps, "user", sh->pool->user_name);
     add(&ps, "database", text_of(db->dbname));
-    if (db->client_encoding)
+    if (sh->pool->guarded) /* what the tenant engine reads is what the server reads */
+        add(&ps, "client_encoding", TEXT("UTF8"));
+    else if (db->client_encoding)
         add(&ps, "client_encoding", text_of(db->client_encoding));
     if (db->datestyle)
         add(&ps, "datestyle", text_of(db->datestyle));
@@ -398,6 +400,11 @@ static void on_status(struct server *s, const char *m, size_t n)
     int i = var_index(&s->shard->engine->hub->var_names, name);
     if (i >= 0 && !vars_set(s->vars, i, value)) {
         server_login_failed(s, "53200", "out of memory");
+        return;
+    }
+    if (s->shard->pool->guarded && !vars_safe(name, value)) {
+        server_login_failed(s, "0A000", "server has %.*s=%.*s in spite of the startup packet",
+                            TEXT_ARG(name), TEXT_ARG(value));
         return;
     }
     buf_append(&l->welcome, m, n);

@@ -444,6 +444,10 @@ static bool on_status(struct server *s, struct run *r, const char *m, uint32_t l
         server_close(s, "08P01", "malformed ParameterStatus from server");
         return false;
     }
+    if (s->shard->pool->guarded && !vars_safe(name, value)) {
+        server_close(s, "0A000", "a tenant's server changed how it reads statements");
+        return false;
+    }
     int i = var_index(&s->shard->engine->hub->var_names, name);
     bool own = p && p->action == PEND_OWN;
     if (i >= 0) {

@@ -66,6 +66,15 @@ void vars_release(struct vars *v, const struct var_names *n)
     }
 }
 
+bool vars_safe(struct text name, struct text value)
+{
+    if (text_is(name, "client_encoding"))
+        return text_is(value, "UTF8");
+    if (text_is(name, "standard_conforming_strings"))
+        return text_is(value, "on");
+    return true;
+}
+
 int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n,
               struct buf *out, uint32_t *mask)
 {

@@ -37,6 +37,10 @@ void vars_release(struct vars *v, const struct var_names *n);
 int vars_diff(const struct vars *want, const struct vars *have, const struct var_names *n,
               struct buf *out, uint32_t *mask);
 
+/* May a server of tenants report this value? client_encoding and standard_conforming_strings decide
+ * how it reads a statement, and are pinned in the startup packet. */
+bool vars_safe(struct text name, struct text value);
+
 /* What a client gets after login: parameters in the order the server reported them. Refcounted,
  * thread-safe. */
 struct welcome {

@@ -27,6 +27,7 @@ struct cat_column {
     uint32_t base_type; /* domains resolved */
     int attnum;
     bool not_null, has_default, generated, identity;
+    bool is_virtual; /* generated when it is read, not stored */
     bool collation_deterministic;
 };
 
@@ -41,6 +42,7 @@ struct cat_relation {
         struct text name, expr; /* expr: USING and WITH CHECK as text */
     } * policies;
     int n_policies;
+    bool has_virtual;  /* a column that is */
     uint32_t *parents; /* pg_inherits: inheritance and partition parents */
     int n_parents;
     struct cat_column *columns; /* live ones by attnum */

@@ -95,8 +95,7 @@ static enum guard_code check_bytes(struct text sql, const struct guard_settings 
         return GUARD_UTF8;
     }
     if (!s->utf8 && (*bad = skip_ascii(sql.p, 0, sql.n)) < sql.n) {
-        err_set_state(e, "0A000",
-                      "client_encoding is not UTF8 and the statement is not pure ASCII");
+        err_set_state(e, "0A000", "the encoding is not UTF8 and the statement is not pure ASCII");
         return GUARD_ENCODING;
     }
     return GUARD_OK;

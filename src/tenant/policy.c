@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define OID_VARCHAR 1043
+#define NEWEST_REVIEWED 180000 /* server_version_num of the newest major version */
 
 bool policy_key(char *buf, struct text schema, struct text name, struct text *key)
 {
@@ -106,6 +107,18 @@ struct policy *policy_new(const struct setup *s, const struct database_conf *db,
     p->index->guc = db->tenant_guc ? db->tenant_guc : s->g.tenant_guc ? s->g.tenant_guc : "";
     p->index->guc = arena_strdup(&p->arena, p->index->guc);
     each_map(p, map_init);
+    if (c->server_version >= NEWEST_REVIEWED + 10000) {
+        err_set(e,
+                "PostgreSQL %d is newer than the lists of functions, types and system relations, "
+                "which were reviewed up to %d",
+                c->server_version / 10000, NEWEST_REVIEWED / 10000);
+        policy_unref(p);
+        return NULL;
+    }
+    if (!policy_utf8(p) && problems)
+        buf_printf(problems,
+                   "database %.*s: its encoding is %.*s: tenants' statements have to be ASCII\n",
+                   TEXT_ARG(db->name), TEXT_ARG(c->encoding));
     policy_index_types(p);
     policy_index_functions(p, problems);
     if (!policy_index_casts(p, e)) {
@@ -134,6 +147,11 @@ void policy_unref(struct policy *p)
     catalog_free(p->catalog);
     setup_unref(p->setup);
     free(p);
+}
+
+bool policy_utf8(const struct policy *p)
+{
+    return p->catalog->encoding.n == 0 || text_is(p->catalog->encoding, "UTF8");
 }
 
 struct text policy_search_path(const struct policy *p)

@@ -108,6 +108,9 @@ bool policy_system_column_ok(const struct policy_relation *r, struct text column
  * tableoid, an oid column of a system relation, or a string constant? policy_type_ok says no to
  * them. */
 bool policy_type_reg(const struct policy *p, struct text schema, struct text name);
+/* Is the database's encoding UTF8 (or not known, in tests)? Else statements of tenants are held to
+ * ASCII. */
+bool policy_utf8(const struct policy *p);
 /* tenant_guc of the database, empty when there is none. Lives as long as the policy. */
 struct text policy_guc(const struct policy *p);
 /* The search_path the policy reckons with, as SQL ("public, \"My Schema\""): what a session of a

@@ -123,6 +123,11 @@ static void set_tenant(struct works *ws, struct work *w, struct text column, str
                          TEXT_ARG(column)));
         return;
     }
+    if (c->is_virtual) {
+        set_class(w->r, REL_DENY,
+                  arena_printf(a, "column %.*s is computed when it is read", TEXT_ARG(column)));
+        return;
+    }
     if (!c->collation_deterministic) {
         set_class(
             w->r, REL_DENY,

@@ -2,6 +2,7 @@
 /* The entry point: limits, parse, walk, insertion, verification, and the cache around them. */
 #include "tenant/cache.h"
 #include "tenant/guard.h"
+#include "tenant/newer.h"
 #include "tenant/prove.h"
 #include "tenant/template.h"
 #include "tenant/trace.h"
@@ -143,6 +144,37 @@ static void refuse_early(struct verdict_full *v, enum refusal r, const struct er
     verdict_refuse(v, r, syntax ? text_of(e->msg) : none, syntax ? none : text_of(e->msg), none,
                    position);
     v->cacheable = !syntax;
+}
+
+/* What the parser refuses, with a word on versions where the server's is newer than the parser's.
+ */
+static void refuse_syntax(struct verdict_full *v, const struct tenant_ask *ask, const struct err *e,
+                          int position, struct arena *a)
+{
+    const char *what = NULL;
+    struct text none = { NULL, 0 }, message = text_of(e->msg);
+    int server = ask->policy->catalog->server_version / 10000;
+    int since = server > tree_major() ? newer_syntax(ask->sql, message, &what) : 0;
+    if (since > tree_major() && since <= server) {
+        verdict_refuse(
+            v, REFUSAL_newer_syntax, none,
+            arena_printf(a,
+                         "%s: %s came with PostgreSQL %d; the server is PostgreSQL %d, "
+                         "the parser that judges tenants' statements is PostgreSQL %d's.",
+                         e->msg, what, since, server, tree_major()),
+            arena_printf(a, "Write it as PostgreSQL %d knows it.", tree_major()), position);
+        return;
+    }
+    refuse_early(v, REFUSAL_unparsable, e, position);
+    if (server <= tree_major())
+        return;
+    verdict_refuse(
+        v, REFUSAL_unparsable, message, none,
+        arena_printf(a,
+                     "The parser that judges tenants' statements is PostgreSQL %d's, the "
+                     "server is PostgreSQL %d.",
+                     tree_major(), server),
+        position);
 }
 
 /* Parameters that stand for the tenant: their type must be certain, or the server could read
@@ -354,6 +386,15 @@ static bool has_constants(const struct tree *t)
 
 /* Judges the text in the engine's scan. uses (may be NULL) gets what templates need to know of its
  * constants, NULL when it gets no template. */
+/* Names with escapes: they are cut to their length in the server's encoding. */
+static bool has_uident(const struct guard_scan *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->tok[i].kind == TOKEN_UIDENT)
+            return true;
+    return false;
+}
+
 static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct verdict_full *v,
                   const uint8_t **uses)
 {
@@ -367,11 +408,18 @@ static void judge(struct tenant_engine *e, const struct tenant_ask *ask, struct 
     const uint8_t *learnt = NULL;
     memo_trim(&e->memo);
     if (!tree_parse(&e->parser, sql, a, &tree, &err)) {
-        refuse_early(v, strcmp(err.sqlstate, "42601") == 0 ? REFUSAL_unparsable : REFUSAL_limit,
-                     &err, tree.error_pos);
+        if (strcmp(err.sqlstate, "42601") == 0)
+            refuse_syntax(v, ask, &err, tree.error_pos, a);
+        else
+            refuse_early(v, REFUSAL_limit, &err, tree.error_pos);
         return;
     }
     inject_init(&inj, a, sql, e->scan.tok, (int)e->scan.n);
+    if (!policy_utf8(ask->policy) && has_uident(&e->scan)) {
+        err_set(&err, "U&\"...\" in a database whose encoding is not UTF8");
+        refuse_early(v, REFUSAL_encoding, &err, 0);
+        return;
+    }
     struct walk w = {
         .ask = ask,
         .rewrite = ask->mode != TENANT_REJECT && ask->mode != TENANT_RLS,
@@ -541,7 +589,9 @@ static void keep(struct tenant_engine *e, const struct tenant_ask *ask, struct v
 
 struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *ask)
 {
-    static const struct guard_settings settings = { true, true };
+    /* The server converts other encodings: what is longer or shorter there, or folded to lower
+     * case, could mean another name. ASCII is the same everywhere. */
+    const struct guard_settings settings = { true, policy_utf8(ask->policy) };
     struct guard_report report = { 0 };
     struct err err = { .msg = "" };
     struct verdict_full *v = ask->trace ? NULL : cache_find(&e->texts, ask, ask->sql, NULL, NULL);
@@ -566,6 +616,8 @@ struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *a
         return NULL;
     if (g == GUARD_OK)
         judge(e, ask, v, wanted ? &uses : NULL);
+    else if (g == GUARD_SYNTAX)
+        refuse_syntax(v, ask, &err, position_of(ask->sql, (int)report.off), &e->arena);
     else
         refuse_early(v, guard_reason(g), &err, position_of(ask->sql, (int)report.off));
     if (!ask->trace)

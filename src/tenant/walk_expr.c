@@ -91,6 +91,10 @@ static bool attribute(struct walk *w, struct level *l, struct text schema, struc
     case ATTR_NO_ITEM:
         break;
     }
+    if (w->ask->policy->catalog->server_version >= 180000 && schema.n == 0 &&
+        (text_is(qualifier, "old") || text_is(qualifier, "new")))
+        return walk_refuse(w, REFUSAL_newer_syntax, loc, "Name the columns without OLD and NEW.",
+                           "OLD and NEW in RETURNING came with PostgreSQL 18.");
     return walk_refuse(
         w, REFUSAL_attribute, loc,
         "Call functions as name(argument), and declare them in [tenant_functions].",
@@ -100,9 +104,12 @@ static bool attribute(struct walk *w, struct level *l, struct text schema, struc
 
 /* A name without qualifier is a column, or the whole row of a relation: no function can be meant.
  */
-static bool plain_name(struct walk *w, struct level *l, struct text name)
+static bool plain_name(struct walk *w, struct level *l, struct text name, int loc)
 {
     mask_names(w, l, none, name);
+    if (text_is(name, "system_user") && w->ask->policy->catalog->server_version >= 160000)
+        return walk_refuse(w, REFUSAL_newer_syntax, loc, "Write table.system_user.",
+                           "system_user is a function without parentheses since PostgreSQL 16.");
     for (struct level *at = l; at; at = at->up) {
         for (int i = 0; i < at->n_items; i++) {
             struct item *it = at->items[i];
@@ -133,7 +140,7 @@ static bool column_ref(struct walk *w, struct level *l, struct node *n)
         part[i] = node_str(list_at(fields, i), R_sval);
     }
     if (k == 1 && !star)
-        return plain_name(w, l, part[0]);
+        return plain_name(w, l, part[0], n->loc);
     if (k == 1) {
         mask_star(w, l);
         return true;

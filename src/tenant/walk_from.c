@@ -18,6 +18,14 @@ struct above {
 
 static bool from_item(struct walk *w, struct level *l, struct node *n, struct above up);
 
+static bool is_ascii(struct text t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if ((unsigned char)t.p[i] & 0x80)
+            return false;
+    return true;
+}
+
 int walk_claim(struct walk *w, const struct policy_relation *rel, int loc)
 {
     const struct claim *c = policy_claim(rel, w->ask->identity);
@@ -38,6 +46,14 @@ int walk_claim(struct walk *w, const struct policy_relation *rel, int loc)
                     "The claim \"%.*s\" is no %s, the type of \"%.*s\" of %.*s.%.*s.",
                     TEXT_ARG(c->name), value_type_sql(rel->type_oid) + sizeof("pg_catalog.") - 1,
                     TEXT_ARG(rel->column->name), TEXT_ARG(rel->schema), TEXT_ARG(rel->name));
+        return -1;
+    }
+    w->dependent |= !policy_utf8(w->ask->policy);
+    if (!policy_utf8(w->ask->policy) && !is_ascii(c->value)) {
+        walk_refuse(w, REFUSAL_no_claim, loc, "Use values of ASCII, or a database in UTF8.",
+                    "The claim \"%.*s\" is not ASCII and the database's encoding is not UTF8: "
+                    "another value could become the same there.",
+                    TEXT_ARG(c->name));
         return -1;
     }
     uint32_t type = rel->type_oid == VALUE_VARCHAR ? VALUE_TEXT : rel->type_oid;
@@ -130,6 +146,12 @@ static int tenant_position(const struct item *i)
     return -1;
 }
 
+/* Columns of views and virtual ones compute when they are read: a bare name can fail on a row. */
+static void note_computed(struct walk *w, const struct policy_relation *r)
+{
+    w->noisy |= r->cls == REL_TENANT && r->cat && (r->cat->kind == 'v' || r->cat->has_virtual);
+}
+
 static bool range_var(struct walk *w, struct level *l, struct node *n, struct above up,
                       struct node *sample)
 {
@@ -162,6 +184,7 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
     i->rv = n;
     i->trace = trace;
     i->sampled = sample != NULL;
+    note_computed(w, r);
     if (colnames || r->filter.n)
         mask_item(w, i);
     walk_settings_of(w, r);
@@ -509,6 +532,7 @@ bool walk_target(struct walk *w, struct level *l, struct node *rv, struct node *
     i->rel = r;
     i->relation_cols = true;
     walk_settings_of(w, r);
+    note_computed(w, r);
     columns_of_relation(w->arena, &i->cols, r, claim);
     struct tref *ref = level_add_ref(w->arena, l);
     *ref = (struct tref){ .rv = rv,
