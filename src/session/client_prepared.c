@@ -249,7 +249,7 @@ static enum step to_execute(struct client *c, bool simple, const struct sql_prep
         client_note_verdict(c, v, st->sql);
         verdict_error(v, &b);
         step = refuse(c, simple, &b);
-    } else if (p->n_args != v->n_params) {
+    } else if (v->n_params > 0 && p->n_args != v->n_params) { /* else PostgreSQL ignores them */
         client_refuse_text(c, simple, "42601",
                            "wrong number of parameters for prepared statement \"%.*s\"",
                            TEXT_ARG(p->name));

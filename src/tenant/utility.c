@@ -57,16 +57,18 @@ bool prepared_execute(const struct sql_prepared *p, const struct verdict *target
                       struct text server_name, struct buf *out, struct tenant_refusal *r)
 {
     int n_added = target->action == VERDICT_REWRITE ? target->n_added : 0;
-    CHECK(p->what == SQL_EXECUTE && p->n_args == target->n_params);
+    int n_args = target->n_params > 0 ? p->n_args : 0; /* PostgreSQL does not look at them then */
+    CHECK(p->what == SQL_EXECUTE && n_args == target->n_params);
     for (int i = 0; i < target->n_checks; i++)
         if (!check_argument(&target->checks[i], p, id, types, n_types, r))
             return false;
     buf_text_append(out, TEXT("EXECUTE "));
     wire_quote_ident(out, server_name);
-    if (p->n_args + n_added == 0)
+    if (n_args + n_added == 0)
         return true;
     buf_char(out, '(');
-    buf_text_append(out, p->args);
+    if (n_args > 0)
+        buf_text_append(out, p->args);
     for (int i = 0; i < n_added; i++) {
         const struct claim *c = find_claim(id, target->added[i].claim);
         if (!c)
@@ -74,7 +76,7 @@ bool prepared_execute(const struct sql_prepared *p, const struct verdict *target
                           "the tenant has no usable value for this relation's tenant column",
                           "The statement was prepared with a claim that the tenant does not have.",
                           "Give the user this claim in [users].");
-        if (p->n_args + i > 0)
+        if (n_args + i > 0)
             buf_text_append(out, TEXT(", "));
         wire_quote_literal(out, c->value);
     }

@@ -38,7 +38,8 @@ struct sql_prepared {
 /* The text that runs a statement which the server knows by server_name: the client's arguments and
  * our values. target: the verdict of the prepared statement; types: what its parameters were
  * declared as. Appends to out (no NUL). false: a constant that stands for the tenant is not the
- * tenant's; *r is a complete refusal. The number of arguments must be target->n_params. */
+ * tenant's; *r is a complete refusal. The number of arguments must be target->n_params, unless that
+ * is 0. */
 bool prepared_execute(const struct sql_prepared *p, const struct verdict *target,
                       const struct identity *id, const uint32_t *types, int n_types,
                       struct text server_name, struct buf *out,

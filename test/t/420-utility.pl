@@ -46,6 +46,9 @@ for my $db (qw(tx session statement)) {
         is(answer($c->query("EXECUTE q (1 + 9, 'it''s' || \$\$)\$\$ /* , 'beta' */)")), "$name|$name|5", "$db $name: arguments are expressions");
         is(answer($c->query("EXECUTE q(10)")), '42601', "$db $name: too few arguments");
         is(answer($c->query("EXECUTE q(10, 'x', 'beta')")), '42601', "$db $name: too many");
+        $c->query('PREPARE none AS SELECT min(tenant_id) FROM notes');
+        is(answer($c->query("EXECUTE none ('beta', 'acme')")), $name, "$db $name: without parameters, arguments are ignored");
+        $c->query('DEALLOCATE none');
         is(answer($c->query('PREPARE q AS SELECT 1')), '42P05', "$db $name: the name is taken");
         is(answer($c->query('EXECUTE nosuch')), '26000', "$db $name: no such statement");
     }
