@@ -6,6 +6,7 @@
  * and one error is one answer.
  */
 #include "session/extended.h"
+#include "session/settings.h"
 
 #include "base/check.h"
 #include "tenant/utility.h"
@@ -289,7 +290,8 @@ static enum step execute_query(struct client *c, const struct sql_prepared *p)
             step = c->closing ? STEP_GONE : STEP_WAIT;
         } else {
             note_run(c, st);
-            bool ok = extended_ensure(c, st, true) && (e = send_unnamed(c, buf_text(&sql))) != NULL;
+            bool ok = extended_ensure(c, st, true) && settings_before_bind(c, st->verdict) &&
+                      (e = send_unnamed(c, buf_text(&sql))) != NULL;
             if (ok)
                 drop_unnamed(c, e);
             if (!ok || !send_run(c) || !send_sync(c))
@@ -459,7 +461,8 @@ static enum step send_statement(struct client *c, const struct sql_prepared *p, 
             break;
         case SQL_EXECUTE:
             note_run(c, st);
-            ok = extended_ensure(c, st, true) && send_unnamed(c, buf_text(&sql));
+            ok = extended_ensure(c, st, true) && settings_before_bind(c, st->verdict) &&
+                 send_unnamed(c, buf_text(&sql));
             break;
         default:
             e = p->name.n ? send_stand_in(c, p->what) : send_unnamed(c, TEXT("DEALLOCATE ALL"));

@@ -238,6 +238,11 @@ void server_release(struct server *s)
         return;
     }
     struct text reset = reset_query(s);
+    const char *connect_query = s->shard->db ? s->shard->db->connect_query : NULL;
+    if (s->dirty && connect_query && *connect_query) {
+        server_close(s, NULL, "a reset would undo connect_query");
+        return;
+    }
     if (reset.n && !server_worn_out(s)) {
         s->dirty = false;
         free(s->guc); /* the reset takes it back */

@@ -6,6 +6,7 @@
 #include "tenant/prove.h"
 #include "tenant/template.h"
 #include "tenant/trace.h"
+#include "tenant/utility.h"
 #include "tenant/value.h"
 #include "tenant/walk.h"
 
@@ -587,6 +588,30 @@ static void keep(struct tenant_engine *e, const struct tenant_ask *ask, struct v
     e->stats.evictions = e->texts.evictions + e->templates.evictions;
 }
 
+/* PREPARE: its query is judged as Parse would have it, and what is refused there is refused here.
+ */
+static bool look_inside(struct tenant_engine *e, const struct tenant_ask *ask,
+                        struct verdict_full *v)
+{
+    const struct sql_prepared *p = v->pub.prepared;
+    struct tenant_ask inner = *ask;
+    inner.extended = true;
+    inner.sql = p->query;
+    inner.types = p->types;
+    inner.n_types = p->n_types;
+    struct verdict *q = tenant_judge(e, &inner);
+    if (!q)
+        return false;
+    v->dependent |= verdict_full(q)->dependent || verdict_full(q)->model;
+    if (q->action == VERDICT_REFUSE && !q->describable) {
+        verdict_refuse(v, q->reason, q->message, q->detail, q->hint, q->position);
+        v->pub.wants_catalog = q->wants_catalog;
+        v->pub.prepared = NULL;
+    }
+    verdict_unref(e, q);
+    return true;
+}
+
 struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *ask)
 {
     /* The server converts other encodings: what is longer or shorter there, or folded to lower
@@ -620,6 +645,10 @@ struct verdict *tenant_judge(struct tenant_engine *e, const struct tenant_ask *a
         refuse_syntax(v, ask, &err, position_of(ask->sql, (int)report.off), &e->arena);
     else
         refuse_early(v, guard_reason(g), &err, position_of(ask->sql, (int)report.off));
+    if (v->pub.prepared && v->pub.prepared->what == SQL_PREPARE && !look_inside(e, ask, v)) {
+        verdict_free(v);
+        return NULL;
+    }
     if (!ask->trace)
         keep(e, ask, v, uses);
     arena_clear(&e->arena);

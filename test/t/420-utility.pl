@@ -18,15 +18,21 @@ CREATE TABLE counts (id int PRIMARY KEY, tenant_no int NOT NULL, v int);
 INSERT INTO counts SELECT g, 11 + g % 2, g FROM generate_series(1, 10) g;
 CREATE TABLE kinds (code text PRIMARY KEY, label text);
 INSERT INTO kinds VALUES ('a', 'kind a'), ('b', 'kind b');
+CREATE TABLE walled (id int PRIMARY KEY, tenant_id text NOT NULL);
+INSERT INTO walled SELECT g, CASE WHEN g % 2 = 0 THEN 'acme' ELSE 'beta' END FROM generate_series(1, 20) g;
+ALTER TABLE walled ENABLE ROW LEVEL SECURITY; ALTER TABLE walled FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON walled USING (tenant_id = current_setting('app.tenant_id', true));
+RESET ROLE; CREATE ROLE other LOGIN; GRANT ALL ON walled, notes, kinds TO other; SET ROLE app;
 CREATE VIEW everything AS SELECT id, tenant_id, body, size FROM notes;
 SQL
 my %db = (tx => 'pool_size=2 tenant_mode=rewrite', session => 'pool_size=4 pool_mode=session tenant_mode=rewrite',
     statement => 'pool_size=2 pool_mode=statement tenant_mode=rewrite', reject => 'pool_size=2 tenant_mode=reject',
     guc => 'pool_size=1 tenant_mode=rewrite tenant_guc=app.tenant_id',
     gucsession => 'pool_size=2 pool_mode=session tenant_mode=rewrite tenant_guc=app.tenant_id',
-    connect => "pool_size=1 tenant_mode=rewrite connect_query='SET application_name = x'",
+    rls => 'user=other pool_size=2 tenant_mode=rls tenant_guc=app.tenant_id', rlssession => 'user=other pool_size=2 pool_mode=session tenant_mode=rls tenant_guc=app.tenant_id',
+    connect => "pool_size=1 tenant_mode=rewrite connect_query='SET lock_timeout = 7777'",
     plain => 'pool_size=3 pool_mode=session tenant_mode=off');
-my $p = proxy(pg => $pg, databases => { map { ($_ => "dbname=postgres user=app $db{$_}") } keys %db },
+my $p = proxy(pg => $pg, databases => { map { ($_ => "dbname=postgres " . ($db{$_} =~ /user=/ ? "" : "user=app ") . $db{$_}) } keys %db },
     users => { acme => 'tenant=acme claim.tenant_no=11', beta => 'tenant=beta claim.tenant_no=12' }, auth => { acme => '', beta => '' },
     rules => ['public.kinds = shared', 'public.everything = shared', 'public.counts = tenant_no'],
     set => { tenant_columns => 'tenant_id', worker_threads => 2, tenant_explain => 'plan', server_reset_query => '' });
@@ -298,7 +304,35 @@ for my $db (qw(guc gucsession)) {
     is(bound($b), 'beta', "$db: also behind RESET ALL");
     $b->close;
 }
+# The server's own policies.
+for my $db (qw(rls rlssession)) {
+    for my $name (qw(acme beta)) {
+        my $c = $p->connect($db, $name);
+        my $own = "$name|$name|10";
+        my $sql = 'SELECT min(tenant_id), max(tenant_id), count(*) FROM walled';
+        is(answer($c->query($sql)), $own, "$db $name: own rows");
+        is(tags($c->query("PREPARE w (int) AS $sql WHERE id > \$1")), 'PREPARE', "$db $name: PREPARE");
+        is(answer($c->query('EXECUTE w (0)')), $own, "$db $name: EXECUTE");
+        for my $reset ('RESET ALL', 'DISCARD ALL') {
+            $c->cork; $c->send_query($reset); $c->send_query($sql); $c->uncork;
+            $c->finish;
+            is(answer($c->finish), $own, "$db $name: behind $reset");
+            $c->cork->parse('', $reset); $c->bind('', '', []); $c->execute(''); $c->parse('', $sql); $c->bind('', '', []); $c->execute(''); $c->sync; $c->uncork;
+            my $q = $c->finish;
+            ok(answer($q) eq $own || ($reset eq 'DISCARD ALL' && $q->{error}), "$db $name: in one batch behind $reset");
+        }
+        $c->query('BEGIN'); $c->query('SAVEPOINT s'); $c->query('RESET ALL'); $c->query('ROLLBACK TO s');
+        is(answer($c->query($sql)), $own, "$db $name: behind a reset that was rolled back");
+        $c->query('DECLARE k CURSOR FOR SELECT id FROM walled FOR UPDATE'); $c->query('FETCH k');
+        is(tags($c->query('DELETE FROM walled WHERE CURRENT OF k')), 'DELETE 1', "$db $name: under a cursor");
+        $c->query('ROLLBACK');
+        $c->close;
+    }
+}
 error_is($p->connect('connect', 'acme')->query('RESET ALL'), '42501', qr/setting/, 'RESET ALL would undo connect_query');
+my $dirty = $p->connect('connect', 'acme');
+$dirty->query("SET extra_float_digits = 3");
+is(answer($dirty->query('SHOW lock_timeout')), '7777ms', 'what a setting of the client leaves does not cost connect_query');
 # Prepared statements behind DISCARD ALL.
 $acme->query('PREPARE d1 AS SELECT count(*) FROM notes'); $acme->query('EXECUTE d1');
 is($acme->query('DISCARD ALL')->{error}, undef, 'DISCARD ALL');
