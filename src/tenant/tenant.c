@@ -599,6 +599,7 @@ static bool look_inside(struct tenant_engine *e, const struct tenant_ask *ask,
     inner.sql = p->query;
     inner.types = p->types;
     inner.n_types = p->n_types;
+    inner.trace = NULL;
     struct verdict *q = tenant_judge(e, &inner);
     if (!q)
         return false;
@@ -606,6 +607,8 @@ static bool look_inside(struct tenant_engine *e, const struct tenant_ask *ask,
     if (q->action == VERDICT_REFUSE && !q->describable) {
         verdict_refuse(v, q->reason, q->message, q->detail, q->hint, q->position);
         v->pub.wants_catalog = q->wants_catalog;
+        v->pub.subject = arena_text(&v->arena, q->subject);
+        v->pub.fix = arena_text(&v->arena, q->fix);
         v->pub.prepared = NULL;
     }
     verdict_unref(e, q);
