@@ -41,6 +41,7 @@ struct server {
     bool skipping;       /* it failed an extended message and ignores everything up to Sync */
     bool copy_in;        /* the oldest expected reply is a COPY FROM that is running */
     bool fatal;          /* its last error was FATAL: it is about to close */
+    bool rebinding;      /* a Query of ours sets tenant_guc again: its client's messages wait */
     bool own_failed;     /* a message of our own batch failed */
     uint64_t batch;      /* Syncs sent */
     uint64_t batch_done; /* ... and answered */

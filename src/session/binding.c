@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* tenant_guc on servers: set when a client gets one, and again when a client resets its settings.
  *
- * A rollback cannot take it back: it is first set outside of transactions, and where a reset that
- * is rolled back took it away, the value from before comes back with the reset's own. */
+ * A rollback cannot take it back: it is first set in a transaction of its own, and where a reset
+ * that is rolled back took it away, the value from before comes back with the reset's own.
+ *
+ * No statement runs without it, although nobody waits for its answer: it is set by messages of the
+ * extended protocol without a Sync, and a server that fails one of those (a cancel that comes at
+ * the wrong moment, a time limit) ignores everything behind it, until we have seen the error and
+ * closed it. Behind a reset by a Query, where we do not know of the transaction's state, the
+ * client's next messages wait instead. */
 #include "session/binding.h"
 
 #include "session/session.h"
@@ -27,6 +33,54 @@ static void set_config(struct buf *sql, const char *guc, struct text tenant)
     buf_text_append(sql, TEXT(",false)"));
 }
 
+/* SET "app"."tenant_id" TO 'tenant' */
+static void set_command(struct buf *sql, const char *guc, struct text tenant)
+{
+    struct text rest = text_of(guc), part;
+    bool more = false;
+
+    buf_text_append(sql, TEXT("SET "));
+    while (text_split(&rest, '.', &part)) {
+        if (more)
+            buf_char(sql, '.');
+        wire_quote_ident(sql, part);
+        more = true;
+    }
+    buf_text_append(sql, TEXT(" TO "));
+    wire_quote_literal(sql, tenant);
+}
+
+static bool run(struct server *s, struct buf *b, struct text sql)
+{
+    static const char bind[8] = { 0 }; /* unnamed both, no formats, parameters, result formats */
+
+    wire_parse_build(b, TEXT(""), sql, NULL, 0);
+    size_t mark = msg_begin(b, 'B');
+    msg_bytes(b, bind, sizeof(bind));
+    msg_end(b, mark);
+    wire_execute_build(b, TEXT(""), 0);
+    return server_expect(s, PEND_PARSE, PEND_OWN) && server_expect(s, PEND_BIND, PEND_OWN) &&
+           server_expect(s, PEND_EXECUTE, PEND_OWN);
+}
+
+/* In a transaction of its own, so that what the client does next cannot roll it back. */
+static bool bind_now(struct server *s, const char *guc, struct text tenant)
+{
+    struct buf sql, b;
+
+    buf_init(&sql);
+    buf_init(&b);
+    set_command(&sql, guc, tenant);
+    bool ok = !sql.failed && run(s, &b, TEXT("BEGIN")) && run(s, &b, buf_text(&sql)) &&
+              run(s, &b, TEXT("COMMIT")) && !b.failed;
+    if (ok)
+        conn_write_copy(s->conn, b.p, b.n);
+    s->stmts->unnamed = 0;
+    buf_release(&b);
+    buf_release(&sql);
+    return ok;
+}
+
 bool binding_set(struct client *c, struct server *s)
 {
     const char *guc = setting_of(c);
@@ -38,11 +92,7 @@ bool binding_set(struct client *c, struct server *s)
     if (s->guc && strncmp(s->guc, guc, n) == 0 && s->guc[n] == '=' &&
         text_is(tenant, s->guc + n + 1))
         return true;
-    struct buf sql;
-    buf_init(&sql);
-    set_config(&sql, guc, tenant);
-    bool ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
-    buf_release(&sql);
+    bool ok = bind_now(s, guc, tenant);
     free(s->guc);
     s->guc = malloc(n + 1 + tenant.n + 1);
     if (s->guc)
@@ -74,6 +124,7 @@ bool binding_renew(struct client *c, struct server *s)
         ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
         if (ok)
             pending_last(s->pending)->note = NOTE_REBIND;
+        s->rebinding = true;
     }
     buf_release(&sql);
     return ok;

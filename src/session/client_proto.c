@@ -421,6 +421,15 @@ static bool overdrawn(struct client *c)
     return true;
 }
 
+/* Nothing runs before the tenant is bound again; server_input lets the client go on. */
+static bool rebinding(struct client *c)
+{
+    if (!c->server || !c->server->rebinding)
+        return false;
+    conn_pause(c->conn);
+    return true;
+}
+
 size_t client_input(void *owner, char *data, size_t n)
 {
     struct client *c = owner;
@@ -444,7 +453,7 @@ size_t client_input(void *owner, char *data, size_t n)
                 return n;
             continue;
         }
-        if (overdrawn(c))
+        if (overdrawn(c) || rebinding(c))
             break;
         struct frame f;
         size_t used = 0;

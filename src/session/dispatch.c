@@ -199,7 +199,7 @@ static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
     uint32_t mask;
-    bool ok = binding_set(c, s); /* a Query of its own: a SET that fails must not take it back */
+    bool ok = binding_set(c, s); /* on its own: a SET that fails must not take it back */
 
     buf_init(&sql);
     if (ok && vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask) > 0)

@@ -207,6 +207,10 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         s->own_failed = !p->may_fail;
         if (s->own_failed)
             server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
+        if (is_extended(p)) { /* the server ignores what was sent behind it */
+            server_close(s, "08P01", "the tenant could not be bound");
+            return false;
+        }
         run_take(r, len, false);
         break;
     case PEND_REFUSE:
@@ -306,6 +310,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (c)
         c->in_copy = false;
     answered(s, r);
+    s->rebinding = s->rebinding && !rebind;
     if (rebind && s->status == 'E')
         s->own_failed = false; /* whatever took the tenant away is undone with its transaction */
     if (own && !own_done(s, vars))
@@ -662,7 +667,7 @@ size_t server_input(void *owner, char *data, size_t n)
     }
     size_t used = take_input(s, data, n);
     if (c && c->conn && c->conn->paused && !s->dying &&
-        (c->server != s || s->pending->n <= PENDING_LOW))
+        (c->server != s || (s->pending->n <= PENDING_LOW && !s->rebinding)))
         conn_resume(c->conn);
     return used;
 }
