@@ -24,7 +24,7 @@ enum switch_kind {
 };
 
 /* value (SET): the text, in the arena. tag: that of the answer. A text that cannot be tokenised is
- * SWITCH_NONE. sql has a NUL byte behind it. */
+ * SWITCH_NONE, unless it names tenant_token. sql has a NUL byte behind it. */
 enum switch_kind switch_read(struct text sql, struct arena *a, struct text *value, const char **tag,
                              struct err *e);
 

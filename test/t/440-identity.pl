@@ -182,5 +182,28 @@ $_->close for $c, $one;
 my ($s, $out, $err) = psql('host=127.0.0.1 port=' . $p->port . " dbname=db user=any options='-c pgbulkhead.tenant=acme'",
     "SHOW pgbulkhead.tenant;\nSET pgbulkhead.tenant = 'beta';\nSELECT DISTINCT tenant_id FROM notes;\nRESET pgbulkhead.tenant;\nSELECT DISTINCT tenant_id FROM notes;\n");
 is($out, "acme\nbeta\nacme", 'psql') or diag($err);
+my $py = <<'PY';
+import sys, psycopg
+c = psycopg.connect(f"host=127.0.0.1 port={sys.argv[1]} dbname=db user=any", autocommit=True, prepare_threshold=0)
+out = []
+for t in ("acme", "beta", "gamma", "acme"):
+    c.execute("SET pgbulkhead.tenant = '%s'" % t)
+    with c.transaction():
+        out += [c.execute("SELECT min(tenant_id), max(tenant_id) FROM notes WHERE id > %s", (0,)).fetchone(), c.execute("SHOW pgbulkhead.tenant").fetchone()]
+try:
+    with c.transaction():
+        c.execute("SET pgbulkhead.tenant = 'beta'")
+except psycopg.errors.ActiveSqlTransaction as e:
+    out.append(e.sqlstate)
+out.append(c.execute("SELECT min(tenant_id) FROM notes").fetchone()[0])
+print(out)
+PY
+SKIP: {
+    my $have = (run_cmd(argv => ['/usr/bin/python3', '-c', 'import psycopg'], timeout => 30))[0] == 0;
+    skip 'psycopg is not installed', 1 unless $have;
+    ($s, $out, $err) = run_cmd(argv => ['/usr/bin/python3', '-c', $py, $p->port], timeout => 60);
+    my $want = join ', ', (map { "('$_', '$_'), ('$_',)" } qw(acme beta gamma acme)), "'25001'", "'acme'";
+    is($out =~ s/\n//r, "[$want]", 'psycopg, with prepared statements') or diag($err);
+}
 like($p->log_text, qr/tenant is now "beta" \(SET\)/, 'the log tells of changes');
 finish();

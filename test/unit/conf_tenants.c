@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Who is which tenant, and the tenant rules. */
 #include "conf.h"
+#include "conf/identity.h"
 #include "conf/suggest.h"
 #include "conf/tenants.h"
 
@@ -159,6 +160,68 @@ static void functions(void)
     setup_unref(s);
 }
 
+static struct identity joined(const struct setup *s, const char *user, const char *one,
+                              const char *two, struct arena *a, struct err *e)
+{
+    const struct identity_says says[] = { { .source = "first", .tenant = text_of(one) },
+                                          { .source = "second", .tenant = text_of(two) } };
+    struct identity id;
+
+    e->msg[0] = '\0';
+    if (!identity_login(s, setup_user(s, text_of(user)), text_of(user), says, 2, a, &id, e))
+        id = (struct identity){ .bound = false };
+    return id;
+}
+
+/* Several sources, [tenants], tenants=. */
+static void sources(void)
+{
+    struct setup *s =
+        load("[pgbouncer]\nauth_type=any\ntenant_identity = startup, MAP\n[tenants]\n"
+             "acme = no=11 id='a b'\n\"odd name\" =\n[users]\nu = pool_size=1\n"
+             "m = tenant=acme claim.no=11\nc = claim.region=eu tenants=acme\n"
+             "l = tenants='acme, odd name' tenant_switch=1\nall = tenants=*\nx = tenant=*\n");
+    struct arena a;
+    struct err e = { 0 };
+    struct identity id;
+
+    arena_init(&a, 0);
+    is_int((int64_t)s->tenant_sources, SOURCE_STARTUP | SOURCE_MAP, "sources");
+    id = joined(s, "u", "acme", "acme", &a, &e);
+    ok(id.bound && id.n_claims == 3 && text_is(id.claims[1].name, "id") &&
+           text_is(id.claims[2].value, "11"),
+       "sources that agree, with the claims of [tenants]");
+    ok(joined(s, "u", NULL, "acme", &a, &e).hash == id.hash, "one is enough");
+    ok(joined(s, "m", NULL, NULL, &a, &e).hash == id.hash, "the map says the same");
+    ok(!joined(s, "u", "acme", "beta", &a, &e).bound && strstr(e.msg, "first") &&
+           strstr(e.msg, "second"),
+       "sources that differ bind nobody: %s", e.msg);
+    ok(!joined(s, "m", NULL, "beta", &a, &e).bound && e.msg[0],
+       "nor one that differs from the map");
+    ok(!joined(s, "u", "acme", "", &a, &e).bound && e.msg[0], "an empty name is not none");
+    ok(!joined(s, "u", "*", NULL, &a, &e).bound && e.msg[0], "* is no tenant");
+    ok(!joined(s, "u", "a\nb", NULL, &a, &e).bound && e.msg[0], "control characters");
+    ok(!joined(s, "u", "\xff", NULL, &a, &e).bound && e.msg[0], "other than UTF-8");
+    ok(!joined(s, "u", NULL, NULL, &a, &e).bound && !e.msg[0], "none at all is no error");
+    id = joined(s, "c", "acme", NULL, &a, &e);
+    ok(id.n_claims == 4 && text_is(id.claims[3].value, "eu"), "claims of a line without tenant=");
+    ok(joined(s, "x", NULL, NULL, &a, &e).exempt && !joined(s, "x", "acme", NULL, &a, &e).exempt &&
+           e.msg[0],
+       "exempt, unless a source names a tenant");
+    const struct user_conf *l = setup_user(s, TEXT("l"));
+    ok(l->tenant_switch && l->n_tenants == 2 && identity_granted(s, l, TEXT("odd name"), false) &&
+           !identity_granted(s, l, TEXT("odd"), true),
+       "granted tenants");
+    ok(identity_granted(s, setup_user(s, TEXT("all")), TEXT("acme"), false) &&
+           !identity_granted(s, setup_user(s, TEXT("all")), TEXT("beta"), true),
+       "* means those of [tenants]");
+    ok(!identity_granted(s, setup_user(s, TEXT("u")), TEXT("acme"), false) &&
+           identity_granted(s, NULL, TEXT("acme"), true),
+       "without a list it depends on the source");
+    arena_release(&a);
+    setup_unref(s);
+}
+
 static const char *meant(const char *word)
 {
     static const char *const known[] = { "pool_mode", "pool_size", "host", "port", "user" };
@@ -190,6 +253,7 @@ int main(void)
     conf_enter(dir);
     identities();
     by_user_name();
+    sources();
     rules();
     functions();
     suggestions();

@@ -30,6 +30,7 @@ int main(void)
     reads("SET pgbulkhead.tenant = DEFAULT", SWITCH_RESET, NULL);
     reads("RESET pgbulkhead.tenant_token", SWITCH_RESET, NULL);
     reads("SHOW pgbulkhead.tenant", SWITCH_SHOW, NULL);
+    reads("SET pgbulkhead.tenant_token = 'not closed", SWITCH_BAD, NULL);
 
     static const char *const none[] = {
         "",
