@@ -5,7 +5,7 @@
 # and status 0 only if nothing failed. A prerequisite that cannot be had is a failure.
 #
 #   test/run.sh [--quick] [--keep] [STAGE...]
-# Stages: plain clang workers asan tsan fuzz dist corpus quickstart bench; --quick runs unit tests, lints and the corpus.
+# Stages: plain clang workers asan tsan fuzz dist versions corpus quickstart bench; --quick runs unit tests, lints and the corpus.
 set -u
 { # the shell reads all of it before it starts: an edit meanwhile does no harm
 exec </dev/null
@@ -20,7 +20,7 @@ for arg in "$@"; do
     esac
 done
 if [ -z "$stages" ]; then
-    stages="plain clang workers asan tsan fuzz dist corpus quickstart bench"
+    stages="plain clang workers asan tsan fuzz dist versions corpus quickstart bench"
     [ $quick = yes ] && stages="quick corpus"
 fi
 passed=0 failed=0 skipped=0
@@ -54,6 +54,9 @@ packages="build-essential autoconf automake pkg-config clang ccache libevent-dev
     libpg-query-dev libprotobuf-c-dev libjansson-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 pgbouncer prometheus
     openssl python3 python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy python3-django ruby-activerecord ruby-pg
     openjdk-17-jdk-headless libpostgresql-jdbc-java libdbi-perl libdbd-pg-perl procps curl sqlsmith"
+
+# For the servers of other versions (test/lib/servers.sh); some systems have npm from elsewhere.
+command -v npm >/dev/null || packages="$packages npm"
 
 install_packages() {
     missing=
@@ -245,6 +248,17 @@ for s in $stages; do
                 fi
             done
         } ;;
+    versions)
+        # The corpus on servers of other major versions; test/t/470-versions.pl has looked at each before.
+        [ -x "$work/plain/pgbulkhead" ] && one servers sh -c "sh '$work/src/test/lib/servers.sh' >'$work/servers'" &&
+            while read -r major bin <&3; do
+                mkdir -p "$work/template-$major" && chmod 700 "$work/template-$major"
+                [ "$(id -u)" = 0 ] && chown postgres: "$work/template-$major"
+                for mode in rewrite reject; do
+                    BH_PG_BIN=$bin BH_TEMPLATE="$work/template-$major" BH_PAIRS=acme:acmeeu top_builddir="$work/plain" top_srcdir="$work/src" \
+                        tap "corpus-$major-$mode" perl -I"$work/src/test/lib" "$work/src/test/corpus/$mode.pl"
+                done
+            done 3<"$work/servers" ;;
     dist)
         [ -f "$work/plain/Makefile" ] && one distcheck sh -c "cd '$work/plain' && make -s distcheck -j$jobs" ;;
     corpus)

@@ -74,7 +74,7 @@ sub set_up {
     $pg->load('postgres', "$dir/roles.sql");
     $pg->sql('CREATE DATABASE base');
     $pg->load('base', "$dir/schema.sql", "$dir/data.sql");
-    $self->_read_dump('base');
+    $self->_keep_rows('base');
     for (qw(plain oracle)) { $self->_make($_); $self->take_print($_) }
     return $self;
 }
@@ -120,23 +120,38 @@ sub _make {
         $sql .= "SELECT lo_unlink(7699 + n) FROM generate_series(1, 6) AS n WHERE n <> $t->{k};\n";
         $sql .= "REFRESH MATERIALIZED VIEW public.mv_doc_stats; REFRESH MATERIALIZED VIEW public.mv_all_titles;\n";
         $pg->sql("$sql; ANALYZE", $name);
-        $self->_read_dump($name) unless $self->{copies}{$name};
+        $self->_keep_rows($name) unless $self->{copies}{$name};
     }
     return;
 }
 
-# The statements of pg_dump that fill the tables, so that a changed database is put back without dropping it.
-sub _read_dump {
+# The rows of all tables and the state of all sequences, so that a changed database is put back without dropping it.
+# (pg_dump would have to be of the server's version.)
+sub _keep_rows {
     my ($self, $db) = @_;
-    my $pg = $self->{pg};
-    my ($st, $text, $err) = Bulkhead::Util::run_cmd(argv => [Bulkhead::Util::pg_bin() . '/pg_dump', '-h', $pg->host, '-p', $pg->port,
-        '-U', 'postgres', '--data-only', '--no-blobs', $db], timeout => 60);
-    die "pg_dump: $err\n" if $st;
+    my $c = $self->{pg}->connect($db, timeout => 60);
+    my $ask = sub {
+        my $r = $c->query($_[0]);
+        die "$r->{error}{M}\n" if $r->{error};
+        return $r->{results}[0];
+    };
     my (@copies, @sets);
-    while ($text =~ /^(?:(COPY .*? FROM stdin;)\n(.*?)^\\\.\n|(SELECT pg_catalog\.setval.*;)\n)/smg) {
-        if ($1) { push @copies, [$1, $2] } else { push @sets, $3 }
+    my $tables = $ask->(<<'SQL')->{rows};
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+    string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '' AND a.attnum > 0 AND NOT a.attisdropped)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind = 'r' AND c.oid >= 16384 AND n.nspname !~ '^pg_' AND c.relpersistence <> 't' GROUP BY 1 ORDER BY 1
+SQL
+    for my $t (@$tables) {
+        my $rows = $ask->("COPY $t->[0] ($t->[1]) TO STDOUT")->{copy} // [];
+        push @copies, ["COPY $t->[0] ($t->[1]) FROM stdin;", join '', @$rows];
     }
-    die "pg_dump's output was not understood\n" unless @copies > 20;
+    die "too few tables\n" unless @copies > 20;
+    for my $q (@{ $ask->("SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) FROM pg_sequences")->{rows} }) {
+        my ($last, $called) = @{ $ask->("SELECT last_value, is_called FROM $q->[0]")->{rows}[0] };
+        push @sets, "SELECT pg_catalog.setval('" . ($q->[0] =~ s/'/''/gr) . "', $last, '$called');";
+    }
+    $c->close;
     $self->{copies}{$db} = \@copies;
     $self->{setvals}{$db} = \@sets;
     return;
