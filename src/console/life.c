@@ -48,16 +48,19 @@ static bool read_words(struct admin *a, const struct statement *st, struct life 
     f->rq.tenant = st->args[1];
     while (i < st->n_args) {
         struct text w = st->args[i++];
-        if (text_is_i(w, "database") && i < st->n_args && !f->rq.database.n)
+        if (text_is_i(w, "database") && i < st->n_args && !f->rq.database.n) {
             f->rq.database = st->args[i++];
-        else if (export && text_is_i(w, "to") && i < st->n_args && !f->rq.dir.n)
+        } else if (export && text_is_i(w, "to") && i < st->n_args && !f->rq.dir.n) {
             f->rq.dir = st->args[i++];
-        else if (!export && text_is_i(w, "dry") && i < st->n_args && text_is_i(st->args[i], "run"))
-            f->rq.dry_run = true, i++;
-        else if (!export && text_is_i(w, "force"))
+        } else if (!export && text_is_i(w, "dry") && i < st->n_args &&
+                   text_is_i(st->args[i], "run")) {
+            f->rq.dry_run = true;
+            i++;
+        } else if (!export && text_is_i(w, "force")) {
             f->force = true;
-        else
+        } else {
             return usage(a, st);
+        }
     }
     if (!export || (f->rq.dir.n && f->rq.dir.p[0] == '/'))
         return true;

@@ -50,4 +50,18 @@ for my $format (0 .. 2) {
         }
     }
 }
+# tenant_bind: which statement, then the body of a Bind with values of different kinds and formats.
+make_path("$to/tenant_bind");
+my ($k, @uuid) = (0, 'a1111111-0000-4000-8000-00000000000a');
+my @values = ('acme', "o'b\\x", '11', ' +0011 ', pack('N', 11), pack('NN', 0, 11), pack('n', 11), @uuid, pack('H*', $uuid[0] =~ tr/-//dr), undef, '');
+for my $stmt (0 .. 9) {
+    for my $n (1 .. 3) {
+        for my $formats ([], [0], [1], [(1) x $n], [map { $_ % 2 } 1 .. $n]) {
+            my @v = map { $values[$k++ % @values] } 1 .. $n;
+            open my $f, '>:raw', sprintf('%s/tenant_bind/%05d', $to, $k) or die "$to: $!\n";
+            print $f chr($stmt), "p\0s\0", pack('n*', scalar @$formats, @$formats), pack('n', $n), (map { defined $_ ? pack('N/a*', $_) : pack('N', 0xFFFFFFFF) } @v), pack('n', 0);
+            close $f;
+        }
+    }
+}
 print scalar(keys %sql), " statements\n";

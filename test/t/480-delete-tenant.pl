@@ -57,6 +57,7 @@ my %want = (accounts => 1, docs => 20, chunks => 40, notes => 20, teams => 3, me
 
 # What is wrong is said.
 error_is($con->query('DELETE TENANT'), '08P01', qr/DRY RUN/, 'no tenant: usage');
+error_is($con->query("DELETE TENANT 'acme' DRY RAIN"), '08P01', qr/DRY RUN/, 'a slip in DRY RUN deletes nothing');
 error_is($con->query("DELETE FROM x"), '08P01', qr/DELETE TENANT/, 'DELETE of something else: usage');
 error_is($con->query("DELETE TENANT 'acme' DATABASE nowhere"), '08P01', qr/no such database: nowhere/, 'an unknown database');
 error_is($con->query("DELETE TENANT 'nobody'"), '22P02', qr/"notes".*integer: "nobody"/s, 'a tenant without a number where a table wants one');
