@@ -29,8 +29,9 @@ my @statements;
 for my $set (qw(attack benign pred hunted)) {
     for my $case (@{ Bulkhead::Corpus::read_cases("$dir/$set.cases") }) {
         for my $step (grep { $_->{text} =~ /\S/ && $_->{kind} ne 'bytes' } @{ $case->{steps} }) {
-            next if $step->{text} =~ /\0/;
-            push @statements, [$case->{id}, $step->{text}];
+            my $text = $step->{text} =~ s/\$\{\w*lit\w*\}/'acme'/gr;
+            $text =~ s/\$\{\w+\}/acme/g;
+            push @statements, [$case->{id}, $text] unless $text =~ /\0/;
         }
     }
 }
@@ -50,7 +51,7 @@ for my $mode (qw(rewrite reject)) {
         }
         is(scalar @differ, 0, "$mode, $protocol: same verdicts and texts");
         diag($_) for @differ[0 .. ($#differ < 9 ? $#differ : 9)];
-        ok($hits > 100, "$mode, $protocol: $hits of " . 40 * @statements . ' were found by template');
+        ok($hits > @statements, "$mode, $protocol: $hits of " . 40 * @statements . ' were found by template');
     }
 }
 finish();
