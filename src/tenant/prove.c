@@ -77,8 +77,9 @@ static struct fact *add_fact(struct place *p, struct tref *ref, struct tref *oth
 struct meaning {
     struct tref *refs[MAX_MERGED];
     int n;
-    int held;   /* else a column that holds this claim or is NULL, -1 */
-    bool local; /* of this very level */
+    int held;    /* else a column that holds this claim or is NULL, -1 */
+    bool local;  /* of this very level */
+    bool merged; /* by USING or NATURAL, or named by the alias of a join */
 };
 
 static bool visible(const struct place *p, const struct level *l, int i)
@@ -116,6 +117,7 @@ static int candidates(const struct place *p, const struct level *l, struct node 
             (c->ref && m->n == MAX_MERGED) ||
             (c->ref && m->n && m->refs[0]->claim != c->ref->claim))
             return -1;
+        m->merged |= found > 0 || (c->ref && c->ref->item != it);
         found++;
         if (c->ref)
             m->refs[m->n++] = c->ref;
@@ -250,12 +252,20 @@ static bool array_text(struct walk *w, struct node *n, int claim)
 
 /* ---- conditions ---- */
 
+static struct node *equals(struct walk *w)
+{
+    struct node *name = list_new(w->arena);
+    list_append(w->arena, name, node_string(w->arena, TEXT("=")));
+    return name;
+}
+
 static bool refers(const struct place *p, struct node *n, struct node *name, struct meaning *m)
 {
     if (!means(p, n, m) || !m->local || m->n == 0)
         return false;
     for (int i = 0; i < m->n; i++)
-        if (!own_equality(p->w, name, m->refs[i]))
+        if (!own_equality(p->w, name, m->refs[i]) ||
+            (m->merged && !own_equality(p->w, equals(p->w), m->refs[i])))
             return false;
     return true;
 }
@@ -368,10 +378,7 @@ static void in_sublink(struct place *p, struct node *n)
     struct meaning x;
     if (node_int(n, R_subLinkType) != TREE_ANY_SUBLINK)
         return;
-    if (!oper) {
-        oper = list_new(p->w->arena);
-        list_append(p->w->arena, oper, node_string(p->w->arena, TEXT("=")));
-    }
+    oper = oper ? oper : equals(p->w);
     for (int k = 0; k < (row ? list_len(row) : 1); k++)
         if (refers(p, row ? list_at(row, k) : test, oper, &x) &&
             sub_holds(p, n, k, x.refs[0]->claim))
@@ -502,9 +509,7 @@ static void merged_column(struct place *p, const struct join_range *j, struct te
                 *right = side_of_join(p, j->mid, j->hi, column, &others);
     if (!left || !right || others || left->claim != right->claim)
         return;
-    struct node *eq = list_new(p->w->arena);
-    list_append(p->w->arena, eq, node_string(p->w->arena, TEXT("=")));
-    if (!own_equality(p->w, eq, left) || !own_equality(p->w, eq, right))
+    if (!own_equality(p->w, equals(p->w), left) || !own_equality(p->w, equals(p->w), right))
         return;
     add_fact(p, left, right, -1);
     add_fact(p, right, left, -1);
