@@ -127,9 +127,11 @@ static bool cursor_ok(struct client *c, const struct sql_cursor *k, const struct
     }
     p = map_get(&c->portals, k->name);
     if (!p || (p->was & (NAME_SIMPLE | NAME_OTHER)) != NAME_SIMPLE)
-        return refuse(c, at, REFUSAL_current_of,
-                      "The cursor was not declared in this transaction for one tenant table alone.",
-                      "Change the row by its key.");
+        return refuse(
+            c, at, REFUSAL_current_of,
+            "The cursor was not declared in this transaction FOR UPDATE of one tenant table "
+            "alone.",
+            "Declare it so, or change the row by its key.");
     return at->simple || note(c, k->name, NAME_PINNED) || out_of_memory(c);
 }
 

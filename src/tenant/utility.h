@@ -48,7 +48,7 @@ bool prepared_execute(const struct sql_prepared *p, const struct verdict *target
 /* ---- verdict.cursors: cursors that the statements declare, in order, and uses of CURRENT OF ----
  */
 enum sql_cursor_what {
-    SQL_CURSOR_SIMPLE, /* reads one tenant table, filtered, and no other relation */
+    SQL_CURSOR_SIMPLE, /* reads one tenant table, filtered and locked, and no other relation */
     SQL_CURSOR_OTHER,
     SQL_CURSOR_USED /* WHERE CURRENT OF: allowed for simple ones only */
 };

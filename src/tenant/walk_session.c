@@ -245,13 +245,26 @@ static int count_relations(const struct node *n)
     return count;
 }
 
-/* One tenant table in FROM and no other relation anywhere: whatever row such a cursor is on, it is
- * a row of that table that passed the tenant's filter. */
+/* Are the cursor's rows locked against updates, so that they stay what they were? */
+static bool locks_rows(struct node *query)
+{
+    struct node *list = node_get(query, R_lockingClause);
+    for (int i = 0; i < list_len(list); i++)
+        if (node_int(list_at(list, i), R_strength) >= TREE_LCS_FORSHARE)
+            return true;
+    return false;
+}
+
+/* One tenant table in FROM and no other relation anywhere, its rows locked: whatever row such a
+ * cursor is on, it is a row of that table that passed the tenant's filter and still would. Under
+ * rls the server's policy is tested again. */
 static bool is_simple(struct walk *w, struct node *query)
 {
     struct node *from = node_get(query, R_fromClause), *rv = list_at(from, 0);
     if (!node_is(query, N_SelectStmt) || list_len(from) != 1 || node_get(query, R_withClause) ||
-        node_get(query, R_larg) || count_relations(query) != 1)
+        node_get(query, R_larg) ||
+        count_relations(query) != 1 + count_relations(node_get(query, R_lockingClause)) ||
+        !(w->rls || locks_rows(query)))
         return false;
     if (node_is(rv, N_RangeTableSample))
         rv = node_get(rv, R_relation);

@@ -286,19 +286,21 @@ static int cursor(struct world *w, const char *sql, const char *name)
 static void cursors(struct world *w)
 {
     static const char *const simple[] = {
-        "DECLARE c CURSOR FOR SELECT * FROM tickets",
+        "DECLARE c CURSOR FOR SELECT * FROM tickets FOR UPDATE OF tickets SKIP LOCKED",
         "DECLARE c SCROLL CURSOR FOR SELECT id FROM ONLY public.tickets t WHERE id > 1 FOR UPDATE",
-        "DECLARE c CURSOR FOR TABLE tickets",
+        "DECLARE c CURSOR FOR TABLE tickets FOR SHARE",
     };
     static const char *const other[] = {
         "DECLARE c CURSOR FOR SELECT 1",
+        "DECLARE c CURSOR FOR SELECT * FROM tickets",
+        "DECLARE c CURSOR FOR SELECT * FROM tickets FOR KEY SHARE",
         "DECLARE c CURSOR FOR SELECT * FROM doc_types",
         "DECLARE c CURSOR FOR SELECT * FROM v_both",
-        "DECLARE c CURSOR FOR SELECT * FROM tickets, doc_types",
-        "DECLARE c CURSOR FOR SELECT * FROM tickets WHERE EXISTS (SELECT 1 FROM doc_types)",
+        "DECLARE c CURSOR FOR SELECT * FROM tickets, doc_types FOR UPDATE OF tickets",
+        "DECLARE c CURSOR FOR SELECT * FROM tickets WHERE EXISTS (SELECT 1 FROM doc_types) FOR UPDATE",
         "DECLARE c CURSOR FOR SELECT * FROM tickets UNION ALL SELECT * FROM tickets",
         "DECLARE c CURSOR FOR WITH tickets AS (SELECT 1) SELECT * FROM tickets",
-        "DECLARE c CURSOR FOR SELECT * FROM (SELECT * FROM tickets) x",
+        "DECLARE c CURSOR FOR SELECT * FROM (SELECT * FROM tickets) x FOR UPDATE",
     };
     for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++)
         is_int(cursor(w, simple[i], "c"), SQL_CURSOR_SIMPLE, "%s", simple[i]);
