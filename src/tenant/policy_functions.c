@@ -18,13 +18,14 @@ static const char *const builtin_ops[] = {
 #include "tenant/builtin_operators.def"
 };
 
-enum trust { TRUST_ALL, TRUST_ONLY, TRUST_NOT };
+enum trust { TRUST_ALL, TRUST_ONLY, TRUST_PREFIX, TRUST_NOT };
 static const struct trusted {
     const char *extension, *function;
     enum trust how;
 } trusted[] = {
 #define EXT(name) { name, NULL, TRUST_ALL },
 #define EXT_ONLY(name, function) { name, function, TRUST_ONLY },
+#define EXT_PREFIX(name, prefix) { name, prefix, TRUST_PREFIX },
 #define EXT_NOT(name, function) { name, function, TRUST_NOT },
 #include "tenant/trusted_extensions.def"
 };
@@ -43,6 +44,8 @@ static bool is_trusted(const struct cat_function *f)
             continue;
         if (trusted[i].how == TRUST_ALL)
             yes = true;
+        else if (trusted[i].how == TRUST_PREFIX)
+            yes = yes || text_starts(f->name, text_of(trusted[i].function));
         else if (text_is(f->name, trusted[i].function))
             return trusted[i].how == TRUST_ONLY;
     }
