@@ -359,6 +359,67 @@ static void changes(struct world *w)
              "EXPLAIN (COSTS OFF) DELETE FROM \"public\".tickets WHERE {tickets.tenant_id}", NULL);
 }
 
+/* Constraints by name, as the catalog knows them. */
+static void constraints(struct world *w)
+{
+    static int key[] = { 1 }, own[] = { 3, 2 };
+    static struct cat_index indexes[] = {
+        { .name = TEXT("tickets_pkey"), .primary = true, .cols = key, .n_cols = 1 },
+        { .name = TEXT("tickets_own"), .cols = own, .n_cols = 2 },
+    };
+    for (int i = 0; i < w->c->n_relations; i++)
+        if (text_is(w->c->relations[i]->name, "tickets")) {
+            w->c->relations[i]->uniques = indexes;
+            w->c->relations[i]->n_uniques = 2;
+        }
+    world_is(
+        w,
+        "INSERT INTO tickets (subject) VALUES ('x') ON CONFLICT ON CONSTRAINT tickets_own DO UPDATE SET "
+        "closed = true",
+        "INSERT INTO \"public\".tickets (subject, \"tenant_id\") VALUES ('x', {V}) ON CONFLICT ON CONSTRAINT "
+        "tickets_own DO UPDATE SET closed = true WHERE {tickets.tenant_id}",
+        NULL);
+    world_is(
+        w,
+        "INSERT INTO tickets (subject) VALUES ('x') ON CONFLICT ON CONSTRAINT tickets_pkey DO UPDATE SET "
+        "closed = true",
+        "!on_conflict", NULL);
+    world_is(
+        w,
+        "INSERT INTO tickets (subject) VALUES ('x') ON CONFLICT ON CONSTRAINT tickets_gone DO UPDATE SET "
+        "closed = true",
+        "!on_conflict", NULL);
+    world_is(
+        w,
+        "INSERT INTO tickets (id, subject) VALUES (1, 'x') ON CONFLICT (lower(subject), tenant_id) WHERE closed DO "
+        "UPDATE SET severity = 1",
+        "INSERT INTO \"public\".tickets (id, subject, \"tenant_id\") VALUES (1, 'x', {V}) ON CONFLICT "
+        "(lower(subject), tenant_id) WHERE closed DO UPDATE SET severity = 1 WHERE {tickets.tenant_id}",
+        NULL);
+    world_is(
+        w,
+        "INSERT INTO tickets (id, subject) VALUES (1, 'x') ON CONFLICT (lower(tenant_id)) DO UPDATE SET "
+        "severity = 1",
+        "!on_conflict", NULL);
+    world_is(w, "SELECT t.id, t.subject FROM doc_types d FULL JOIN tickets t ON true GROUP BY t.id",
+             "!placement", NULL);
+    world_is(
+        w,
+        "SELECT t.id, count(t.subject) FROM doc_types d FULL JOIN tickets t ON true GROUP BY t.id",
+        "SELECT t.id, count(t.subject) FROM \"public\".doc_types d FULL JOIN (SELECT * FROM "
+        "\"public\".tickets WHERE {tickets.tenant_id}) t ON true GROUP BY t.id",
+        NULL);
+    w->ask.mode = TENANT_REJECT;
+    world_is(
+        w,
+        "INSERT INTO tickets (subject, tenant_id) VALUES ('x', 'acme') ON CONFLICT ON CONSTRAINT tickets_own DO "
+        "UPDATE SET closed = true",
+        "INSERT INTO \"public\".tickets (subject, tenant_id) VALUES ('x', 'acme') ON CONFLICT ON CONSTRAINT "
+        "tickets_own DO UPDATE SET closed = true WHERE {tickets.tenant_id}",
+        NULL);
+    w->ask.mode = TENANT_REWRITE;
+}
+
 int main(void)
 {
     struct world w;
@@ -368,6 +429,7 @@ int main(void)
     joins(&w);
     inserts(&w);
     changes(&w);
+    constraints(&w);
     world_free(&w);
     if (!world_make(&w, "o'b\\x"))
         return 1;
