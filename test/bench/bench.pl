@@ -20,12 +20,17 @@ INSERT INTO docs SELECT g, CASE WHEN g % 2 = 0 THEN 'acme' ELSE 'beta' END, 'tit
 CREATE INDEX ON docs (tenant_id, id);
 CREATE TABLE wide (id int PRIMARY KEY, tenant_id text NOT NULL, body text NOT NULL);
 INSERT INTO wide SELECT g, 'acme', repeat('x', 280) FROM generate_series(1, 500) g;
-GRANT ALL ON docs, wide TO acme;
+CREATE TABLE parts (id int PRIMARY KEY, tenant_id text NOT NULL, doc_id int NOT NULL, seq int NOT NULL, kind text NOT NULL);
+INSERT INTO parts SELECT g, CASE WHEN g % 2 = 0 THEN 'acme' ELSE 'beta' END, g, g % 7, 'k' || g % 5 FROM generate_series(1, 20000) g;
+CREATE INDEX ON parts (tenant_id, doc_id);
+CREATE TABLE kinds (code text PRIMARY KEY, label text NOT NULL, rank int NOT NULL);
+INSERT INTO kinds SELECT 'k' || g, 'kind ' || g, g FROM generate_series(0, 4) g;
+GRANT ALL ON docs, wide, parts, kinds TO acme;
 SQL
 $pg->sql('VACUUM ANALYZE');
 
 my $ours = Bulkhead::Proxy->new(pg => $pg, databases => { off => 'dbname=postgres', rewrite => 'dbname=postgres tenant_mode=rewrite catalog_user=postgres' },
-    users => { acme => 'tenant=acme' }, auth => { acme => '' },
+    users => { acme => 'tenant=acme' }, rules => ['public.kinds = shared'], auth => { acme => '' },
     set => { default_pool_size => $servers, worker_threads => $workers, tenant_columns => 'tenant_id', log_connections => 0, log_disconnections => 0, max_client_conn => 100 });
 die "BH_PROXY must be pgbulkhead here\n" unless Bulkhead::Proxy::ours();
 
@@ -50,11 +55,16 @@ my %script = (
     varied => "\\set id random(1, 10000) * 2\nSELECT title FROM docs WHERE id = :id;\n",
     fixed => "SELECT title FROM docs WHERE id = 42;\n",
     wide => "SELECT * FROM wide;\n",
+    orm => "\\set id random(1, 10000) * 2\n\\set seq random(7, 999)\n" . 'SELECT "docs"."id", "docs"."title", "docs"."tenant_id", '
+        . '"parts"."id", "parts"."seq", "parts"."kind", "kinds"."code", "kinds"."label", "kinds"."rank" FROM "docs" INNER JOIN "parts" ON '
+        . '("parts"."doc_id" = "docs"."id") LEFT OUTER JOIN "kinds" ON ("parts"."kind" = "kinds"."code") WHERE ("docs"."id" = :id AND '
+        . '"parts"."seq" < :seq AND "docs"."title" <> \'t\') ORDER BY "parts"."id" DESC LIMIT 21;' . "\n",
 );
 spew(work_dir() . "/$_.sql", $script{$_}) for keys %script;
 
 # [title, script, pgbench mode]
-my @scenarios = (['simple, one text', 'fixed', 'simple'], ['simple, texts vary', 'varied', 'simple'], ['extended', 'varied', 'extended'],
+my @scenarios = (['simple, one text', 'fixed', 'simple'], ['simple, texts vary', 'varied', 'simple'], ['ORM join, texts vary', 'orm', 'simple'],
+    ['extended', 'varied', 'extended'],
     ['prepared', 'varied', 'prepared'], ['500 rows of 300 bytes', 'wide', 'simple'], ['500 rows, prepared', 'wide', 'prepared']);
 my @targets = (['PostgreSQL directly', undef, $pg->port, sub { 'postgres' }],
     ['PgBouncer', $bpid, $bport, sub { $_[0] eq 'prepared' ? 'sess' : 'xact' }],
