@@ -72,7 +72,11 @@ static bool bind_now(struct server *s, const char *guc, struct text tenant)
     buf_init(&b);
     set_command(&sql, guc, tenant);
     bool ok = !sql.failed && run(s, &b, TEXT("BEGIN")) && run(s, &b, buf_text(&sql)) &&
-              run(s, &b, TEXT("COMMIT")) && !b.failed;
+              run(s, &b, TEXT("COMMIT"));
+    /* Flush: the client's message may be one that is answered without the server. */
+    size_t mark = msg_begin(&b, 'H');
+    msg_end(&b, mark);
+    ok = ok && !b.failed;
     if (ok)
         conn_write_copy(s->conn, b.p, b.n);
     s->stmts->unnamed = 0;

@@ -80,6 +80,14 @@ for my $mode (qw(rls rewrite reject)) {
     }
     $acme->query('BEGIN'); $acme->query('ROLLBACK');
     is($acme->value('SELECT who()'), 'acme', "$mode: after a rollback");
+    # What is answered without the server, as the first thing behind a binding.
+    for my $k (1, 2) {
+        for my $w ([$acme, 'acme'], [$beta, 'beta']) {
+            is($w->[0]->query("PREPARE twice$k AS SELECT 1")->{results}[0]{tag}, 'PREPARE', "$mode: PREPARE, $w->[1]");
+            is($w->[0]->value('SELECT who()'), $w->[1], "$mode: and bound");
+            is($w->[0]->query("DEALLOCATE twice$k")->{results}[0]{tag}, 'DEALLOCATE', "$mode: DEALLOCATE");
+        }
+    }
     # Prepared statements of one tenant's client do not carry it to another.
     for my $c ($acme, $beta) { $c->cork; $c->parse('w', 'SELECT who()'); $c->sync; $c->uncork; $c->finish }
     for (1 .. 3) { for my $w ([$acme, 'acme'], [$beta, 'beta']) { $w->[0]->cork; $w->[0]->bind('', 'w'); $w->[0]->execute(''); $w->[0]->sync; $w->[0]->uncork; is(row_values($w->[0]->finish), $w->[1], "$mode: prepared, $w->[1]") } }
