@@ -248,7 +248,7 @@ my ($st, $out, $err) = psql('host=127.0.0.1 port=' . $p->port . ' user=acme dbna
 like($out, qr/^100,psql,ac'me\n101,"two\nlines",ac'me\n100\z/m, 'psql \copy in and out') or diag($err);
 # Drivers.
 $pg->sql('TRUNCATE docs');
-($st, $out, $err) = run_cmd(argv => ['/usr/bin/python3', "$FindBin::Bin/clients/copy.py"], timeout => 90,
+($st, $out, $err) = run_cmd(argv => ['/usr/bin/python3', "$FindBin::Bin/clients/copy_drivers.py"], timeout => 90,
     env => { BH_HOST => '127.0.0.1', BH_PORT => $p->port, BH_USER => 'acme', BH_DB => 'db', BH_TENANT => $me });
 is($st, 0, 'psycopg and asyncpg run to their end') or diag("$out\n$err");
 for my $l (split /\n/, $out) { next unless $l =~ /^(ok|not ok) (.*)/; ok($1 eq 'ok', $2) }
