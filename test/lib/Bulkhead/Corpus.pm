@@ -45,7 +45,7 @@ sub read_cases {
 # refused.list: {mode => {id => reason}}.
 sub read_refused {
     my ($file) = @_;
-    my %r = (rewrite => {}, reject => {});
+    my %r = (rewrite => {}, reject => {}, rls => {});
     for (split /\n/, slurp($file)) {
         next if /^\s*(#|$)/;
         /^(?:(\w+):)?(\S+)\s+(\S.*)$/ or die "$file: not understood: $_\n";
@@ -72,6 +72,7 @@ sub set_up {
     my ($self) = @_;
     my ($pg, $dir) = @$self{qw(pg dir)};
     $pg->load('postgres', "$dir/roles.sql");
+    $pg->sql("CREATE ROLE rls_backend LOGIN PASSWORD 'pw_rls_backend'; GRANT rls_app TO rls_backend") if $self->{rls};
     $pg->sql('CREATE DATABASE base');
     $pg->load('base', "$dir/schema.sql", "$dir/data.sql");
     $self->_keep_rows('base');
@@ -122,6 +123,25 @@ sub _make {
         $pg->sql("$sql; ANALYZE", $name);
         $self->_keep_rows($name) unless $self->{copies}{$name};
     }
+    $self->_guard($name) if $self->{rls} && $name ne 'oracle';
+    return;
+}
+
+# The oracle's policies without those on the login, and with one setting for all three values: for tenant_mode=rls.
+sub _guard {
+    my ($self, $name) = @_;
+    my $sql = slurp("$self->{dir}/oracle.sql");
+    $sql =~ s/^DROP MATERIALIZED VIEW.*//ms;
+    $sql =~ s/^CREATE POLICY by_login .*\n//mg;
+    $sql =~ s/current_setting\('app\.tenant_uuid'\)::uuid/rls.guc_uuid()/g;
+    $sql =~ s/current_setting\('app\.tenant_no'\)::int/rls.guc_no()/g;
+    my $of = sub { "CREATE FUNCTION rls.guc_$_[0]() RETURNS $_[1] LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+        AS \$\$ SELECT tenant_$_[0] FROM rls.role_map WHERE tenant_id = current_setting('app.tenant_id') \$\$;\n" };
+    my $functions = $of->('uuid', 'uuid') . $of->('no', 'int');
+    $sql =~ s/^(?=GRANT USAGE ON SCHEMA rls)/$functions/m;
+    my $file = work_dir() . '/rls.sql';
+    spew($file, $sql);
+    $self->{pg}->load($name, $file);
     return;
 }
 
@@ -206,10 +226,10 @@ sub fingerprint {
     }
     push @q, "SELECT 'large objects', '', md5(string_agg(loid || data::text, ',' ORDER BY loid, pageno)) FROM pg_largeobject";
     my @cat = (
-        "SELECT concat(oid::text, relname, relkind, relnamespace, coalesce(relacl::text, ''), relrowsecurity, relforcerowsecurity, relhastriggers) FROM pg_class WHERE relnamespace NOT IN (11, 99) AND relpersistence <> 't' AND relname !~ '^pg_'",
-        "SELECT concat(oid::text, proname, prosrc, coalesce(proacl::text, '')) FROM pg_proc WHERE oid > 16383",
-        "SELECT concat(oid::text, nspname, coalesce(nspacl::text, '')) FROM pg_namespace WHERE nspname !~ '^pg_'",
-        "SELECT concat(oid::text, typname) FROM pg_type WHERE oid > 16383 AND typname !~ '^_?pg_' AND typnamespace::regnamespace::text !~ '^pg_'",
+        "SELECT concat(oid::text, relname, relkind, relnamespace, coalesce(relacl::text, ''), relrowsecurity, relforcerowsecurity, relhastriggers) FROM pg_class WHERE relnamespace NOT IN (11, 99) AND relpersistence <> 't' AND relname !~ '^pg_' AND relnamespace::regnamespace::text <> 'rls'",
+        "SELECT concat(oid::text, proname, prosrc, coalesce(proacl::text, '')) FROM pg_proc WHERE oid > 16383 AND pronamespace::regnamespace::text <> 'rls'",
+        "SELECT concat(oid::text, nspname, coalesce(nspacl::text, '')) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'rls'",
+        "SELECT concat(oid::text, typname) FROM pg_type WHERE oid > 16383 AND typname !~ '^_?pg_' AND typnamespace::regnamespace::text !~ '^(pg_|rls\$)'",
         "SELECT concat(polname, polrelid) FROM pg_policy",
         "SELECT concat(tgname, tgrelid, tgenabled) FROM pg_trigger WHERE NOT tgisinternal",
         "SELECT concat(rolname, rolsuper, rolcanlogin, rolbypassrls, coalesce(rolpassword, '')) FROM pg_authid",

@@ -13,7 +13,7 @@ sub main {
     my (%o) = @_;
     my $pg = pg(auth => 'scram-sha-256', conf => { wal_level => 'logical', max_prepared_transactions => 10,
         shared_preload_libraries => 'pg_stat_statements', max_connections => 100 });
-    my $corpus = Bulkhead::Corpus->new(pg => $pg, dir => $o{dir}, timeout => 10);
+    my $corpus = Bulkhead::Corpus->new(pg => $pg, dir => $o{dir}, timeout => 10, rls => ($o{mode} // '') eq 'rls');
     $corpus->set_up;
     my @pairs = map { [split /:/] } split /,/, $ENV{BH_PAIRS} // $o{pairs} // 'acme:acmeeu,obrien:acme,bslash:zoe';
     if (($ENV{BH_PAIRS} // '') eq 'all' || $o{rotate} && !$ENV{BH_PAIRS}) {
@@ -97,11 +97,13 @@ sub _proxy {
     my $mode = "tenant_mode=$run->{mode}";
     $mode = '' unless ours();
     my $as = 'user=shared_backend password=pw_shared_backend';
+    $as = 'user=rls_backend password=pw_rls_backend tenant_guc=app.tenant_id' if $run->{mode} eq 'rls';
     my $cat = ours() ? 'catalog_user=postgres catalog_password=x' : '';
-    my %db = (plain => "dbname=plain $as $cat $mode", plain_super => "dbname=plain user=postgres password=x $cat $mode");
+    my $guc = $run->{mode} eq 'rls' ? ' tenant_guc=app.tenant_id' : '';
+    my %db = (plain => "dbname=plain $as $cat $mode", plain_super => "dbname=plain user=postgres password=x $cat $mode$guc");
     for my $p (@{ $run->{pairs} }) {
         $db{"world_$p->[0]"} = "dbname=world_$p->[0] $as $cat $mode";
-        $db{"world_$p->[0]_super"} = "dbname=world_$p->[0] user=postgres password=x $cat $mode";
+        $db{"world_$p->[0]_super"} = "dbname=world_$p->[0] user=postgres password=x $cat $mode$guc";
     }
     my %auth = map { ($_ => "pw_$_") } @{ $corpus->{order} };
     $run->{proxy} = $corpus->{proxy} = proxy(pg => $pg, databases => \%db, auth => \%auth,
