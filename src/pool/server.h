@@ -42,6 +42,8 @@ struct server {
     bool copy_in;        /* the oldest expected reply is a COPY FROM that is running */
     bool fatal;          /* its last error was FATAL: it is about to close */
     bool rebinding;      /* a Query of ours sets tenant_guc again: its client's messages wait */
+    bool binding;        /* tenant_guc was sent in front of the client's messages, unanswered yet */
+    bool binding_synced; /* ... and a Sync of the client's behind it: its next messages wait */
     bool own_failed;     /* a message of our own batch failed */
     uint64_t batch;      /* Syncs sent */
     uint64_t batch_done; /* ... and answered */

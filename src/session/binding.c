@@ -6,9 +6,10 @@
  *
  * No statement runs without it, although nobody waits for its answer: it is set by messages of the
  * extended protocol without a Sync, and a server that fails one of those (a cancel that comes at
- * the wrong moment, a time limit) ignores everything behind it, until we have seen the error and
- * closed it. Behind a reset by a Query, where we do not know of the transaction's state, the
- * client's next messages wait instead. */
+ * the wrong moment, a time limit) ignores what is behind it up to the client's first Sync. What the
+ * client sends behind that Sync waits for the answer, and an error closes the server. Behind a
+ * reset by a Query, where we do not know of the transaction's state, the client's next messages
+ * wait at once. */
 #include "session/binding.h"
 
 #include "session/session.h"
@@ -77,8 +78,12 @@ static bool bind_now(struct server *s, const char *guc, struct text tenant)
     size_t mark = msg_begin(&b, 'H');
     msg_end(&b, mark);
     ok = ok && !b.failed;
-    if (ok)
+    if (ok) {
+        pending_last(s->pending)->note = NOTE_BOUND;
+        s->binding = true;
+        s->binding_synced = false;
         conn_write_copy(s->conn, b.p, b.n);
+    }
     s->stmts->unnamed = 0;
     buf_release(&b);
     buf_release(&sql);
@@ -116,6 +121,11 @@ static bool bound_sql(const struct server *s, struct buf *sql)
     name[eq - s->guc] = '\0';
     set_config(sql, name, text_of(eq + 1));
     return true;
+}
+
+bool binding_holds(const struct server *s)
+{
+    return s->rebinding || (s->binding && s->binding_synced);
 }
 
 bool binding_renew(struct client *c, struct server *s)
@@ -160,6 +170,8 @@ bool binding_renew_extended(struct client *c, struct server *s)
         ok = !sql.failed && !b.failed && expect(s, PEND_CLOSE) && expect(s, PEND_PARSE) &&
              expect(s, PEND_BIND) && expect(s, PEND_EXECUTE) && expect(s, PEND_CLOSE) &&
              expect(s, PEND_CLOSE);
+        for (uint32_t i = 1; ok && i <= 6; i++)
+            pending_at(s->pending, s->pending->n - i)->note = NOTE_REBIND;
         if (ok)
             conn_write_copy(s->conn, b.p, b.n);
     }

@@ -9,7 +9,7 @@
 
 #include "session/client.h"
 
-/* The server holds the client's tenant, or is told now (a Query of our own, replies dropped).
+/* The server holds the client's tenant, or is told now (messages of our own, replies dropped).
  * false: out of memory. */
 bool binding_set(struct client *c, struct server *s) MUST_CHECK;
 /* The same behind a Query of the client's that resets settings. false: out of memory. */
@@ -17,5 +17,7 @@ bool binding_renew(struct client *c, struct server *s) MUST_CHECK;
 /* The same within an extended batch, behind an Execute. false: out of memory, or the server is
  * closed. */
 bool binding_renew_extended(struct client *c, struct server *s) MUST_CHECK;
+/* Must the client's next message wait until the server has answered? */
+bool binding_holds(const struct server *s);
 
 #endif

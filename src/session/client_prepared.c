@@ -124,6 +124,7 @@ static bool send_sync(struct client *c)
     if (!server_expect(s, PEND_SYNC, PEND_FORWARD))
         return false;
     s->skipping = false;
+    s->binding_synced = true;
     s->batch++;
     c->extended = false;
     buf_init(&b);

@@ -3,6 +3,7 @@
  * What logged-in clients send, message by message: forward at once, read whole, wait for a server,
  * or answer ourselves.
  */
+#include "session/binding.h"
 #include "session/identity.h"
 #include "session/record.h"
 
@@ -192,6 +193,7 @@ static enum step sync_message(struct client *c, char *m, size_t n)
     if (!server_expect(s, PEND_SYNC, PEND_FORWARD))
         return STEP_GONE;
     s->skipping = false;
+    s->binding_synced = true;
     s->batch++;
     client_note_request(c);
     conn_write(s->conn, m, n);
@@ -424,7 +426,7 @@ static bool overdrawn(struct client *c)
 /* Nothing runs before the tenant is bound again; server_input lets the client go on. */
 static bool rebinding(struct client *c)
 {
-    if (!c->server || !c->server->rebinding)
+    if (!c->server || !binding_holds(c->server))
         return false;
     conn_pause(c->conn);
     return true;

@@ -4,6 +4,7 @@
  * forwarded, dropped or replaced. Forwarded messages go out in runs, one write per read. Anything
  * unexpected closes the server.
  */
+#include "session/binding.h"
 #include "session/error_fields.h"
 #include "session/session.h"
 #include "session/settings.h"
@@ -135,8 +136,11 @@ static void skip_to_sync(struct server *s, struct run *r)
     for (uint32_t i = n; i-- > 0;) {
         client_undo(s->client, s, pending_at(q, i));
     }
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        if (pending_head(q)->note == NOTE_REBIND && pending_head(q)->kind == PEND_QUERY)
+            s->rebinding = false; /* skipped with the reset in front of it */
         pending_pop(q);
+    }
     if (!found)
         s->skipping = true;
     s->copy_in = false;
@@ -219,6 +223,10 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
             conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
         break;
     default:
+        if (p->note == NOTE_REBIND) { /* the reset in front of it may have been committed */
+            server_close(s, "08P01", "the tenant could not be bound");
+            return false;
+        }
         if (p->copy && s->client)
             client_copy_over(s->client, p->copy);
         if (p->copy && p->bytes && text_is(f.sqlstate, "57014")) { /* by our CopyFail */
@@ -552,8 +560,10 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     }
     if (f->type == '1' && p->stmt && p->undo != UNDO_UNNAMED)
         p->stmt->proven = true;
-    if (completes(p, f->type))
+    if (completes(p, f->type)) {
+        s->binding = s->binding && p->note != NOTE_BOUND;
         answered(s, r);
+    }
     return true;
 }
 
@@ -667,7 +677,7 @@ size_t server_input(void *owner, char *data, size_t n)
     }
     size_t used = take_input(s, data, n);
     if (c && c->conn && c->conn->paused && !s->dying &&
-        (c->server != s || (s->pending->n <= PENDING_LOW && !s->rebinding)))
+        (c->server != s || (s->pending->n <= PENDING_LOW && !binding_holds(s))))
         conn_resume(c->conn);
     return used;
 }

@@ -155,6 +155,7 @@ bool client_wait_catalog(struct client *c, const struct verdict *v);
 #define NOTE_REBIND                                                                                \
     3 /* pend.note: binds the tenant again; needless when the transaction failed                   \
        */
+#define NOTE_BOUND 4 /* pend.note: with its answer the tenant is bound */
 extern const struct conn_handler server_handler;
 extern const struct conn_handler client_handler;
 size_t server_input(void *owner, char *data, size_t n);

@@ -111,7 +111,7 @@ $pg->restart;
 ok(wait_for(sub { my $n = eval { $p->connect('rls', 'acme', no_die => 1) }; $n && !$n->{error} && (eval { $n->value('SELECT who()') } // '') eq 'acme' }, 20, 0.5), 'after a restart of the server');
 # Without a round trip: a relay holds everything back until the client's own statement has come, too.
 sub relay {
-    my ($marker) = @_;
+    my ($marker, $spoil) = @_;
     my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "listen: $!";
     my $pid = fork // die "fork: $!";
     return ($l->sockport, $pid) if $pid;
@@ -131,6 +131,7 @@ sub relay {
             if (!$n) { $sel->remove($h, $peer{$h}); close $peer{$h}; close $h; next }
             if (defined $held{$h}) {
                 $held{$h} .= $d;
+                if ($spoil) { $spoil->($held{$h}); syswrite $peer{$h}, $held{$h}; $held{$h} = ''; next }
                 # Logins, resets and checks pass; from the binding on all waits for the marker.
                 next if $held{$h} =~ /tenant_id|set_config/ && $held{$h} !~ /\Q$marker\E/;
                 syswrite $peer{$h}, $held{$h};
@@ -155,6 +156,26 @@ sub relay {
     $q->stop;
     kill 'KILL', $pid; waitpid $pid, 0;
 }
+# A reset that the server skips, and one whose binding behind it fails: a relay spoils that one.
+{
+    my $b = $p->connect('rls', 'acme');
+    $b->value('SELECT who()');
+    $b->cork; $b->parse('', 'SELECT 1/0'); $b->bind('', ''); $b->execute(''); $b->send_query('RESET ALL'); $b->sync; $b->send_query('SELECT who()'); $b->uncork;
+    is($b->finish->{error}{C}, '22012', 'a batch that fails in front of RESET ALL');
+    is(row_values($b->finish), 'acme', 'the next statement is answered, and bound');
+    my ($port, $pid) = relay('no marker', sub { $_[0] =~ s/SELECT pg_catalog\.set_config/SELECT pg_catalog.set_confih/ });
+    my $q = proxy(pg => $pg, databases => { db => "host=127.0.0.1 port=$port $as tenant_mode=rls" }, @users, functions => ['public.who() = allow'],
+        set => { tenant_columns => 'tenant_id', tenant_guc => 'app.tenant_id', worker_threads => 1, server_check_delay => 600, probe_interval => 0 });
+    for my $how (qw(query ext)) {
+        my $c = $q->connect('db', 'acme');
+        my $r = eval { $how eq 'query' ? $c->query('DISCARD ALL') : $c->ext('DISCARD ALL', []) };
+        my $who = eval { $c->value('SELECT who()') } // 'closed';
+        is($who, 'closed', "$how: a reset behind which the tenant could not be bound ends the connection");
+        is($q->connect('db', 'acme')->value('SELECT who()'), 'acme', "$how: and its server");
+    }
+    $q->stop;
+    kill 'KILL', $pid; waitpid $pid, 0;
+}
 # A server that refuses the binding runs nothing of the client's.
 {
     my $q = proxy(pg => $pg, databases => { db => "$as tenant_mode=rls" }, @users, set => { tenant_columns => 'tenant_id', tenant_guc => 'plpgsql.tenant', worker_threads => 1 });
@@ -164,7 +185,22 @@ sub relay {
         my $r = eval { $how eq 'query' ? $b->query('INSERT INTO docs VALUES (900)') : $b->ext('INSERT INTO docs VALUES (901)', []) };
         is($r ? $r->{error}{C} // 'passed' : 'closed', '08P01', "$how: the client is told");
     }
-    is($pg->value('SELECT count(*) FROM docs WHERE id >= 900'), 0, 'and its statement did not run');
+    # A Sync ends the server's skipping: what comes behind the first one waits for the binding's answer.
+    for my $how (qw(query ext)) {
+        my $b = $q->connect('db', 'acme');
+        $b->cork;
+        if ($how eq 'query') { $b->send_query('INSERT INTO docs VALUES (902)') }
+        else { $b->parse('', 'INSERT INTO docs VALUES (902)'); $b->bind('', ''); $b->execute('') }
+        $b->sync;
+        $b->send_query('ROLLBACK');
+        $b->parse('', 'INSERT INTO docs VALUES (903)'); $b->bind('', ''); $b->execute(''); $b->sync;
+        $b->send_query('INSERT INTO docs VALUES (904)');
+        $b->uncork;
+        my $r = eval { $b->finish };
+        is($r ? $r->{error}{C} // 'passed' : 'closed', '08P01', "$how, batches in one write: the client is told");
+        wait_for(sub { $pg->value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'") == 0 });
+    }
+    is($pg->value('SELECT string_agg(id::text, $$ $$) FROM docs WHERE id >= 900') // '', '', 'and its statements did not run');
     $pg->sql('ALTER ROLE app RESET session_preload_libraries');
 }
 finish();
