@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Bulkhead limit => 1400;
+use Bulkhead limit => 3600;
 use Bulkhead::CorpusRun;
 
 need_ours();

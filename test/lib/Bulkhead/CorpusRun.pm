@@ -5,7 +5,7 @@
 package Bulkhead::CorpusRun;
 use strict;
 use warnings;
-use Bulkhead limit => 900;
+use Bulkhead limit => 3600;
 use Bulkhead::Corpus;
 
 # main(mode => rewrite|reject|..., target => proxy|oracle|open, dir => folder of the cases, [modes => several], [protos => ...])
