@@ -80,6 +80,22 @@ sub set_up {
     return $self;
 }
 
+# Rows of a query of the superuser's, over a connection that is kept. A database that is made anew closes it: then a new one.
+sub ask {
+    my ($self, $sql, $db) = @_;
+    for my $try (0, 1) {
+        my $c = $self->{kept}{$db} //= $self->{pg}->connect($db, timeout => 60);
+        my $r = eval { $c->query($sql) };
+        if ($r && !$r->{eof} && !($r->{error} && $r->{error}{C} =~ /^57P/)) {
+            die "SQL failed: $r->{error}{M}\n" if $r->{error};
+            return @{ $r->{results} } ? $r->{results}[-1]{rows} // [] : [];
+        }
+        delete $self->{kept}{$db};
+        die "SQL failed: the connection broke\n" if $try;
+    }
+    return;
+}
+
 # Remembers the database's present state as its first one.
 sub take_print {
     my ($self, $db) = @_;
@@ -90,8 +106,8 @@ sub take_print {
 # Something that changes with every lasting change in the cluster, and is cheap: nearly every change takes a transaction number.
 sub _mark {
     my ($self, $db) = @_;
-    return $self->{pg}->value("SELECT concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), pg_snapshot_xmax(pg_current_snapshot()), (SELECT md5(string_agg(concat(sequencename, last_value), ',' ORDER BY sequencename)) FROM pg_sequences),
-        (SELECT count(*) FROM pg_replication_slots))", $db);
+    return $self->ask("SELECT concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), pg_snapshot_xmax(pg_current_snapshot()), (SELECT md5(string_agg(concat(sequencename, last_value), ',' ORDER BY sequencename)) FROM pg_sequences),
+        (SELECT count(*) FROM pg_replication_slots))", $db)->[0][0];
 }
 
 # The fingerprint now; where nothing can have changed since the last look at the unchanged database, that one.
@@ -108,6 +124,7 @@ sub present_print {
 sub _make {
     my ($self, $name) = @_;
     my $pg = $self->{pg};
+    delete $self->{kept}{$name};
     $pg->sql("DROP DATABASE IF EXISTS $name WITH (FORCE)");
     $pg->sql("CREATE DATABASE $name TEMPLATE base");
     if ($name eq 'oracle') { $pg->load($name, "$self->{dir}/oracle.sql") }
@@ -239,7 +256,7 @@ sub fingerprint {
     );
     push @q, "SELECT 'catalog', '', md5(string_agg(x, E'\\n' ORDER BY x)) FROM (" . join(' UNION ALL ', map { "($_)" } @cat) . ') AS s(x)';
     push @q, "SELECT 'sequence ' || schemaname || '.' || sequencename, '', coalesce(last_value, 0)::text FROM pg_sequences";
-    my $rows = $self->{pg}->sql(join("\nUNION ALL\n", @q), $db);
+    my $rows = $self->ask(join("\nUNION ALL\n", @q), $db);
     return { map { ("$_->[0]\0" . decode('UTF-8', $_->[1]) => $_->[2]) } @$rows };
 }
 

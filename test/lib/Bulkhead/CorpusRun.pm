@@ -189,9 +189,9 @@ sub _case {
 sub _settle {
     my ($run, $db) = @_;
     for (1 .. 100) {
-        my $n = $run->{pg}->value("SELECT count(*) FROM pg_stat_activity WHERE datname = '$db' AND pid <> pg_backend_pid()
-            AND state <> 'idle' AND backend_type = 'client backend'");
-        return if !$n;
+        my $r = $run->{corpus}->ask("SELECT count(*) FROM pg_stat_activity WHERE datname = '$db' AND pid <> pg_backend_pid()
+            AND state <> 'idle' AND backend_type = 'client backend'", 'postgres');
+        return if !$r->[0][0];
         sleep 0.02;
     }
     return;
@@ -200,10 +200,10 @@ sub _settle {
 # What a broken-through attack leaves for the whole cluster.
 sub _clean_up {
     my ($run) = @_;
-    my $pg = $run->{pg};
+    my $corpus = $run->{corpus};
     eval {
-        for my $r (@{ $pg->sql("SELECT gid, database FROM pg_prepared_xacts") }) { $pg->sql("ROLLBACK PREPARED '$r->[0]'", $r->[1]) }
-        $pg->sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active");
+        for my $r (@{ $corpus->ask('SELECT gid, database FROM pg_prepared_xacts', 'postgres') }) { $run->{pg}->sql("ROLLBACK PREPARED '$r->[0]'", $r->[1]) }
+        $corpus->ask('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active', 'postgres');
         1;
     } or warn $@;
     return;
