@@ -34,7 +34,7 @@ static bool check_argument(const struct verdict_check *k, const struct sql_prepa
                       "the tenant has no usable value for this relation's tenant column",
                       "A parameter is compared with a claim that the tenant does not have.",
                       "Give the user this claim in [users].");
-    if (!value_param_ok(k->type, declared))
+    if (!value_param_ok(k->type, declared) || !value_param_keeps(declared, c->value))
         return refuse(r, REFUSAL_bind_type, "parameter type of a tenant value is not supported",
                       "The parameter's declared type is not the tenant column's.",
                       "Declare the parameter as the column's type in PREPARE.");

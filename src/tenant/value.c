@@ -120,10 +120,22 @@ bool value_param_ok(uint32_t type, uint32_t declared)
     if (declared == 0 || declared == VALUE_UNKNOWN)
         return value_type_known(type);
     if (is_textual(type))
-        return is_textual(declared);
+        return is_textual(declared) || value_param_loose(declared);
     if (is_integer(type))
         return is_integer(declared);
     return type == VALUE_UUID && declared == VALUE_UUID;
+}
+
+bool value_param_loose(uint32_t declared)
+{
+    return declared == VALUE_BPCHAR || declared == VALUE_NAME;
+}
+
+bool value_param_keeps(uint32_t declared, struct text claim)
+{
+    if (declared == VALUE_BPCHAR)
+        return claim.n == 0 || claim.p[claim.n - 1] != ' ';
+    return declared != VALUE_NAME || claim.n < 64;
 }
 
 bool value_same_binary(uint32_t type, uint32_t declared, struct text claim, struct text bytes)

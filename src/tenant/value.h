@@ -10,11 +10,13 @@
 #include "base/buf.h"
 
 enum value_oid {
+    VALUE_NAME = 19,
     VALUE_INT8 = 20,
     VALUE_INT2 = 21,
     VALUE_INT4 = 23,
     VALUE_TEXT = 25,
     VALUE_UNKNOWN = 705,
+    VALUE_BPCHAR = 1042,
     VALUE_VARCHAR = 1043,
     VALUE_UUID = 2950
 };
@@ -30,6 +32,12 @@ bool value_same(uint32_t type, struct text claim, struct text value);
 /* May a parameter declared as `declared` (0 or unknown: inferred by the server) be compared with a
  * column of the type? */
 bool value_param_ok(uint32_t type, uint32_t declared);
+/* Would the server compare such a parameter by rules of its own (char(n), name)? Then the added
+ * predicate has to hold as well. */
+bool value_param_loose(uint32_t declared);
+/* Does a parameter of that type hold the claim as it is? char(n) loses blanks at the end, name ends
+ * at 63 bytes. */
+bool value_param_keeps(uint32_t declared, struct text claim);
 /* Does a Bind value in binary format equal the claim? declared as above. */
 bool value_same_binary(uint32_t type, uint32_t declared, struct text claim, struct text bytes);
 /* Appends the claim as a value of the type in binary format; one that does not fit fails out. */

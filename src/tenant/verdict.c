@@ -203,7 +203,7 @@ static bool bind_check(const struct verdict_check *k, const struct identity *id,
                            "A parameter is compared with a claim that the tenant does not have.",
                            "Give the user this claim in [users].");
     uint32_t declared = k->param <= n_types ? types[k->param - 1] : 0;
-    if (!value_param_ok(k->type, declared))
+    if (!value_param_ok(k->type, declared) || !value_param_keeps(declared, c->value))
         return bind_refuse(r, REFUSAL_bind_type,
                            "The parameter's declared type is not the tenant column's.",
                            "Declare the parameter as the column's type, or leave its type open.");

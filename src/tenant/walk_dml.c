@@ -68,6 +68,8 @@ bool walk_check_param(struct walk *w, int param, int claim, int loc)
             w, REFUSAL_bind_type, loc,
             "Declare the parameter as the column's type, or leave its type open.",
             "Parameter $%d stands for the tenant and has another type than the column.", param);
+    /* A varchar column and a char(n) parameter are compared without blanks at the end. */
+    w->noisy |= value_param_loose(declared);
     if (p->checked && p->claim != claim)
         return walk_refuse(w, REFUSAL_unproven_value, loc, NULL,
                            "Parameter $%d stands for two different values of the tenant.", param);

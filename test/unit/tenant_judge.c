@@ -145,8 +145,12 @@ static void binding(struct world *w)
        "another tenant's");
     ok(!bind(w, insert, 0, "acme ", 5, W_TEXT, &r), "a blank more");
     ok(!bind(w, insert, 0, NULL, 0, 0, &r) && r.reason == REFUSAL_bind_value, "NULL");
-    ok(!bind(w, insert, 0, "acme", 4, 1042, &r) && r.reason == REFUSAL_bind_type, "char(n)");
-    ok(!bind(w, insert, 0, "acme", 4, 19, &r) && r.reason == REFUSAL_bind_type, "name");
+    ok(bind(w, insert, 0, "acme", 4, 1042, &r), "char(n)");
+    ok(!bind(w, insert, 0, "acme ", 5, 1042, &r) && r.reason == REFUSAL_bind_value,
+       "char(n) with a blank");
+    ok(bind(w, insert, 1, "acme", 4, 19, &r), "name");
+    ok(!bind(w, insert, 0, "acm", 3, 19, &r) && r.reason == REFUSAL_bind_value, "another name");
+    ok(!bind(w, insert, 0, "acme", 4, W_JSONB, &r) && r.reason == REFUSAL_bind_type, "jsonb");
     ok(bind(w, number, 1, "\0\0\0\x0b", 4, W_INT4, &r), "binary int4");
     ok(bind(w, number, 1, "\0\0\0\0\0\0\0\x0b", 8, W_INT8, &r), "binary int8 for an int4 column");
     ok(!bind(w, number, 1, "\0\0\0\x0c", 4, W_INT4, &r), "another number");
@@ -169,6 +173,20 @@ static void binding(struct world *w)
     w->ask.mode = TENANT_REJECT;
     ok(bind(w, "SELECT * FROM tickets WHERE tenant_id = $1", 0, "acme", 4, 0, &r),
        "reject mode: value of the tenant");
+    ok(bind(w, "SELECT * FROM tickets WHERE tenant_id = $1", 0, "acme", 4, 1042, &r),
+       "reject mode: char(n)");
+    const uint32_t loose[] = { 1042, 19 };
+    for (int i = 0; i < 2; i++) {
+        w->ask.extended = true;
+        w->ask.types = &loose[i];
+        w->ask.n_types = 1;
+        struct verdict *v = world_judge(w, "SELECT * FROM tickets WHERE tenant_id = $1");
+        ok(v->action == VERDICT_REWRITE && v->n_added == 1,
+           "reject mode: type %u does not hold by itself", loose[i]);
+        verdict_unref(w->engine, v);
+        w->ask.extended = false;
+        w->ask.n_types = 0;
+    }
     ok(!bind(w, "SELECT * FROM tickets WHERE tenant_id = $1", 0, "other", 5, 0, &r),
        "reject mode: another's");
     ok(!bind(w, "SELECT * FROM tickets WHERE tenant_id = $1::char(2)", 0, "acme", 4, 0, &r),
