@@ -10,9 +10,9 @@
  * 1. The key has each token in order: its kind, whether anything stands between it and the token
  *    before, and its bytes, save for two kinds of constants, of which it has the kind only: decimal
  *    integers up to 2147483647, and strings in single quotes that are in one piece (no E, U&, N, B,
- *    X in front, not continued on a further line). No token holds a zero byte, which ends each
- *    token in the key: two texts have the same key only if all that is equal. Other numbers, other
- *    strings, type modifiers in quotes and so on are in the key as they are.
+ *    X in front, not continued on a further line) and hold no backslash. No token holds a zero
+ *    byte, which ends each token in the key: two texts have the same key only if all that is equal.
+ *    Other numbers, other strings, type modifiers in quotes and so on are in the key as they are.
  * 2. PostgreSQL's grammar is a table over kinds of tokens. The kind of these two constants does not
  *    depend on their bytes (a larger integer is of another kind, and so is another kind here), and
  *    they are never looked at by the scanner's own look-ahead. So the same rules are reduced. The
@@ -24,6 +24,7 @@
  *    whoever calls them. A constant is free when nobody read it, the walker met it as an ordinary
  *    operand (walk_expr), and it stands where this file expects operands (ordinary below). All
  *    others are fixed: the entry has their bytes, and holds for texts with the same ones only.
+ *    One thing is known of a constant without reading it: no backslash is in it (pattern.c).
  *    Trees that the verdict rests on in addition (the second pass of reject mode) are asked too.
  * 4. The limits, and the checks of bytes, run over every text before this is asked.
  * 5. Comments that the parser does not see are not in the key, but the gap is. Those that it does
@@ -81,7 +82,8 @@ static bool one_piece(const char *p, size_t n)
 /* May the token's bytes be left out of the key? */
 static bool plain(struct text sql, const struct token *t)
 {
-    return t->kind == TOKEN_INT || (t->kind == TOKEN_STRING && one_piece(sql.p + t->off, t->len));
+    return t->kind == TOKEN_INT || (t->kind == TOKEN_STRING && one_piece(sql.p + t->off, t->len) &&
+                                    !memchr(sql.p + t->off, '\\', t->len));
 }
 
 bool template_key(const struct guard_scan *s, struct text sql, struct buf *key)

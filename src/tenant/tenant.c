@@ -3,6 +3,7 @@
 #include "tenant/cache.h"
 #include "tenant/guard.h"
 #include "tenant/newer.h"
+#include "tenant/pattern.h"
 #include "tenant/prove.h"
 #include "tenant/template.h"
 #include "tenant/trace.h"
@@ -322,7 +323,7 @@ static bool judge_tree(struct walk *w, const struct tree *t, bool had_hint, bool
     for (int i = 0; i < t->n_stmts; i++)
         if (!judge_statement(w, &t->stmts[i]))
             return false;
-    if (!again && !keep_checks(w))
+    if (!again && (!pattern_finish(w) || !keep_checks(w)))
         return false;
     if (w->n_params + v->n_added > 65535)
         return walk_refuse(w, REFUSAL_too_many_parameters, -1, NULL,
@@ -365,6 +366,7 @@ static bool describable(const struct tree *t, enum refusal r)
     case REFUSAL_wrong_tenant:
     case REFUSAL_function:
     case REFUSAL_operator:
+    case REFUSAL_pattern:
     case REFUSAL_merge:
     case REFUSAL_on_conflict:
     case REFUSAL_placement:
@@ -510,7 +512,8 @@ static void check_hit(struct tenant_engine *e, const struct tenant_ask *ask,
     const struct verdict *a = &hit->pub, *b = &v->pub;
     CHECK(a->action == b->action && a->kind == b->kind && a->n_params == b->n_params &&
           a->n_added == b->n_added && a->n_checks == b->n_checks &&
-          a->leaves_state == b->leaves_state && hit->n_holes == v->n_holes);
+          a->n_patterns == b->n_patterns && a->leaves_state == b->leaves_state &&
+          hit->n_holes == v->n_holes);
     for (int i = 0; i < a->n_added + hit->n_holes; i++)
         CHECK(a->added[i].type == b->added[i].type &&
               text_eq(a->added[i].claim, b->added[i].claim));

@@ -61,6 +61,14 @@ enum stmt_kind {
 #define VERDICT_MAX_ADDED 8
 #define VERDICT_MAX_SETTINGS 8
 
+enum {
+    PATTERN_TAIL = 1,  /* the end of a pattern of LIKE */
+    PATTERN_PART = 2,  /* with something in front of or behind it */
+    PATTERN_ARRAY = 4, /* an array of patterns */
+    PATTERN_PATH = 8,  /* a jsonpath */
+    PATTERN_NEVER = 16 /* no value is open */
+};
+
 struct verdict {
     int refs;
     enum tenant_action action;
@@ -98,6 +106,12 @@ struct verdict {
         struct text claim;
         uint32_t type;
     } * checks;
+    int n_patterns; /* Bind values that must not fail on other tenants' rows (pattern.h) */
+    struct verdict_pattern {
+        int param;      /* 1-based */
+        unsigned shape; /* PATTERN_* */
+        char escape;    /* of LIKE */
+    } * patterns;
     /* COPY FROM STDIN: what its rows have to be held against; NULL otherwise. The statement is
      * alone in its message. */
     const struct copy_plan *copy;

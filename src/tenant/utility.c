@@ -4,6 +4,7 @@
 #include "tenant/utility.h"
 
 #include "auth/digest.h"
+#include "tenant/pattern.h"
 #include "tenant/value.h"
 
 static bool refuse(struct tenant_refusal *r, enum refusal why, const char *message,
@@ -62,6 +63,14 @@ bool prepared_execute(const struct sql_prepared *p, const struct verdict *target
     for (int i = 0; i < target->n_checks; i++)
         if (!check_argument(&target->checks[i], p, id, types, n_types, r))
             return false;
+    for (int i = 0; i < target->n_patterns; i++) {
+        const struct sql_argument *a = &p->arg[target->patterns[i].param - 1];
+        if (!a->constant || !pattern_value_ok(&target->patterns[i], 0, a->value))
+            return refuse(r, REFUSAL_pattern, "pattern could fail on another tenant's row",
+                          "PostgreSQL may test it on other tenants' values, where this argument "
+                          "could be an error.",
+                          "Give the pattern as a literal that does not end in a backslash.");
+    }
     buf_text_append(out, TEXT("EXECUTE "));
     wire_quote_ident(out, server_name);
     if (n_args + n_added == 0)

@@ -2,6 +2,7 @@
 /* Verdicts: making them, the text to send, the check at Bind, and the error shown for a refusal. */
 #include "tenant/verdict.h"
 
+#include "tenant/pattern.h"
 #include "tenant/redact.h"
 #include "tenant/value.h"
 
@@ -75,6 +76,7 @@ void verdict_refuse(struct verdict_full *v, enum refusal r, struct text message,
     v->n_holes = 0;
     v->pub.n_added = 0;
     v->pub.n_checks = 0;
+    v->pub.n_patterns = 0;
     v->pub.copy = NULL;
 }
 
@@ -223,11 +225,26 @@ static bool bind_check(const struct verdict_check *k, const struct identity *id,
     return true;
 }
 
+static bool pattern_check(const struct verdict_pattern *p, const struct wire_bind *b,
+                          struct tenant_refusal *r)
+{
+    int format;
+    struct text value;
+    bool is_null;
+    return (wire_bind_param(b, p->param - 1, &format, &value, &is_null) &&
+            (is_null || pattern_value_ok(p, format, value))) ||
+           bind_refuse(r, REFUSAL_pattern,
+                       "PostgreSQL may test it on other tenants' values, where this parameter "
+                       "could be an error.",
+                       "No backslash (escape character) may stand at the end of a pattern, no "
+                       "variable or time in a jsonpath.");
+}
+
 bool verdict_bind(const struct verdict *v, const struct identity *id, const struct wire_bind *b,
                   const uint32_t *types, int n_types, struct wire_added added[VERDICT_MAX_ADDED],
                   struct tenant_refusal *r)
 {
-    if (v->n_params != b->n_params && (v->n_added || v->n_checks)) {
+    if (v->n_params != b->n_params && (v->n_added || v->n_checks || v->n_patterns)) {
         /* More values than parameters would land in our own slots. */
         return bind_refuse(r, REFUSAL_bind_value,
                            "Bind does not give one value for each parameter of the statement.", "");
@@ -243,6 +260,9 @@ bool verdict_bind(const struct verdict *v, const struct identity *id, const stru
     }
     for (int i = 0; i < v->n_checks; i++)
         if (!bind_check(&v->checks[i], id, b, types, n_types, r))
+            return false;
+    for (int i = 0; i < v->n_patterns; i++)
+        if (!pattern_check(&v->patterns[i], b, r))
             return false;
     return true;
 }

@@ -25,6 +25,8 @@ struct param_use {
     int count;   /* occurrences */
     int checked; /* occurrences that must equal a claim */
     int claim;   /* index of the used claim it must equal */
+    unsigned shape; /* PATTERN_*: what it must not be */
+    char escape;
 };
 
 /* One leaf of a query below INSERT: its rows get the tenant column's value. */
@@ -62,6 +64,9 @@ struct walk {
     int seen;       /* nodes of the kinds that name things which were looked at */
     bool dependent; /* claim values were looked at */
     bool noisy;     /* a condition could fail on a row of another tenant */
+    bool unsafe;    /* an operand could fail on other tenants' values: pattern.h */
+    int unsafe_loc;
+    const struct node *own_path; /* a cast to jsonpath that only its function sees */
     bool outer_on;  /* within the ON of an outer join */
     bool is_simple; /* simple protocol: values become literals (COPY also in the extended one) */
     bool alone;     /* the only statement of its message */

@@ -4,6 +4,7 @@
 #include "tenant/walk.h"
 
 #include "tenant/mask.h"
+#include "tenant/pattern.h"
 #include "tenant/prove.h"
 #include "tenant/quiet.h"
 #include "tenant/trace.h"
@@ -304,6 +305,7 @@ static bool a_expr(struct walk *w, struct level *l, struct node *n)
              node_int(n, R_kind) == TREE_AEXPR_OP_ALL) &&
             !cheap_any(w, l, n))
             return false;
+        pattern_operator(w, n);
         break;
     case TREE_AEXPR_BETWEEN:
     case TREE_AEXPR_BETWEEN_SYM:
@@ -392,16 +394,16 @@ static bool func_call(struct walk *w, struct level *l, struct node *n)
             "Function %.*s%s%.*s: %.*s", TEXT_ARG(schema), schema.n ? "." : "", TEXT_ARG(name),
             TEXT_ARG(why.n ? why : TEXT("not known")));
     }
+    pattern_call(w, n, name);
     struct node *over = node_get(n, R_over);
     return walk_exprs(w, l, args) && walk_exprs(w, l, order) &&
            walk_expr(w, l, node_get(n, R_agg_filter)) && (!over || window(w, l, over)) &&
            (verdict != FN_MASK || mask_call(w, n, why));
 }
 
-bool walk_type(struct walk *w, struct level *l, struct node *t, int loc)
+static bool type_named(struct walk *w, struct node *t, int loc)
 {
     struct text schema, name, why = none;
-    (void)l;
     if (!node_is(t, N_TypeName))
         return walk_refuse(w, REFUSAL_unknown_syntax, loc, NULL, "A type of an unknown form.");
     if (t->loc >= 0)
@@ -419,6 +421,14 @@ bool walk_type(struct walk *w, struct level *l, struct node *t, int loc)
                            schema.n ? "." : "", TEXT_ARG(name),
                            TEXT_ARG(why.n ? why : TEXT("not known")));
     return true;
+}
+
+bool walk_type(struct walk *w, struct level *l, struct node *t, int loc)
+{
+    (void)l;
+    if (node_is(t, N_TypeName))
+        pattern_type(w, t, NULL);
+    return type_named(w, t, loc);
 }
 
 /* A system relation, or a sub-select while no tenant table was read anywhere before. */
@@ -488,7 +498,8 @@ static bool type_cast(struct walk *w, struct level *l, struct node *n)
     bool reg = node_is(type, N_TypeName) && !node_get(type, R_arrayBounds) &&
                !node_int(type, R_pct_type) && walk_name(node_get(type, R_names), &schema, &name) &&
                policy_type_reg(w->ask->policy, schema, name) && harmless_for_reg(w, l, arg);
-    return (reg || walk_type(w, l, type, n->loc)) && walk_expr(w, l, arg);
+    pattern_type(w, type, n);
+    return (reg || type_named(w, type, n->loc)) && walk_expr(w, l, arg);
 }
 
 static bool collate(struct walk *w, struct level *l, struct node *n)
@@ -517,6 +528,7 @@ static bool sub_link(struct walk *w, struct level *l, struct node *n)
     if (oper) {
         if (!operator_list(w, oper, 2, n->loc))
             return false;
+        pattern_sublink(w, n);
     } else if (type == TREE_ANY_SUBLINK || type == TREE_ALL_SUBLINK) {
         if (!walk_operator(w, none, TEXT("="), 2, n->loc))
             return false;
