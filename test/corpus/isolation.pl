@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
-# The judge: every case of every file, as written and over the extended protocol, in both modes, against the oracle. The
-# last line sums it up. Refused benign statements are listed in refused.list with their reasons, and stay below 2 %.
+# The judge: every case of every file in both modes, as written in one of them and over the extended protocol in the other
+# (BH_PROTO=written,ext: in both), against the oracle. The last line sums it up. Refused benign statements are listed in refused.list with their reasons, and stay below 2 %.
 use strict;
 use warnings;
 use FindBin;
@@ -10,7 +10,7 @@ use Bulkhead limit => 3600;
 use Bulkhead::CorpusRun;
 
 need_ours();
-my $run = Bulkhead::CorpusRun::main(modes => [qw(rewrite reject)], protos => 'written,ext', rotate => 1, target => 'proxy', dir => $FindBin::Bin);
+my $run = Bulkhead::CorpusRun::main(modes => [qw(rewrite reject)], protos => 'alternate', rotate => 1, target => 'proxy', dir => $FindBin::Bin);
 my ($line, $leaks, $mismatches, $benign) = Bulkhead::CorpusRun::summary($run);
 my $t = $run->{tally}{rewrite};
 is($leaks, 0, 'no leak');

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Runs the corpus as TAP: one test per case, tenant, mode and protocol, 0 leaks demanded.
 # Environment: BH_CASE=regex picks cases, BH_PAIRS=self:other,... picks tenants ("all": each against its neighbour),
-# BH_PROTO=written,ext picks protocols (ext: cases of one simple statement are sent by Parse, Bind and Execute besides).
+# BH_PROTO=written,ext or alternate picks protocols (ext: cases of one simple statement are sent by Parse, Bind and Execute besides).
 package Bulkhead::CorpusRun;
 use strict;
 use warnings;
@@ -52,9 +52,16 @@ sub _cases {
         my $n = $turn; # with rotate each case has another pair in each mode and protocol
         for my $set (@sets) {
             for my $case (@{ Bulkhead::Corpus::read_cases("$run->{dir}/$set.cases") }) {
-                my $pair = $pairs[$run->{rotate} ? $n++ % @pairs : $k];
+                my $pair = $pairs[$run->{rotate} ? $n % @pairs : $k];
+                $n++;
                 next unless $case->{id} =~ $re || $case->{class} =~ $re;
-                next if $run->{proto} eq 'ext' && !_as_extended($case);
+                local $run->{proto} = $run->{proto};
+                # alternate: a case goes as written in one mode and extended in the next one.
+                $run->{proto} = $n % 2 ? 'ext' : 'written' if $run->{proto} eq 'alternate';
+                if ($run->{proto} eq 'ext' && !_as_extended($case)) {
+                    next unless ($run->{protos} // '') eq 'alternate' && !$ENV{BH_PROTO};
+                    $run->{proto} = 'written';
+                }
                 _case($run, _kind($set, $case), $case, @$pair);
             }
         }
