@@ -125,7 +125,15 @@ static bool bound_sql(const struct server *s, struct buf *sql)
 
 bool binding_holds(const struct server *s)
 {
-    return s->rebinding || (s->binding && s->binding_synced);
+    return s->rebinding || s->held || (s->binding && s->binding_synced);
+}
+
+void binding_batch_ends(struct client *c, struct pend *p)
+{
+    if (!c->discard_bound)
+        return;
+    p->note = NOTE_HELD;
+    c->server->held = true;
 }
 
 bool binding_renew(struct client *c, struct server *s)

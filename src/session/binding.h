@@ -17,6 +17,10 @@ bool binding_renew(struct client *c, struct server *s) MUST_CHECK;
 /* The same within an extended batch, behind an Execute. false: out of memory, or the server is
  * closed. */
 bool binding_renew_extended(struct client *c, struct server *s) MUST_CHECK;
+/* The entry's answer ends what the client's messages since the last Sync began. Had they a DISCARD
+ * ALL, whose reset an error does not take back as it does the renewal behind it, the client's next
+ * messages wait for that answer. */
+void binding_batch_ends(struct client *c, struct pend *p);
 /* Must the client's next message wait until the server has answered? */
 bool binding_holds(const struct server *s);
 

@@ -68,6 +68,7 @@ struct client {
     struct map stmts;     /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */
     bool reset_bound;     /* enforced: a portal may be a RESET ALL */
+    bool discard_bound; /* DISCARD ALL was bound since the client last had no transaction */
     struct stmt *unnamed; /* NULL = none */
     uint64_t unnamed_serial;
     uint32_t unnamed_judged_for;

@@ -73,6 +73,7 @@ static void refuse_on_server(struct client *c, bool simple, const struct buf *by
     }
     buf_init(&b);
     if (simple) {
+        binding_batch_ends(c, p);
         wire_query_build(&b, TEXT(failing_query));
         s->stmts->unnamed = 0;
     } else {
@@ -190,8 +191,10 @@ static enum step sync_message(struct client *c, char *m, size_t n)
         conn_write(s->conn, m, n);
         return STEP_DONE;
     }
-    if (!server_expect(s, PEND_SYNC, PEND_FORWARD))
+    struct pend *p = server_expect(s, PEND_SYNC, PEND_FORWARD);
+    if (!p)
         return STEP_GONE;
+    binding_batch_ends(c, p);
     s->skipping = false;
     s->binding_synced = true;
     s->batch++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
+#include "session/binding.h"
 #include "session/extended.h"
 #include "session/settings.h"
 #include "session/utility.h"
@@ -117,6 +118,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
         p->set_back = (uint8_t)v->set_back;
         p->n_commands = v->n_commands;
     }
+    binding_batch_ends(c, p);
     pend_judged(p, c->engine->tenant, v);
     s->stmts->unnamed = 0;
     p->undo = UNDO_UNNAMED;

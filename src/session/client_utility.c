@@ -76,7 +76,7 @@ void client_portals_clear(struct client *c)
     struct text key;
     void *value;
 
-    c->reset_bound = false;
+    c->reset_bound = c->discard_bound = false;
     if (map_count(&c->portals) == 0)
         return;
     while (map_next(&c->portals, &pos, &key, &value))
@@ -171,6 +171,8 @@ bool client_utility_sent(struct client *c, const struct verdict *v, bool simple)
         return true;
     if (!simple) { /* at Bind: it runs with one of the Executes to come */
         c->reset_bound = true;
+        if (v->effects & EFFECT_DISCARD)
+            c->discard_bound = true;
         return true;
     }
     return binding_renew(c, s) || out_of_memory(c);

@@ -139,6 +139,8 @@ static void skip_to_sync(struct server *s, struct run *r)
     for (uint32_t i = 0; i < n; i++) {
         if (pending_head(q)->note == NOTE_REBIND && pending_head(q)->kind == PEND_QUERY)
             s->rebinding = false; /* skipped with the reset in front of it */
+        if (pending_head(q)->note == NOTE_HELD)
+            s->held = false;
         pending_pop(q);
     }
     if (!found)
@@ -205,6 +207,11 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         s->fatal = true;
         forward_fields(s, r, m, len);
         return true;
+    }
+    if (s->discarded && p->action != PEND_OWN) { /* the error took back the renewal only */
+        forward_fields(s, r, m, len);
+        server_close(s, "08P01", "the tenant could not be bound");
+        return false;
     }
     switch (p->action) {
     case PEND_OWN:
@@ -307,7 +314,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     }
     s->status = m[5];
-    bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND;
+    bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND,
+         held = p->note == NOTE_HELD;
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
@@ -319,6 +327,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         c->in_copy = false;
     answered(s, r);
     s->rebinding = s->rebinding && !rebind;
+    s->held = s->held && !held;
+    s->discarded = false;
     if (rebind && s->status == 'E')
         s->own_failed = false; /* whatever took the tenant away is undone with its transaction */
     if (own && !own_done(s, vars))
@@ -409,6 +419,8 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
 {
     struct text tag = text_n(body, n ? n - 1 : 0);
 
+    if (text_is(tag, "DISCARD ALL") && pending_head(s->pending)->kind == PEND_EXECUTE)
+        s->discarded = s->guc && s->client && client_enforced(s->client);
     if (text_is(tag, "DISCARD ALL") || text_is(tag, "DEALLOCATE ALL")) {
         if (s->pending->n > 1)
             server_stmts_doubt(s->stmts); /* more was sent behind it, perhaps a Parse */

@@ -163,6 +163,20 @@ sub relay {
     $b->cork; $b->parse('', 'SELECT 1/0'); $b->bind('', ''); $b->execute(''); $b->send_query('RESET ALL'); $b->sync; $b->send_query('SELECT who()'); $b->uncork;
     is($b->finish->{error}{C}, '22012', 'a batch that fails in front of RESET ALL');
     is(row_values($b->finish), 'acme', 'the next statement is answered, and bound');
+    # DISCARD ALL is committed at once, the renewal behind it is not: a batch that fails ends the connection.
+    for my $rest (sub { $_[0]->bind('', 'no such'); $_[0]->sync }, sub { $_[0]->parse('', 'SELECT 1/0'); $_[0]->bind('', ''); $_[0]->execute(''); $_[0]->sync }, sub { $_[0]->send_query('SELECT 1/0') }, sub { $_[0]->send_query('SET role preset') }) {
+        my $d = $p->connect('rls', 'acme');
+        $d->value('SELECT who()');
+        $d->cork; $d->parse('', 'DISCARD ALL'); $d->bind('', ''); $d->execute(''); $rest->($d); $d->send_query('INSERT INTO docs (id) VALUES (990)'); $d->uncork;
+        my $r = eval { $d->finish } // {};
+        ok($r->{error}, 'an error behind DISCARD ALL in its batch');
+        ok(!eval { $d->finish->{results}[0] }, 'what is sent behind it is not answered');
+        is($p->connect('rls', 'acme')->value('SELECT who()'), 'acme', 'and nobody is served unbound');
+        is($pg->value('SELECT count(*) FROM docs WHERE id = 990'), 0, 'nor does it run');
+    }
+    $b->cork; $b->parse('', 'DISCARD ALL'); $b->bind('', ''); $b->execute(''); $b->sync; $b->send_query('SELECT who()'); $b->uncork;
+    $b->finish;
+    is(row_values($b->finish), 'acme', 'DISCARD ALL and the next Query in one write');
     my ($port, $pid) = relay('no marker', sub { $_[0] =~ s/SELECT pg_catalog\.set_config/SELECT pg_catalog.set_confih/ });
     my $q = proxy(pg => $pg, databases => { db => "host=127.0.0.1 port=$port $as tenant_mode=rls" }, @users, functions => ['public.who() = allow'],
         set => { tenant_columns => 'tenant_id', tenant_guc => 'app.tenant_id', worker_threads => 1, server_check_delay => 600, probe_interval => 0 });
