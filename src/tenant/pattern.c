@@ -168,6 +168,8 @@ static bool tail(struct walk *w, struct node *n, char escape, bool whole)
         return closes(node_get(n, R_rexpr), escape) ||
                (tail(w, node_get(n, R_lexpr), escape, false) &
                 tail(w, node_get(n, R_rexpr), escape, false));
+    case N_CollateClause:
+        return tail(w, node_get(n, R_arg), escape, whole);
     case N_CoalesceExpr:
         return tails(w, node_get(n, R_args), escape, whole);
     case N_FuncCall:

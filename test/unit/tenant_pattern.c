@@ -22,6 +22,7 @@ static void texts(struct world *w)
     static const char *const open[] = {
         "SELECT 1 FROM tickets WHERE subject LIKE '%x'",
         "SELECT 1 FROM tickets WHERE subject LIKE ''",
+        "SELECT 1 FROM tickets WHERE subject LIKE '%x' COLLATE \"C\"",
         "SELECT 1 FROM tickets WHERE subject NOT LIKE 'a\\_%'",
         "SELECT 1 FROM tickets WHERE subject ILIKE '%x\\\\'",
         "SELECT 1 FROM tickets WHERE subject LIKE 'a!%%' ESCAPE '!'",
@@ -43,6 +44,7 @@ static void texts(struct world *w)
     static const char *const closed[] = {
         "SELECT 1 FROM tickets WHERE subject LIKE '%x\\'",
         "SELECT 1 FROM tickets WHERE subject LIKE '%x\\\\\\'",
+        "SELECT 1 FROM tickets WHERE subject LIKE '%x\\' COLLATE \"C\"",
         "SELECT 1 FROM tickets WHERE NOT subject ILIKE '%x\\'",
         "SELECT 1 FROM tickets WHERE subject OPERATOR(pg_catalog.~~) E'%x\\\\'",
         "SELECT 1 FROM tickets WHERE subject LIKE '%x!' ESCAPE '!'",
