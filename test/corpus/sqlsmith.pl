@@ -3,7 +3,7 @@
 # Random statements of sqlsmith over the sample schema, through the proxy in rewrite mode and straight to the oracle: the
 # answers must be the same, or a refusal; a trigger on each tenant table cries out when another tenant's row is touched.
 # sqlsmith only prints the statements: it reads a copy of the database whose catalog offers it the functions and operators
-# that tenants may call. Environment: BH_SEED (1), BH_COUNT (1500), BH_SECONDS (240 at most), BH_VERBOSE, BH_SHOW.
+# that tenants may call. Environment: BH_SEED (1), BH_COUNT (1500), BH_SECONDS (120 at most), BH_VERBOSE, BH_SHOW.
 use strict;
 use warnings;
 use FindBin;
@@ -14,7 +14,7 @@ use Bulkhead::CorpusRun;
 need_ours();
 my $seed = $ENV{BH_SEED} // 1;
 my $count = $ENV{BH_COUNT} // 1500;
-my $until = time + ($ENV{BH_SECONDS} // 240);
+my $until = time + ($ENV{BH_SECONDS} // 120);
 my $run = Bulkhead::CorpusRun::main(mode => 'rewrite', target => 'proxy', dir => $FindBin::Bin, sets => [], pairs => 'acme:acmeeu',
     set => { tenant_guc => 'app.tenant_id', default_pool_size => 12 });
 my ($pg, $corpus) = @$run{qw(pg corpus)};
