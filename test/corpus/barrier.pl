@@ -81,8 +81,9 @@ my @places = (
     [merge => 'MERGE INTO T t USING U u ON P u.id = t.id AND E AND u.id < 40 WHEN MATCHED THEN UPDATE SET k = u.k'], [mergewhen => 'MERGE INTO T t USING U u ON P u.id = t.id AND u.id < 40 WHEN MATCHED AND E THEN UPDATE SET k = u.k'],
 );
 
-# What is refused, by place and condition, and why: one element of ANY costs as little as the barrier.
-my @refusable = (qr/^(?:leftkept|leftnull|leftwhere|right|full|outer): .* ALL /);
+# What is refused, by place and condition, and why: one element of ANY costs as little as the barrier; a pattern out of a
+# column may end in a backslash, and the planner tries patterns on all rows' statistics (src/tenant/pattern.c).
+my @refusable = (qr/^(?:leftkept|leftnull|leftwhere|right|full|outer): .* ALL /, qr/: t\.v (?:I?LIKE t\.l|LIKE ALL \(ARRAY\[t\.l\]\))$/);
 
 sub schema {
     my ($own_only) = @_;
