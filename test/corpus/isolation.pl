@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
 # The judge: every case of every file in both modes, as written in one of them and over the extended protocol in the other
-# (BH_PROTO=written,ext: in both, and hostile.cases in both modes), against the oracle. The last line sums it up. Refused benign statements are listed in refused.list with their reasons, and stay below 2 %.
+# (BH_PROTO=written,ext: in both, and all of hostile.cases in both modes), against the oracle. The last line sums it up. Refused benign statements are listed in refused.list with their reasons, and stay below 2 %.
 use strict;
 use warnings;
 use FindBin;

@@ -55,8 +55,8 @@ sub _cases {
                 my $pair = $pairs[$run->{rotate} ? $n % @pairs : $k];
                 $n++;
                 next unless $case->{id} =~ $re || $case->{class} =~ $re;
-                # The largest file: each of its cases in one of the modes.
-                next if $set eq 'hostile' && $run->{modes} && !$ENV{BH_PROTO} && (($n - $turn) >> 1) % 2 == $turn % 2;
+                # The largest file: half of its cases, each in one of the modes.
+                next if $set eq 'hostile' && $run->{modes} && !$ENV{BH_PROTO} && ($n - $turn) % 4 != 2 * $turn;
                 local $run->{proto} = $run->{proto};
                 # alternate: a case goes as written in one mode and extended in the next one.
                 $run->{proto} = $n % 2 ? 'ext' : 'written' if $run->{proto} eq 'alternate';
