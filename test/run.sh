@@ -288,7 +288,7 @@ for s in $stages; do
         [ -f "$work/plain/Makefile" ] && one distcheck sh -c "cd '$work/plain' && make -s distcheck -j$jobs" ;;
     corpus)
         tap corpus-selftest perl -I"$work/src/test/lib" "$work/src/test/corpus/selftest.pl"
-        tap corpus-sqlsmith perl -I"$work/src/test/lib" "$work/src/test/corpus/sqlsmith.pl" ;;
+        top_builddir="$work/plain" top_srcdir="$work/src" tap corpus-sqlsmith perl -I"$work/src/test/lib" "$work/src/test/corpus/sqlsmith.pl" ;;
     quickstart)
         one quickstart sh "$work/src/contrib/quickstart.sh" --once ;;
     bench)

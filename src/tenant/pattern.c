@@ -121,8 +121,7 @@ static bool call_tail(struct walk *w, struct node *n, char escape, bool whole)
     if (node_int(n, R_func_variadic) || node_get(n, R_over) || node_get(n, R_agg_filter))
         return unproven(w, n, -1);
     if (is_call(n, "lower") || is_call(n, "upper"))
-        return list_len(args) == 1 ? tail(w, list_at(args, 0), escape, whole)
-                                   : unproven(w, n, -1);
+        return list_len(args) == 1 ? tail(w, list_at(args, 0), escape, whole) : unproven(w, n, -1);
     if (is_call(n, "concat"))
         return closes(list_at(args, list_len(args) - 1), escape) || tails(w, args, escape, false);
     return unproven(w, n, -1);
@@ -166,7 +165,7 @@ static bool tail(struct walk *w, struct node *n, char escape, bool whole)
             !text_is(last_name(node_get(n, R_name)), "||"))
             return unproven(w, n, -1);
         return closes(node_get(n, R_rexpr), escape) ||
-               (tail(w, node_get(n, R_lexpr), escape, false) &
+               (tail(w, node_get(n, R_lexpr), escape, false) &&
                 tail(w, node_get(n, R_rexpr), escape, false));
     case N_CollateClause:
         return tail(w, node_get(n, R_arg), escape, whole);
@@ -340,8 +339,8 @@ bool pattern_finish(struct walk *w)
     v->patterns = n ? ARENA_ARRAY(&w->out->arena, struct verdict_pattern, n) : NULL;
     for (int i = 0; i < w->n_params; i++)
         if (w->params[i].shape)
-            v->patterns[v->n_patterns++] = (struct verdict_pattern){
-                i + 1, w->params[i].shape, w->params[i].escape };
+            v->patterns[v->n_patterns++] =
+                (struct verdict_pattern){ i + 1, w->params[i].shape, w->params[i].escape };
     return true;
 }
 
