@@ -113,3 +113,30 @@ char *text_dup(struct text a)
     }
     return p;
 }
+
+size_t text_utf8_len(const unsigned char *p, size_t n)
+{
+    unsigned char low = 0x80, high = 0xbf;
+    size_t len;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+        len = 2;
+    } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+        len = 3;
+        low = p[0] == 0xe0 ? 0xa0 : low;   /* overlong */
+        high = p[0] == 0xed ? 0x9f : high; /* surrogates */
+    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+        len = 4;
+        low = p[0] == 0xf0 ? 0x90 : low;   /* overlong */
+        high = p[0] == 0xf4 ? 0x8f : high; /* above U+10FFFF */
+    } else {
+        return 0;
+    }
+    if (n < len || p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if (p[i] < 0x80 || p[i] > 0xbf)
+            return 0;
+    return len;
+}

@@ -67,6 +67,10 @@ struct text text_trim(struct text a);
  * false when *rest was already exhausted (its p is then NULL). */
 bool text_split(struct text *rest, char sep, struct text *part);
 
+/* Bytes of the UTF-8 sequence at p, 1 to 4; 0 when the n bytes there (at least one) do not begin
+ * with a valid one (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
+size_t text_utf8_len(const unsigned char *p, size_t n);
+
 /* Decimal number with optional sign, whole slice; false on anything else or overflow. */
 bool text_to_int64(struct text a, int64_t *out);
 

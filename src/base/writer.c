@@ -5,12 +5,12 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mailbox.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -142,7 +142,6 @@ static void *work(void *arg)
 struct writer *writer_start(struct log *log, const char *what)
 {
     struct writer *w = calloc(1, sizeof(*w));
-    sigset_t all, old;
 
     if (!w || !mailbox_init(&w->box)) {
         free(w);
@@ -152,10 +151,7 @@ struct writer *writer_start(struct log *log, const char *what)
     w->what = what;
     w->fd = -1;
     buf_init(&w->batch);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&w->thread, NULL, work, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&w->thread, 0, work, w);
     if (rc == 0)
         return w;
     mailbox_release(&w->box);

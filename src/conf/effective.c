@@ -73,6 +73,16 @@ int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
     return db->tenant_mode != TENANT_MODE_UNSET ? db->tenant_mode : s->g.tenant_mode;
 }
 
+bool setup_holds_tenants(const struct setup *s, const struct database_conf *db)
+{
+    if (setup_tenant_mode(s, db, NULL) != TENANT_OFF)
+        return true;
+    for (int i = 0; i < s->n_users; i++)
+        if (s->users[i]->tenant_mode != TENANT_MODE_UNSET && s->users[i]->tenant_mode != TENANT_OFF)
+            return true;
+    return false;
+}
+
 /* Lengths go in with each piece, so that no two sets of claims run into one another. */
 void identity_hash(struct identity *id)
 {

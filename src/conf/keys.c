@@ -449,33 +449,12 @@ const char *tenant_mode_name(int mode)
     return mode >= 0 && mode < TENANT_MODE_UNSET ? tenant_mode_names[mode] : "";
 }
 
-/* Length of the UTF-8 character at p (n bytes are there), 0 when it is not valid. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-    size_t len = p[0] < 0x80                   ? 1
-                 : p[0] >= 0xC2 && p[0] < 0xE0 ? 2
-                 : (p[0] & 0xF0) == 0xE0       ? 3
-                 : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
-                                               : 0;
-
-    if (!len || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    /* too long a form, surrogates, beyond U+10FFFF */
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
-        return 0;
-    return len;
-}
-
 bool key_text_is_clean(struct text t)
 {
     const unsigned char *p = (const unsigned char *)t.p;
 
     for (size_t i = 0; i < t.n;) {
-        size_t len = utf8_length(p + i, t.n - i);
+        size_t len = text_utf8_len(p + i, t.n - i);
         if (!len || p[i] < 0x20 || p[i] == 0x7F)
             return false;
         i += len;

@@ -248,6 +248,8 @@ void setup_limits(const struct setup *s, const struct database_conf *db,
 /* database over global, user over both. */
 int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
                       const struct user_conf *user);
+/* Whether the database, or one of [users] wherever it logs in, holds tenants. */
+bool setup_holds_tenants(const struct setup *s, const struct database_conf *db);
 /* The identity that the configuration alone gives a login: the user's own, else by
  * tenant_identity=user (the user name is the tenant), else unbound. Lives in `a`. Other sources:
  * conf/identity.h. */

@@ -82,16 +82,6 @@ static bool read_request(struct text rest, struct arena *a, struct request *rq, 
     return rq->sql.n > 0 || err_set(e, "the statement to be explained is missing");
 }
 
-static bool is_guarded(const struct setup *s, const struct database_conf *db)
-{
-    if (setup_tenant_mode(s, db, NULL) != TENANT_OFF)
-        return true;
-    for (int i = 0; i < s->n_users; i++)
-        if (s->users[i]->tenant_mode != TENANT_MODE_UNSET && s->users[i]->tenant_mode != TENANT_OFF)
-            return true;
-    return false;
-}
-
 /* The database that the command names, or the only one with tenants. */
 static const struct database_conf *find_database(const struct setup *s, const struct request *rq,
                                                  struct arena *a, struct err *e)
@@ -106,7 +96,7 @@ static const struct database_conf *find_database(const struct setup *s, const st
         return db;
     }
     for (int i = 0; i < s->n_databases; i++)
-        if (is_guarded(s, s->databases[i])) {
+        if (setup_holds_tenants(s, s->databases[i])) {
             only = s->databases[i];
             n++;
         }

@@ -3,9 +3,9 @@
 #include "main/catalogd.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "main/catalog.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -161,7 +161,6 @@ static void *work(void *arg)
 struct catalogd *catalogd_start(struct loop *control, struct log *log)
 {
     struct catalogd *d = calloc(1, sizeof(*d));
-    sigset_t all, old;
 
     if (!d)
         return NULL;
@@ -170,10 +169,7 @@ struct catalogd *catalogd_start(struct loop *control, struct log *log)
     list_init(&d->jobs);
     pthread_mutex_init(&d->mutex, NULL);
     pthread_cond_init(&d->cond, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&d->thread, NULL, work, d);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&d->thread, 0, work, d);
     if (rc != 0) {
         free(d);
         return NULL;

@@ -3,13 +3,13 @@
 #include "main/chore.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "main/catalog.h"
 #include "main/catalogd.h"
 #include "main/life.h"
 
 #include <libpq-fe.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -36,9 +36,9 @@ static const char *verb(const struct chore *c)
     return c->rq.verb == LIFE_EXPORT ? "EXPORT" : "DELETE";
 }
 
-static bool read_policy(struct chore *c, const struct catalog_source *src)
+static bool read_policy(struct chore *c, PGconn *pg)
 {
-    struct catalog *cat = catalog_load(src, &c->err);
+    struct catalog *cat = catalog_read(pg, &c->err);
 
     if (cat)
         c->policy = policy_new(c->setup, c->db, cat, 0, NULL, &c->err);
@@ -83,8 +83,8 @@ static void *work(void *arg)
     struct catalog_source src;
 
     catalogd_source(c->setup, c->db, &src);
-    PGconn *pg = read_policy(c, &src) ? backend_open(&src, &c->err) : NULL;
-    if (pg)
+    PGconn *pg = backend_open(&src, &c->err);
+    if (pg && read_policy(c, pg))
         work_with(c, pg);
     PQfinish(pg);
     if (c->ok)
@@ -129,7 +129,6 @@ struct chore *chore_start(struct loop *control, struct log *log, const struct se
                           const struct console_life *rq, struct err *e)
 {
     struct chore *c = calloc(1, sizeof(*c));
-    sigset_t all, old;
 
     if (!c) {
         err_set_state(e, "53200", "out of memory");
@@ -144,10 +143,7 @@ struct chore *chore_start(struct loop *control, struct log *log, const struct se
         chore_free(c);
         return NULL;
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&c->thread, NULL, work, c);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&c->thread, 0, work, c);
     if (rc == 0)
         return c;
     chore_free(c);

@@ -313,21 +313,11 @@ static bool run_engines(struct control *c, struct err *e)
     return true;
 }
 
-static bool is_guarded(const struct setup *s, const struct database_conf *db)
-{
-    if (setup_tenant_mode(s, db, NULL) != TENANT_OFF)
-        return true;
-    for (int i = 0; i < s->n_users; i++)
-        if (s->users[i]->tenant_mode != TENANT_MODE_UNSET && s->users[i]->tenant_mode != TENANT_OFF)
-            return true;
-    return false;
-}
-
 /* Asks for the catalogs of all databases that hold tenants. */
 static void load_catalogs(struct control *c)
 {
     for (int i = 0; i < c->setup->n_databases; i++)
-        if (is_guarded(c->setup, c->setup->databases[i]))
+        if (setup_holds_tenants(c->setup, c->setup->databases[i]))
             catalogd_load(c->catalogd, c->setup, c->setup->databases[i]);
 }
 

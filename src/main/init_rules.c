@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "main/backend.h"
 #include "main/catalog.h"
-#include "main/tenant_tables.h"
+#include "wire/fields.h"
 
 #include <ctype.h>
 #include <libpq-fe.h>
@@ -208,7 +208,7 @@ static bool put_name(struct buf *b, struct text name)
     if (plain)
         buf_text_append(b, name);
     else
-        tenant_tables_ident(b, name);
+        wire_quote_ident(b, name);
     return true;
 }
 

@@ -2,7 +2,9 @@
 /* EXPORT TENANT: all rows of one tenant as files that psql can load again. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "main/life.h"
+#include "wire/fields.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,21 +62,6 @@ static bool close_file(struct out_file *f, bool ok, struct err *e)
 
 /* ---- one table ---- */
 
-static void json_text(struct buf *b, struct text t)
-{
-    buf_char(b, '"');
-    for (size_t i = 0; i < t.n; i++) {
-        unsigned char c = (unsigned char)t.p[i];
-        if (c == '"' || c == '\\')
-            buf_printf(b, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(b, "\\u%04x", c);
-        else
-            buf_char(b, t.p[i]);
-    }
-    buf_char(b, '"');
-}
-
 /* SQL names, or JSON strings; generated columns cannot be loaded. */
 static void columns(const struct cat_relation *c, struct buf *b, bool json)
 {
@@ -87,7 +74,7 @@ static void columns(const struct cat_relation *c, struct buf *b, bool json)
         if (json)
             json_text(b, c->columns[i].name);
         else
-            tenant_tables_ident(b, c->columns[i].name);
+            wire_quote_ident(b, c->columns[i].name);
         between = ", ";
     }
 }

@@ -3,12 +3,12 @@
 #include "main/lookupd.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "base/random.h"
 #include "main/backend.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -374,7 +374,6 @@ static void *work(void *arg)
 struct lookupd *lookupd_start(struct log *log)
 {
     struct lookupd *d = calloc(1, sizeof(*d));
-    sigset_t all, old;
 
     if (!d)
         return NULL;
@@ -382,12 +381,9 @@ struct lookupd *lookupd_start(struct log *log)
     list_init(&d->jobs);
     pthread_mutex_init(&d->mutex, NULL);
     pthread_cond_init(&d->cond, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&d->threads[d->n_threads], NULL, work, d) == 0)
+        if (thread_start(&d->threads[d->n_threads], 0, work, d) == 0)
             d->n_threads++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (d->n_threads)
         return d;
     lookupd_stop(d);

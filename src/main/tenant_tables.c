@@ -42,23 +42,12 @@ static const struct cat_relation *root_of(const struct map *all, const struct ca
     return r;
 }
 
-void tenant_tables_ident(struct buf *b, struct text name)
-{
-    buf_char(b, '"');
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '"')
-            buf_char(b, '"');
-        buf_char(b, name.p[i]);
-    }
-    buf_char(b, '"');
-}
-
 static struct text sql_name(struct arena *a, struct text t)
 {
     struct buf b;
 
     buf_init(&b);
-    tenant_tables_ident(&b, t);
+    wire_quote_ident(&b, t);
     struct text out = arena_text(a, buf_text(&b));
     buf_release(&b);
     return out;

@@ -6,7 +6,6 @@
 #ifndef MAIN_TENANT_TABLES_H
 #define MAIN_TENANT_TABLES_H
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "tenant/policy.h"
 
@@ -40,7 +39,4 @@ bool tenant_tables_plan(struct pg_conn *pg, const struct policy *p, const struct
  * transaction that deletes, before the first DELETE. cancel_fd: see backend_run. */
 bool tenant_tables_apart(struct pg_conn *pg, const struct policy *p, const struct tenant_tables *t,
                          int cancel_fd, struct err *e) MUST_CHECK;
-/* Appends the name as SQL reads it, always quoted. */
-void tenant_tables_ident(struct buf *b, struct text name);
-
 #endif

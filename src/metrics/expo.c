@@ -27,31 +27,11 @@ void expo_family(struct expo *x, const char *name, enum expo_type type, const ch
     buf_clear(&x->labels);
 }
 
-/* Length of the UTF-8 character at p, 0 when there is none (RFC 3629). */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] >= 0xc2 && p[0] < 0xe0   ? 2
-                 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                               : 0;
-    if (len == 0 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 static void escaped(struct buf *b, struct text t)
 {
     for (size_t i = 0; i < t.n;) {
         const unsigned char *p = (const unsigned char *)t.p + i;
-        size_t len = utf8_len(p, t.n - i);
+        size_t len = text_utf8_len(p, t.n - i);
         if (len == 0 || *p == '\0') {
             buf_printf(b, "\\\\x%02X", *p);
             i++;

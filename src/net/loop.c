@@ -3,12 +3,12 @@
 #include "net/worker.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "net/conn_int.h"
 
 #include <errno.h>
 #include <event2/dns.h>
 #include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -251,17 +251,7 @@ static void *thread_main(void *arg)
 
 bool loop_start(struct loop *l, const char *name)
 {
-    pthread_attr_t attr;
-    if (pthread_attr_init(&attr) != 0)
-        return false;
-    sigset_t all, old;
-    sigfillset(&all);
-    int err = pthread_attr_setstacksize(&attr, LOOP_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (err == 0)
-        err = pthread_create(&l->thread, &attr, thread_main, l);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
+    int err = thread_start(&l->thread, LOOP_STACK, thread_main, l);
     if (err != 0) {
         errno = err;
         return false;

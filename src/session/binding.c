@@ -152,38 +152,15 @@ bool binding_renew(struct client *c, struct server *s)
     return ok;
 }
 
-static bool expect(struct server *s, enum pend_kind kind)
-{
-    return server_expect(s, kind, PEND_DROP) != NULL;
-}
-
 bool binding_renew_extended(struct client *c, struct server *s)
 {
-    static const char name[] = "PGBULKHEAD_GUC"; /* of statement and portal; closed at once */
-    static const char bind[] = "PGBULKHEAD_GUC\0PGBULKHEAD_GUC\0\0\0\0\0\0";
-    struct buf sql, b;
+    struct buf sql;
     bool ok = true;
 
     buf_init(&sql);
-    buf_init(&b);
-    if (client_enforced(c) && bound_sql(s, &sql)) {
-        wire_target_build(&b, 'C', 'S', text_of(name));
-        wire_parse_build(&b, text_of(name), buf_text(&sql), NULL, 0);
-        size_t mark = msg_begin(&b, 'B');
-        msg_bytes(&b, bind, sizeof(bind)); /* no formats, no parameters, no result formats */
-        msg_end(&b, mark);
-        wire_execute_build(&b, text_of(name), 0);
-        wire_target_build(&b, 'C', 'P', text_of(name));
-        wire_target_build(&b, 'C', 'S', text_of(name));
-        ok = !sql.failed && !b.failed && expect(s, PEND_CLOSE) && expect(s, PEND_PARSE) &&
-             expect(s, PEND_BIND) && expect(s, PEND_EXECUTE) && expect(s, PEND_CLOSE) &&
-             expect(s, PEND_CLOSE);
-        for (uint32_t i = 1; ok && i <= 6; i++)
-            pending_at(s->pending, s->pending->n - i)->note = NOTE_REBIND;
-        if (ok)
-            conn_write_copy(s->conn, b.p, b.n);
-    }
-    buf_release(&b);
+    if (client_enforced(c) && bound_sql(s, &sql))
+        ok = !sql.failed &&
+             server_own_execute(s, TEXT("PGBULKHEAD_GUC"), buf_text(&sql), NOTE_REBIND);
     buf_release(&sql);
     return ok;
 }

@@ -67,6 +67,37 @@ bool server_own_query(struct server *s, struct text sql, uint32_t vars)
     return p != NULL;
 }
 
+bool server_own_execute(struct server *s, struct text name, struct text sql, int note)
+{
+    static const enum pend_kind kinds[] = { PEND_CLOSE,   PEND_PARSE, PEND_BIND,
+                                            PEND_EXECUTE, PEND_CLOSE, PEND_CLOSE };
+    static const char none[6] = { 0 }; /* no formats, no parameters, no result formats */
+    struct buf b;
+
+    buf_init(&b);
+    wire_target_build(&b, 'C', 'S', name);
+    wire_parse_build(&b, name, sql, NULL, 0);
+    size_t mark = msg_begin(&b, 'B');
+    msg_cstr(&b, name);
+    msg_cstr(&b, name);
+    msg_bytes(&b, none, sizeof(none));
+    msg_end(&b, mark);
+    wire_execute_build(&b, name, 0);
+    wire_target_build(&b, 'C', 'P', name);
+    wire_target_build(&b, 'C', 'S', name);
+    bool ok = !b.failed;
+    for (size_t i = 0; ok && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct pend *p = server_expect(s, kinds[i], PEND_DROP);
+        if (p)
+            p->note = (uint8_t)note;
+        ok = p != NULL;
+    }
+    if (ok)
+        conn_write_copy(s->conn, b.p, b.n);
+    buf_release(&b);
+    return ok;
+}
+
 void server_run_fakes(struct server *s)
 {
     struct pend *p;
@@ -314,8 +345,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     }
     s->status = m[5];
-    bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND,
-         held = p->note == NOTE_HELD;
+    bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND, held = p->note == NOTE_HELD;
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;

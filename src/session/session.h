@@ -168,6 +168,10 @@ void server_run_fakes(struct server *s);
 /* Sends a Query of our own whose replies are dropped. vars: bits of the tracked parameters that it
  * sets to the client's values. */
 bool server_own_query(struct server *s, struct text sql, uint32_t vars);
+/* Sends a statement of our own by the extended protocol without a Sync, its replies dropped: six
+ * messages, under a name (of statement and portal, both closed at once) that the client cannot
+ * have. note: what its answers tell. false: out of memory. */
+bool server_own_execute(struct server *s, struct text name, struct text sql, int note);
 
 /* ---- server.c ---- */
 /* Opens a connection for the shard; the ledger slot was taken. */

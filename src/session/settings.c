@@ -32,37 +32,6 @@ static void calls(struct buf *b, const struct verdict *v, bool back)
     }
 }
 
-static bool expect(struct server *s, enum pend_kind kind)
-{
-    return server_expect(s, kind, PEND_DROP) != NULL;
-}
-
-/* Under a name of our own, so that the client's unnamed statement and portal stay; closed at once.
- */
-static bool run(struct server *s, struct text sql)
-{
-    static const char name[] = "PGBULKHEAD_SET";
-    static const char bind[] = "PGBULKHEAD_SET\0PGBULKHEAD_SET\0\0\0\0\0\0";
-    struct buf b;
-
-    buf_init(&b);
-    wire_target_build(&b, 'C', 'S', text_of(name));
-    wire_parse_build(&b, text_of(name), sql, NULL, 0);
-    size_t mark = msg_begin(&b, 'B');
-    msg_bytes(&b, bind, sizeof(bind)); /* no formats, no parameters, no result formats */
-    msg_end(&b, mark);
-    wire_execute_build(&b, text_of(name), 0);
-    wire_target_build(&b, 'C', 'P', text_of(name));
-    wire_target_build(&b, 'C', 'S', text_of(name));
-    bool ok = !b.failed && expect(s, PEND_CLOSE) && expect(s, PEND_PARSE) &&
-              expect(s, PEND_BIND) && expect(s, PEND_EXECUTE) && expect(s, PEND_CLOSE) &&
-              expect(s, PEND_CLOSE);
-    if (ok)
-        conn_write_copy(s->conn, b.p, b.n);
-    buf_release(&b);
-    return ok;
-}
-
 /* Remembers how to take the verdict's settings back. */
 static bool remember(struct server *s, const struct verdict *v)
 {
@@ -98,7 +67,7 @@ bool settings_before_bind(struct client *c, const struct verdict *v)
     if (s->set_undo && v->n_settings)
         buf_char(&sql, ',');
     calls(&sql, v, false);
-    bool ok = !sql.failed && run(s, buf_text(&sql));
+    bool ok = !sql.failed && server_own_execute(s, TEXT("PGBULKHEAD_SET"), buf_text(&sql), 0);
     buf_release(&sql);
     if (!ok)
         return no_memory(s);

@@ -22,32 +22,6 @@ const char *guard_code_name(enum guard_code c)
     return (size_t)c < sizeof(names) / sizeof(*names) ? names[c] : "unknown";
 }
 
-/* Bytes of the sequence at p (at most n are there), 0 when it is not valid. */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t len;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
-        len = 2;
-    } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
-        len = 3;
-        low = p[0] == 0xe0 ? 0xa0 : low;   /* overlong */
-        high = p[0] == 0xed ? 0x9f : high; /* surrogates */
-    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-        len = 4;
-        low = p[0] == 0xf0 ? 0x90 : low;   /* overlong */
-        high = p[0] == 0xf4 ? 0x8f : high; /* above U+10FFFF */
-    } else {
-        return 0;
-    }
-    if (n < len || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    return len;
-}
-
 /* Offset of the first byte above 127 from i on; n when there is none. */
 static size_t skip_ascii(const char *p, size_t i, size_t n)
 {
@@ -67,7 +41,7 @@ bool guard_utf8(struct text t, size_t *bad)
 {
     const unsigned char *p = (const unsigned char *)t.p;
     for (size_t i = skip_ascii(t.p, 0, t.n); i < t.n; i = skip_ascii(t.p, i, t.n)) {
-        size_t len = utf8_sequence(p + i, t.n - i);
+        size_t len = text_utf8_len(p + i, t.n - i);
         if (!len) {
             *bad = i;
             return false;

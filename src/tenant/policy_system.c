@@ -2,16 +2,7 @@
 /* System relations of which tenants see a part: the select list and the filter in their place. */
 #include "tenant/policy_index.h"
 
-static void quoted(struct buf *b, struct text name)
-{
-    buf_char(b, '"');
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '"')
-            buf_char(b, '"');
-        buf_char(b, name.p[i]);
-    }
-    buf_char(b, '"');
-}
+#include "wire/fields.h"
 
 /* NULL of the column's type; anyarray has no values of its own. */
 static bool null_of(const struct policy *p, const struct cat_column *c, struct buf *b)
@@ -25,9 +16,9 @@ static bool null_of(const struct policy *p, const struct cat_column *c, struct b
         buf_text_append(b, TEXT("pg_catalog.text"));
         return true;
     }
-    quoted(b, t->schema);
+    wire_quote_ident(b, t->schema);
     buf_char(b, '.');
-    quoted(b, t->name);
+    wire_quote_ident(b, t->name);
     return true;
 }
 
@@ -38,13 +29,13 @@ static bool list_columns(const struct policy *p, const struct policy_relation *r
 
         buf_text_append(b, i > 0 ? TEXT(", ") : TEXT(""));
         if (policy_system_column_ok(r, c->name)) {
-            quoted(b, c->name);
+            wire_quote_ident(b, c->name);
             continue;
         }
         if (!null_of(p, c, b))
             return false;
         buf_text_append(b, TEXT(" AS "));
-        quoted(b, c->name);
+        wire_quote_ident(b, c->name);
     }
     return r->sys->n_columns > 0;
 }

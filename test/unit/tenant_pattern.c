@@ -37,8 +37,8 @@ static void texts(struct world *w)
         "SELECT 1 WHERE 'ab' LIKE 'a\\'", /* no tenant's table */
         "SELECT 1 FROM tickets WHERE to_jsonb(subject) @? '$.a[*] ? (@.created_date == \"$x\")'",
         "SELECT 1 FROM tickets WHERE to_jsonb(subject) @@ '$ like_regex \"\\\\d date(\"'::jsonpath",
-        "SELECT 1 FROM tickets WHERE jsonb_path_exists(to_jsonb(subject), '$.a ? (@ > $x)'::jsonpath, "
-        "'{\"x\": 1}')",
+        ("SELECT 1 FROM tickets WHERE jsonb_path_exists(to_jsonb(subject), '$.a ? (@ > $x)'::jsonpath, "
+         "'{\"x\": 1}')"),
         "SELECT 1 FROM tickets, to_tsquery('a') q WHERE to_tsvector(subject) @@ q",
     };
     static const char *const closed[] = {
@@ -75,8 +75,8 @@ static void texts(struct world *w)
         "SELECT 1 FROM tickets WHERE to_jsonb(subject) @? jsonpath('$nope')",
         "SELECT 1 FROM tickets WHERE to_jsonb(subject) @? ('$no' || 'pe')::jsonpath",
         "SELECT 1 FROM tickets WHERE to_jsonb(subject) @? ('{$nope}'::jsonpath[])[1]",
-        "SELECT 1 FROM tickets, jsonb_to_record('{\"p\": \"$nope\"}') AS x(p jsonpath) WHERE "
-        "to_jsonb(subject) @? p",
+        ("SELECT 1 FROM tickets, jsonb_to_record('{\"p\": \"$nope\"}') AS x(p jsonpath) WHERE "
+         "to_jsonb(subject) @? p"),
     };
     for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
         ok(!refused(w, open[i]), "open: %s", open[i]);
