@@ -45,7 +45,7 @@ void client_send(struct client *c, const struct buf *b);
 /* Releases or closes the server of a client that goes away. */
 void client_leave_server(struct client *c);
 
-/* ---- client_login.c ---- */
+/* ---- client_login.c (login.h: client_startup.c, client_auth.c) ---- */
 bool client_login_begin(struct client *c);
 size_t client_login_input(struct client *c, char *data, size_t n);
 void client_login_secured(struct client *c, bool ok, const char *text);
