@@ -16,6 +16,7 @@ static struct database_conf *new_database(struct load *l)
     db->max_db_connections = db->max_db_client_connections = LIMIT_UNSET;
     db->server_lifetime = db->query_wait_timeout = TIME_UNSET;
     db->pool_mode = POOL_MODE_UNSET;
+    db->session_state = SESSION_STATE_UNSET;
     db->load_balance = 1;
     db->tenant_mode = TENANT_MODE_UNSET;
     db->tenant_redact_errors = SWITCH_UNSET;

@@ -44,6 +44,10 @@ void setup_limits(const struct setup *s, const struct database_conf *db,
     if (mode == POOL_MODE_UNSET)
         mode = db->pool_mode;
     out->pool_mode = mode == POOL_MODE_UNSET ? g->pool_mode : mode;
+    int state = user ? user->session_state : SESSION_STATE_UNSET;
+    if (state == SESSION_STATE_UNSET)
+        state = db->session_state;
+    out->session_state = state == SESSION_STATE_UNSET ? g->session_state : state;
     out->pool_size =
         first_limit(user ? user->pool_size : LIMIT_UNSET, db->pool_size, g->default_pool_size);
     out->min_pool_size = first_limit(LIMIT_UNSET, db->min_pool_size, g->min_pool_size);

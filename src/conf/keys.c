@@ -13,6 +13,7 @@
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static const char *const pool_mode_names[] = { "session", "transaction", "statement", NULL };
+static const char *const session_state_names[] = { "virtual", "passthrough", NULL };
 static const char *const tenant_mode_names[] = { "off", "audit", "reject", "rewrite", "rls", NULL };
 static const char *const tenant_audit_names[] = { "refused", "refused,exempt", "all", NULL };
 static const char *const tenant_explain_names[] = { "off", "plan", NULL };

@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+enum session_state { STATE_VIRTUAL, STATE_PASSTHROUGH, SESSION_STATE_UNSET };
 enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT, POOL_MODE_UNSET };
 enum tenant_mode {
     TENANT_OFF,
@@ -94,6 +95,7 @@ struct database_conf {
         max_db_client_connections;
     usec_t server_lifetime, query_wait_timeout; /* TIME_UNSET when not given */
     int pool_mode;                              /* POOL_MODE_UNSET when not given */
+    int session_state;                          /* SESSION_STATE_UNSET when not given */
     int load_balance;                           /* 1 round-robin, 0 disable */
     int tenant_mode;                            /* TENANT_MODE_UNSET when not given */
     const char *tenant_guc;                     /* NULL = global */
@@ -107,7 +109,7 @@ struct user_conf {
     struct text name; /* NUL-terminated */
     bool in_auth_file, in_users;
     struct text secret; /* auth_file: plain, md5 or SCRAM; empty when unknown */
-    int pool_mode, tenant_mode;
+    int pool_mode, tenant_mode, session_state;
     int64_t pool_size, reserve_pool_size, max_user_connections, max_user_client_connections;
     usec_t query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout,
         query_wait_timeout;
@@ -237,7 +239,7 @@ const struct user_conf *setup_user(const struct setup *s, struct text name); /* 
 
 /* Effective values, PgBouncer's precedence (user over database over global); user may be NULL. */
 struct pool_limits {
-    int pool_mode;
+    int pool_mode, session_state;
     int64_t pool_size, min_pool_size, reserve_pool_size; /* pool_size 0 = unlimited */
     int64_t max_db_connections, max_db_client_connections, max_user_connections,
         max_user_client_connections;

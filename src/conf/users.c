@@ -12,6 +12,7 @@ static struct user_conf unset_user(struct text name)
                                .secret = TEXT(""),
                                .pool_mode = POOL_MODE_UNSET,
                                .tenant_mode = TENANT_MODE_UNSET,
+                               .session_state = SESSION_STATE_UNSET,
                                .pool_size = LIMIT_UNSET,
                                .reserve_pool_size = LIMIT_UNSET,
                                .max_user_connections = LIMIT_UNSET,

@@ -61,6 +61,7 @@ struct client {
     struct pool_limits limits;
     usec_t query_timeout, idle_transaction_timeout, transaction_timeout, idle_timeout;
     int pool_mode;
+    bool virtual_state; /* session_state=virtual, and servers change */
 
     /* protocol */
     unsigned char cancel_key[8]; /* as sent in BackendKeyData; the engine's map finds it */

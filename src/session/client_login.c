@@ -225,6 +225,7 @@ void client_login_proven(struct client *c)
     }
     setup_limits(c->setup, l->db, c->user, &c->limits);
     c->pool_mode = c->limits.pool_mode;
+    c->virtual_state = c->pool_mode != POOL_SESSION && c->limits.session_state == STATE_VIRTUAL;
     c->query_timeout = c->user && c->user->query_timeout != TIME_UNSET ? c->user->query_timeout
                                                                        : c->setup->g.query_timeout;
     c->idle_transaction_timeout = c->user && c->user->idle_transaction_timeout != TIME_UNSET

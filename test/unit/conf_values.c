@@ -23,7 +23,8 @@ static const struct sample globals[] = {
     { "tcp_keepidle", "4", NULL }, { "tcp_keepintvl", "5", NULL }, { "tcp_socket_buffer", "64kB", "65536" },
     { "tcp_user_timeout", "6000", NULL }, { "pkt_buf", "8192", NULL }, { "sbuf_loopcnt", "6", NULL },
     { "max_packet_size", "1000000", NULL }, { "worker_threads", "3", NULL },
-    { "pool_mode", "Transaction", "transaction" }, { "max_client_conn", "5000", NULL },
+    { "pool_mode", "Transaction", "transaction" }, { "session_state", "passthrough", NULL },
+    { "max_client_conn", "5000", NULL },
     { "default_pool_size", "50", NULL }, { "min_pool_size", "5", NULL }, { "reserve_pool_size", "6", NULL },
     { "reserve_pool_timeout", "2.5", NULL }, { "max_db_connections", "70", NULL },
     { "max_user_connections", "71", NULL }, { "max_db_client_connections", "72", NULL },
@@ -72,7 +73,8 @@ static const struct sample databases[] = {
     { "user", "u", NULL }, { "password", "'it''s'", "***" }, { "auth_user", "a", NULL }, { "auth_dbname", "b", NULL },
     { "auth_query", "'select $1, null'", "select $1, null" }, { "pool_size", "21", NULL },
     { "min_pool_size", "2", NULL }, { "reserve_pool_size", "3", NULL }, { "connect_query", "'set x to ''y'''",
-    "set x to 'y'" }, { "pool_mode", "statement", NULL }, { "load_balance_hosts", "disable", NULL },
+    "set x to 'y'" }, { "pool_mode", "statement", NULL }, { "session_state", "virtual", NULL },
+    { "load_balance_hosts", "disable", NULL },
     { "max_db_connections", "4", NULL }, { "max_db_client_connections", "5", NULL }, { "server_lifetime", "6", NULL },
     { "query_wait_timeout", "7", NULL }, { "client_encoding", "UTF8", NULL }, { "datestyle", "ISO", NULL },
     { "timezone", "UTC", NULL }, { "application_name", "app", NULL }, { "tenant_mode", "rewrite", NULL },
@@ -82,7 +84,8 @@ static const struct sample databases[] = {
 };
 
 static const struct sample users[] = {
-    { "pool_mode", "session", NULL }, { "pool_size", "9", NULL }, { "reserve_pool_size", "8", NULL },
+    { "pool_mode", "session", NULL }, { "session_state", "virtual", NULL },
+    { "pool_size", "9", NULL }, { "reserve_pool_size", "8", NULL },
     { "max_user_connections", "7", NULL }, { "max_user_client_connections", "6", NULL }, { "query_timeout", "5", NULL },
     { "idle_transaction_timeout", "4", NULL }, { "transaction_timeout", "3", NULL },
     { "client_idle_timeout", "2", NULL }, { "query_wait_timeout", "1", NULL }, { "tenant_mode", "reject", NULL },
