@@ -149,7 +149,7 @@ if (($ARGV[0] // '') eq '--check') {
     my $old = -f $to ? slurp($to) : '';
     if ($old ne $page) { print "doc/pgbulkhead.5 is older than doc/pgbulkhead.5.md: run contrib/md-to-man.pl\n"; $bad = 1 }
     my $def = slurp($keys);
-    while ($def =~ /^(?:KEY_\w+|DB_KEY|USER_KEY|PEER_KEY)\((\w+),/mg) {
+    while ($def =~ /^(?:KEY_\w+|DB_KEY|USER_KEY|PEER_KEY|TENANT_KEY)\((\w+),/mg) {
         my $key = $1;
         next if $page =~ /^\.It "\Q$key\E"$/m;
         print "$key is not in doc/pgbulkhead.5\n";

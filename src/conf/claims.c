@@ -134,8 +134,13 @@ void load_tenant(struct load *l, const struct ini_line *line)
         trouble_problem(&l->t, line->at, line->key, "the tenant is described twice");
         return;
     }
+    t = ARENA_NEW(l->a, struct tenant_conf);
+    t->max_connections = t->max_client_connections = LIMIT_UNSET;
     while ((step = dsn_next(&rest, &pair, l->mem.secrets, &e)) == DSN_PAIR) {
-        if (!pair.key.n || text_is(pair.key, "tenant") || text_starts(pair.key, TEXT("claim.")))
+        if (key_find(key_table_tenants(), pair.key))
+            load_pair(l, key_table_tenants(), pair.key, pair.value, t, line->at);
+        else if (!pair.key.n || text_is(pair.key, "tenant") ||
+                 text_starts(pair.key, TEXT("claim.")))
             trouble_problem(&l->t, line->at, pair.key,
                             "expected the names of further claims, such as tenant_no=11");
         else
@@ -143,7 +148,6 @@ void load_tenant(struct load *l, const struct ini_line *line)
     }
     if (step == DSN_BAD)
         trouble_problem(&l->t, line->at, line->key, "%s", e.msg);
-    t = ARENA_NEW(l->a, struct tenant_conf);
     t->name = name;
     t->n_claims = claims.n;
     t->claims = ARENA_ARRAY(l->a, struct claim, claims.n + 1);

@@ -14,6 +14,7 @@ static struct database_conf *new_database(struct load *l)
     db->port = 5432;
     db->pool_size = db->min_pool_size = db->reserve_pool_size = LIMIT_UNSET;
     db->max_db_connections = db->max_db_client_connections = LIMIT_UNSET;
+    db->max_tenant_connections = db->max_tenant_client_connections = LIMIT_UNSET;
     db->server_lifetime = db->query_wait_timeout = TIME_UNSET;
     db->pool_mode = POOL_MODE_UNSET;
     db->session_state = SESSION_STATE_UNSET;

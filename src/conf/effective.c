@@ -69,6 +69,20 @@ void setup_limits(const struct setup *s, const struct database_conf *db,
     out->server_lifetime = first_time(TIME_UNSET, db->server_lifetime, g->server_lifetime);
 }
 
+struct tenant_limits setup_tenant_limits(const struct setup *s, const struct database_conf *db,
+                                         struct text tenant)
+{
+    const struct tenant_conf *t = map_get(&s->tenant_by_name, tenant);
+
+    return (struct tenant_limits){
+        .servers = first_limit(t ? t->max_connections : LIMIT_UNSET, db->max_tenant_connections,
+                               s->g.max_tenant_connections),
+        .clients =
+            first_limit(t ? t->max_client_connections : LIMIT_UNSET,
+                        db->max_tenant_client_connections, s->g.max_tenant_client_connections),
+    };
+}
+
 int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
                       const struct user_conf *user)
 {

@@ -71,6 +71,11 @@ static const struct key peer_keys[] = {
 #include "conf/keys.def"
 };
 
+static const struct key tenant_keys[] = {
+#define TENANT_KEY(...) ENTRY(tenant_conf, __VA_ARGS__)
+#include "conf/keys.def"
+};
+
 struct key_table key_table_settings(void)
 {
     return (struct key_table){ settings_keys, COUNT(settings_keys) };
@@ -89,6 +94,11 @@ struct key_table key_table_users(void)
 struct key_table key_table_peers(void)
 {
     return (struct key_table){ peer_keys, COUNT(peer_keys) };
+}
+
+struct key_table key_table_tenants(void)
+{
+    return (struct key_table){ tenant_keys, COUNT(tenant_keys) };
 }
 
 const struct key *key_find(struct key_table t, struct text name)

@@ -46,6 +46,7 @@ struct key_table key_table_settings(void);
 struct key_table key_table_databases(void);
 struct key_table key_table_users(void);
 struct key_table key_table_peers(void);
+struct key_table key_table_tenants(void);
 
 /* The key of that name, or NULL. Exact: case counts. */
 const struct key *key_find(struct key_table t, struct text name);

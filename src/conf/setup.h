@@ -92,7 +92,7 @@ struct database_conf {
     const char *connect_query;                   /* NULL = none */
     const char *client_encoding, *datestyle, *timezone, *application_name; /* NULL = unset */
     int64_t pool_size, min_pool_size, reserve_pool_size, max_db_connections,
-        max_db_client_connections;
+        max_db_client_connections, max_tenant_connections, max_tenant_client_connections;
     usec_t server_lifetime, query_wait_timeout; /* TIME_UNSET when not given */
     int pool_mode;                              /* POOL_MODE_UNSET when not given */
     int session_state;                          /* SESSION_STATE_UNSET when not given */
@@ -128,6 +128,7 @@ struct tenant_conf {
     struct text name;
     struct claim *claims; /* others than the tenant, sorted by name */
     int n_claims;
+    int64_t max_connections, max_client_connections; /* LIMIT_UNSET when not given */
 };
 
 /* A line of the file tenant_token_keys. */
@@ -247,6 +248,13 @@ struct pool_limits {
 };
 void setup_limits(const struct setup *s, const struct database_conf *db,
                   const struct user_conf *user, struct pool_limits *out);
+/* What a tenant may have in a database, its line of [tenants] over the database over the global
+ * keys; 0 = unlimited. */
+struct tenant_limits {
+    int64_t servers, clients;
+};
+struct tenant_limits setup_tenant_limits(const struct setup *s, const struct database_conf *db,
+                                         struct text tenant);
 /* database over global, user over both. */
 int setup_tenant_mode(const struct setup *s, const struct database_conf *db,
                       const struct user_conf *user);

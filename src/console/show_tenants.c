@@ -276,8 +276,23 @@ void command_reset(struct admin *a, const struct statement *st)
 /* ---- TENANTS ---- */
 
 static const struct wire_column tenant_columns[] = {
-    COL_S("tenant"), COL_S("users"),     COL_I("clients"), COL_I("active"),  COL_I("waiting"),
-    COL_Q("passed"), COL_Q("rewritten"), COL_Q("refused"), COL_Q("audited"), COL_S("last_seen"),
+    COL_S("tenant"),
+    COL_S("users"),
+    COL_I("clients"),
+    COL_I("active"),
+    COL_I("waiting"),
+    COL_Q("passed"),
+    COL_Q("rewritten"),
+    COL_Q("refused"),
+    COL_Q("audited"),
+    COL_S("last_seen"),
+    COL_I("cl_active"),
+    COL_I("cl_waiting"),
+    COL_I("sv_active"),
+    COL_I("maxwait"),
+    COL_I("maxwait_us"),
+    COL_I("max_connections"),
+    COL_I("max_client_connections"),
 };
 
 struct tenant_row {
@@ -285,6 +300,7 @@ struct tenant_row {
     struct text users[NOTES_USERS];
     int n_users; /* NOTES_USERS + 1: there are more */
     uint64_t clients, active, waiting, passed, rewritten, refused, audited, last;
+    usec_t oldest; /* since when the longest waiting client waits; 0 = none does */
 };
 
 static void put_tenant(struct buf *b, const struct tenant_note *t)
@@ -320,6 +336,7 @@ static void fn_tenants(struct engine *e, struct ask *ask, struct ask_part *part)
             continue;
         put_uint(&part->rows, c->state == CLIENT_ACTIVE ? 1 : 2);
         put_text(&part->rows, c->tenant_note->name);
+        put_uint(&part->rows, c->wait_at);
     }
 }
 
@@ -355,6 +372,9 @@ static bool take_tenant(struct merged *m, struct text *rest)
     if (what) {
         t->active += what == 1;
         t->waiting += what == 2;
+        usec_t since = take_uint(rest);
+        if (what == 2 && (!t->oldest || since < t->oldest))
+            t->oldest = since;
         return true;
     }
     uint64_t users = take_uint(rest);
@@ -378,6 +398,23 @@ static int by_name(const void *x, const void *y)
     const struct tenant_row *a = *(struct tenant_row *const *)x,
                             *b = *(struct tenant_row *const *)y;
     return text_cmp(a->name, b->name);
+}
+
+/* Limits hold per database: shown are those of databases that have none of their own. */
+static void put_shares(struct admin *a, struct row *r, const struct tenant_row *t, usec_t now)
+{
+    const struct database_conf none = { .max_tenant_connections = LIMIT_UNSET,
+                                        .max_tenant_client_connections = LIMIT_UNSET };
+    struct tenant_limits lim = setup_tenant_limits(console_setup(a->console), &none, t->name);
+    usec_t wait = t->oldest && now > t->oldest ? now - t->oldest : 0;
+
+    row_uint(r, t->clients > t->waiting ? t->clients - t->waiting : 0);
+    row_uint(r, t->waiting);
+    row_uint(r, t->active);
+    row_uint(r, wait / USEC_PER_SEC);
+    row_uint(r, wait % USEC_PER_SEC);
+    row_int(r, lim.servers);
+    row_int(r, lim.clients);
 }
 
 static void row_tenant(struct admin *a, struct row *r, const struct tenant_row *t, struct arena *ar)
@@ -406,6 +443,7 @@ static void row_tenant(struct admin *a, struct row *r, const struct tenant_row *
         row_time(r, console_wall(t->last, mono, wall));
     else
         row_null(r);
+    put_shares(a, r, t, mono);
     row_end(r, COLUMNS(tenant_columns), &a->out);
 }
 

@@ -3,6 +3,7 @@
 #include "pool/ledger.h"
 
 #include "base/check.h"
+#include "pool/share.h"
 
 #include <stdlib.h>
 
@@ -96,6 +97,7 @@ void registry_init(struct registry *r)
     map_init(&r->dbs);
     map_init(&r->users);
     map_init(&r->pools);
+    map_init(&r->shares);
 }
 
 static void free_text(struct text t)
@@ -128,6 +130,7 @@ void registry_release(struct registry *r)
     map_release(&r->dbs);
     map_release(&r->users);
     map_release(&r->pools);
+    shares_release(r);
     pthread_mutex_destroy(&r->mutex);
 }
 

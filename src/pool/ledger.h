@@ -88,6 +88,7 @@ int pool_idle_elsewhere(const struct pool *p, int self, int n_workers);
 struct registry {
     pthread_mutex_t mutex;
     struct map dbs, users, pools; /* pools by "db\0user\0guarded" */
+    struct map shares;            /* share.h */
     struct pool **list;           /* by index; grows under the mutex */
     int n, cap;
     struct db_ledger **db_list;

@@ -30,6 +30,7 @@ struct server {
     struct shard *shard;
     struct conn *conn;
     struct client *client; /* who uses it, ACTIVE only */
+    struct share *share;   /* the tenant's, in which it counts as used; NULL: in none */
     uint64_t id;
     char status;         /* of the last ReadyForQuery: I T E; 0 = none yet */
     bool close_needed;   /* replace when released (RECONNECT, new configuration, lifetime) */

@@ -9,6 +9,7 @@
 #include "conf/setup.h"
 #include "base/slab.h"
 #include "pool/server.h"
+#include "pool/turn.h"
 
 struct engine;
 struct scram_keys;
@@ -23,6 +24,8 @@ struct shard {
     struct list servers[SERVER_STATES];
     int n_servers[SERVER_STATES];
     struct list waiting;      /* clients, longest first (client.node) */
+    struct list ring;         /* turns with waiting clients, the next first */
+    struct turn none;         /* of clients without a tenant */
     struct list active;       /* clients with a server */
     struct list idle_clients; /* logged in, no server */
     int n_waiting, n_active, n_idle_clients;

@@ -2,6 +2,7 @@
 /* Clients: birth, states, closing. */
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/shares.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -128,6 +129,7 @@ void client_new(struct engine *e, int fd, bool is_unix)
     map_init(&c->stmts);
     map_init(&c->portals);
     list_init(&c->console_node);
+    list_init(&c->turn_node);
     list_push_tail(&e->login_clients, &c->node);
     list_push_tail(&e->all_clients, &c->all);
     e->n_clients++;
@@ -152,6 +154,7 @@ static void unlink_state(struct client *c)
         sh->n_idle_clients--;
         break;
     case CLIENT_WAITING:
+        turn_leave(c->in_turn, &c->turn_node, c->engine->id);
         sh->n_waiting--;
         break;
     case CLIENT_ACTIVE:
@@ -179,6 +182,8 @@ void client_set_state(struct client *c, enum client_state to)
         sh->n_idle_clients++;
         break;
     case CLIENT_WAITING:
+        c->in_turn = client_at_login(c) ? &sh->none : c->turn;
+        turn_join(c->in_turn, &c->turn_node, c->engine->loop.now);
         list_push_tail(&sh->waiting, &c->node);
         sh->n_waiting++;
         break;
@@ -212,6 +217,7 @@ void client_leave_server(struct client *c)
         return;
     c->server = NULL;
     s->client = NULL;
+    server_share_put(s);
     if (c->state == CLIENT_ACTIVE)
         client_set_state(c, CLIENT_IDLE);
     if (s->dying)
@@ -242,6 +248,7 @@ static void let_go(struct client *c)
     client_stmts_clear(c);
     client_portals_clear(c);
     record_leave(c);
+    client_share_leave(c);
     map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, sizeof(c->cancel_key)));
     if (c->counted)
         quota_put(&e->registry->clients);
@@ -284,6 +291,18 @@ void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    client_close_error(c, &(struct wire_error){ .severity = "FATAL",
+                                                .sqlstate = sqlstate ? sqlstate : "08P01",
+                                                .message = text_of(text) });
+}
+
+void client_close_error(struct client *c, const struct wire_error *e)
+{
+    char text[1500];
+
+    if (c->state == CLIENT_DEAD)
+        return;
+    snprintf(text, sizeof(text), "%.*s", TEXT_ARG(e->message));
     log_reason(c, text);
     if (c->setup->g.log_pooler_errors)
         client_log(c, LOG_LV_WARNING, "pooler error: %s", text);
@@ -298,10 +317,7 @@ void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
     if (can_write) {
         struct buf b;
         buf_init(&b);
-        wire_error_build(&b, 'E',
-                         &(struct wire_error){ .severity = "FATAL",
-                                               .sqlstate = sqlstate ? sqlstate : "08P01",
-                                               .message = text_of(text) });
+        wire_error_build(&b, 'E', e);
         if (!b.failed)
             conn_write_copy(conn, b.p, b.n);
         buf_release(&b);

@@ -23,6 +23,9 @@ struct client {
     enum client_state state;
     struct list node; /* in the list of its state: the shard's, or the engine's while it logs in */
     struct list all;  /* in the engine's list of all clients */
+    struct list turn_node; /* while WAITING: in the turn's list */
+    struct turn *turn;     /* its tenant's in the shard; NULL before it has a shard */
+    struct turn *in_turn;  /* in whose list it waits */
     struct engine *engine;
     struct conn *conn;
     struct shard *shard;   /* after login */
@@ -52,8 +55,8 @@ struct client {
     struct identity identity;
     struct client_ident *ident; /* NULL: the database knows no tenants */
     uint32_t judged_for;        /* grows when the identity changes: verdicts are made anew */
-    struct policy *policy; /* referenced; refreshed from the ledger before each use */
-    usec_t catalog_asked;  /* when it last waited for a fresh catalog */
+    struct policy *policy;      /* referenced; refreshed from the ledger before each use */
+    usec_t catalog_asked;       /* when it last waited for a fresh catalog */
     bool catalog_wait;
     bool canceled; /* while it waited: its next message is answered with an error */
 
@@ -69,7 +72,7 @@ struct client {
     struct map stmts;     /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */
     bool reset_bound;     /* enforced: a portal may be a RESET ALL */
-    bool discard_bound; /* DISCARD ALL was bound since the client last had no transaction */
+    bool discard_bound;   /* DISCARD ALL was bound since the client last had no transaction */
     struct stmt *unnamed; /* NULL = none */
     uint64_t unnamed_serial;
     uint32_t unnamed_judged_for;

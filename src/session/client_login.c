@@ -3,6 +3,7 @@
  * welcome. The first packets are in client_startup.c, who it is in client_auth.c. */
 #include "session/login.h"
 #include "session/record.h"
+#include "session/shares.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -89,6 +90,22 @@ void client_to_console(struct client *c)
     client_drop(c, "handed to the console");
 }
 
+/* A place among its tenant's clients: max_tenant_client_connections. */
+static bool take_tenant_place(struct client *c)
+{
+    struct err e = { 0 };
+
+    if (client_share_join(c, &e))
+        return true;
+    client_reject(c, REJECT_LIMIT);
+    client_close_error(c, &(struct wire_error){ .severity = "FATAL",
+                                                .sqlstate = e.sqlstate,
+                                                .message = text_of(e.msg),
+                                                .detail = client_share_detail(c, &c->arena),
+                                                .hint = TEXT(SHARE_CLIENTS_HINT) });
+    return false;
+}
+
 /* Places in max_db_client_connections and max_user_client_connections. */
 static bool take_places(struct client *c)
 {
@@ -110,7 +127,7 @@ static bool take_places(struct client *c)
         client_close(c, "53300", "client connections exceeded (max_user_client_connections)");
         return false;
     }
-    return true;
+    return take_tenant_place(c);
 }
 
 /* Who is the client for the tenant engine? */

@@ -6,6 +6,7 @@
  */
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/shares.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -196,7 +197,13 @@ static bool change(struct client *c, const struct switch_kept *k, struct err *e)
         return err_set_state(e, "57P03", "the tenant is being deleted");
     }
     give_back(c);
+    const struct identity was = c->identity;
     c->identity = *to;
+    if (!client_share_join(c, e)) {
+        c->identity = was;
+        arena_release(&a);
+        return false;
+    }
     arena_release(&id->arena);
     id->arena = a;
     id->exp = exp;

@@ -6,6 +6,7 @@
  */
 #include "session/binding.h"
 #include "session/session.h"
+#include "session/shares.h"
 
 #include "base/check.h"
 
@@ -65,6 +66,8 @@ struct shard *engine_shard(struct engine *e, struct pool *p)
     list_init(&sh->hungry);
     list_init(&sh->offer);
     list_init(&sh->waiting);
+    list_init(&sh->ring);
+    turn_init(&sh->none, sh, NULL);
     list_init(&sh->active);
     list_init(&sh->idle_clients);
     for (int i = 0; i < SERVER_STATES; i++)
@@ -161,30 +164,19 @@ void engine_take_server(struct engine *e, struct mail_server *m)
 
 static void note_waiting(struct shard *sh)
 {
-    struct list *first = list_first(&sh->waiting);
-    usec_t at = first ? LIST_ENTRY(first, struct client, node)->wait_at : 0;
+    const struct turn *first = turn_first(sh);
+    usec_t at = 0;
+
+    if (first) /* workers compare: a tenant's turn, and the age of who has none */
+        at = first->here
+                 ? first->since
+                 : LIST_ENTRY(list_first(&first->clients), struct client, turn_node)->wait_at;
 
     shard_note_waiting(sh, sh->engine->id, at);
     if (first && !list_linked(&sh->hungry))
         list_push_tail(&sh->engine->hungry, &sh->hungry);
     else if (!first && list_linked(&sh->hungry))
         list_del(&sh->hungry);
-}
-
-void shard_wait(struct client *c)
-{
-    c->wait_at = c->engine->loop.now;
-    c->notified_wait = false;
-    client_set_state(c, CLIENT_WAITING);
-    note_waiting(c->shard);
-    shard_pump(c->shard);
-}
-
-void shard_unwait(struct client *c)
-{
-    struct shard *sh = c->shard;
-    client_set_state(c, client_at_login(c) ? CLIENT_LOGIN : CLIENT_IDLE);
-    note_waiting(sh);
 }
 
 static bool paused(const struct shard *sh)
@@ -222,6 +214,8 @@ void client_assign(struct client *c, struct server *s)
         stat_observe(&st->wait, 0);
     }
     stat_inc(&st->assignments);
+    if (c->state == CLIENT_WAITING)
+        turn_served(c->in_turn, e->loop.now);
     client_set_state(c, CLIENT_ACTIVE);
     note_waiting(c->shard);
     server_set_state(s, SERVER_ACTIVE);
@@ -273,11 +267,66 @@ static struct server *take_idle(struct shard *sh)
     return NULL;
 }
 
-/* The longest waiting client of the shard. */
+/* Nobody waits and there is an idle server: without a place in the queue. */
+static bool serve_at_once(struct client *c)
+{
+    struct shard *sh = c->shard;
+
+    if (c->state != CLIENT_IDLE || client_at_login(c) || sh->pumping || !list_empty(&sh->waiting) ||
+        !sh->db || paused(sh))
+        return false;
+    sh->pumping = true;
+    struct server *s = take_idle(sh);
+    bool ok = s && server_share_take(s, c);
+    if (ok)
+        client_assign(c, s);
+    sh->pumping = false;
+    return ok;
+}
+
+void shard_wait(struct client *c)
+{
+    if (serve_at_once(c))
+        return;
+    c->wait_at = c->engine->loop.now;
+    c->notified_wait = false;
+    client_set_state(c, CLIENT_WAITING);
+    note_waiting(c->shard);
+    shard_pump(c->shard);
+}
+
+void shard_unwait(struct client *c)
+{
+    struct shard *sh = c->shard;
+    client_set_state(c, client_at_login(c) ? CLIENT_LOGIN : CLIENT_IDLE);
+    note_waiting(sh);
+}
+
+/* The longest waiting client of the shard, whosever turn it is. */
 static struct client *first_waiting(struct shard *sh)
 {
     struct list *n = list_first(&sh->waiting);
     return n ? LIST_ENTRY(n, struct client, node) : NULL;
+}
+
+/* Do more clients wait that may have a server than servers are coming? */
+static bool wants_more(const struct shard *sh)
+{
+    int64_t coming = sh->n_servers[SERVER_LOGIN] + sh->n_servers[SERVER_TESTED], want = 0;
+    int looked = 0;
+
+    LIST_FOREACH(n, &sh->ring) {
+        const struct turn *t = LIST_ENTRY(n, struct turn, node);
+        const struct quota *q = t->here ? &t->here->share->servers : NULL;
+        int64_t max = q ? atomic_load_explicit(&q->max, memory_order_relaxed) : 0;
+        int64_t room = max > 0 ? max - quota_used(q) : INT64_MAX;
+        want += t->n < room ? t->n : room > 0 ? room : 0;
+        if (want > coming)
+            return true;
+        if (++looked > coming + 64)
+            break; /* so many tenants at their limits: not worth the walk */
+    }
+    return false;
 }
 
 /* Closes the longest idle server of another pool that counts against the same full limit. */
@@ -315,10 +364,9 @@ static bool fail_fast(struct shard *sh)
     return true;
 }
 
-/* Opens one more server if the limits allow; false when they do not. */
-static bool open_one(struct shard *sh)
+/* Opens one more server for the client if the limits allow; false when they do not. */
+static bool open_one(struct shard *sh, struct client *c)
 {
-    struct client *c = first_waiting(sh);
     usec_t waited = sh->engine->loop.now - c->wait_at;
     bool reserve_ok =
         sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
@@ -361,24 +409,23 @@ static void pump(struct shard *sh)
             client_close(c, "3D000", "database removed");
         return;
     }
-    while ((c = first_waiting(sh)) != NULL) {
-        if (paused(sh))
-            return;
+    while (!paused(sh) && (c = shares_next(sh)) != NULL) {
         struct server *s = take_idle(sh);
         if (s) {
-            client_assign(c, s);
+            if (server_share_take(s, c))
+                client_assign(c, s);
             continue;
         }
         if (fail_fast(sh))
             return;
-        if (sh->n_servers[SERVER_LOGIN] + sh->n_servers[SERVER_TESTED] >= sh->n_waiting)
+        if (!wants_more(sh))
             return;
         if (sh->failed_at && sh->n_servers[SERVER_LOGIN] > 0)
             return; /* one attempt at a time while logins fail */
         if (sh->failed_at &&
             sh->engine->loop.now - sh->failed_at <= sh->engine->setup->g.server_login_retry)
             return; /* never twice at the same moment, even without a pause between attempts */
-        if (!open_one(sh)) {
+        if (!open_one(sh, c)) {
             ask_others(sh);
             return;
         }
@@ -392,6 +439,7 @@ void shard_pump(struct shard *sh)
     sh->pumping = true;
     pump(sh);
     sh->pumping = false;
+    note_waiting(sh); /* turns may have left the ring */
 }
 
 void shard_hold(struct shard *sh)

@@ -3,6 +3,7 @@
 #include "session/notes.h"
 #include "session/lookup.h"
 #include "session/session.h"
+#include "session/shares.h"
 
 #include "base/asan.h"
 #include "base/check.h"
@@ -72,7 +73,7 @@ static void run_call(struct engine *e, struct call *call)
 static void want_server(struct engine *e, struct mail_pool *m)
 {
     struct shard *sh = known_shard(e, m->pool);
-    if (sh && sh->n_waiting == 0)
+    if (sh && list_empty(&sh->ring))
         shard_give(sh, m->from);
 }
 
@@ -151,6 +152,9 @@ static void on_mail(void *owner, struct mail *m)
     case MAIL_EVICT:
         evict_for(e, (struct mail_pool *)m);
         break;
+    case MAIL_SHARE:
+        shares_on_mail(e, (struct mail_share *)m);
+        break;
     case MAIL_LOOKUP:
         client_looked_up(e, (struct mail_lookup *)m);
         break;
@@ -193,6 +197,7 @@ static void on_tick(void *owner)
     struct engine *e = owner;
 
     dispatch_tick(e);
+    shares_tick(e);
     if (e->loop.now - e->last_reap >= REAP_EVERY) {
         e->last_reap = e->loop.now;
         engine_reap(e);
@@ -241,6 +246,9 @@ static void init_lists(struct engine *e)
     list_init(&e->cancels);
     map_init(&e->cancel_keys);
     map_init(&e->stmts);
+    map_init(&e->turns);
+    map_init(&e->shares);
+    list_init(&e->held_shares);
     slab_init(&e->clients, "client", sizeof(struct client));
     slab_init(&e->servers, "server", sizeof(struct server));
 }
@@ -336,6 +344,8 @@ void engine_free(struct engine *e)
     buf_release(&e->work);
     map_release(&e->cancel_keys);
     map_release(&e->stmts);
+    map_release(&e->turns);
+    map_release(&e->shares);
     slab_release(&e->clients);
     slab_release(&e->servers);
     tls_ctx_unref(e->client_tls);

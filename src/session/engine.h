@@ -38,10 +38,10 @@ struct hub {
         policy_mutex; /* around taking a reference on a database's policy; never on a query's way */
     unsigned char mock_seed[32]; /* for SCRAM exchanges of unknown users */
     pthread_mutex_t
-        names_mutex;    /* guards names; taken when a text is seen for the first time in a worker */
+        names_mutex; /* guards names; taken when a text is seen for the first time in a worker */
     struct token_replay *replay; /* tokens that were used */
-    struct map names;   /* text and types as sent → struct stmt_name */
-    uint64_t next_stmt; /* PGBULKHEAD_n; under names_mutex */
+    struct map names;            /* text and types as sent → struct stmt_name */
+    uint64_t next_stmt;          /* PGBULKHEAD_n; under names_mutex */
     _Atomic uint64_t next_server;
     pthread_mutex_t barred_mutex; /* guards barred */
     char *barred;                 /* the tenant that nobody may be now (hub_bar), or NULL */
@@ -91,11 +91,14 @@ struct engine {
     struct list shards;           /* shard.node */
     struct shard **shard_by_pool; /* index = pool->index */
     int n_shard_slots;
-    struct list hungry;     /* shards with waiting clients */
-    struct list offers;     /* shards with servers for other workers */
-    struct loop_later turn; /* the end-of-turn work */
-    struct map cancel_keys; /* 8 bytes → client */
-    struct map stmts;       /* stmt.key → stmt */
+    struct list hungry;      /* shards with waiting clients */
+    struct list offers;      /* shards with servers for other workers */
+    struct loop_later turn;  /* the end-of-turn work */
+    struct map cancel_keys;  /* 8 bytes → client */
+    struct map stmts;        /* stmt.key → stmt */
+    struct map turns;        /* turn.key → turn of a tenant */
+    struct map shares;       /* address of a share → share_here */
+    struct list held_shares; /* share_here.node, those with parked turns */
     struct list
         to_console;   /* administrators that go to the control thread at the end of the turn */
     struct list dead; /* clients to free at the end of the turn */

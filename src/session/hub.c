@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What engines share: configuration changes, policies, welcomes, and the console's orders. */
 #include "session/session.h"
+#include "session/shares.h"
 
 #include "base/check.h"
 #include "auth/token.h"
@@ -221,6 +222,7 @@ static void take_setup(struct engine *e, void *arg)
         scram_cache_free(e->scram);
         e->scram = fresh;
     }
+    shares_refresh(e);
     LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         struct arena scratch;
@@ -332,4 +334,3 @@ bool engine_kill_client(struct engine *e, uint64_t client_id)
     }
     return false;
 }
-

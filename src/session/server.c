@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Servers: opening, closing, going back to the pool. */
 #include "session/session.h"
+#include "session/shares.h"
 
 #include "base/check.h"
 
@@ -128,6 +129,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
         bool told = s->fatal;
         c->server = NULL;
         s->client = NULL;
+        server_share_put(s);
         client_set_state(c, CLIENT_IDLE);
         if (told || s->left) /* its own last words were passed on, or half a message was */
             client_drop(c, text);
@@ -171,7 +173,8 @@ const char *server_worn_out(const struct server *s)
         return "server lifetime over";
     int64_t size = atomic_load_explicit(&sh->pool->size, memory_order_relaxed);
     if (s->reserved && size > 0 &&
-        atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > size && !sh->n_waiting)
+        atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > size &&
+        list_empty(&sh->ring))
         return "reserve connection not needed any more";
     return NULL;
 }
@@ -229,6 +232,7 @@ void server_release(struct server *s)
         client_count_bytes(c);
         c->server = NULL;
         s->client = NULL;
+        server_share_put(s);
         if (c->state == CLIENT_ACTIVE)
             client_set_state(c, CLIENT_IDLE);
         c->idle_at = s->shard->engine->loop.now;

@@ -34,6 +34,9 @@ void client_set_state(struct client *c, enum client_state to);
  * the reason. */
 void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with all the fields of the answer; its message is logged as the reason. */
+struct wire_error;
+void client_close_error(struct client *c, const struct wire_error *e);
 /* Closes without a message to the client; the reason is logged. */
 void client_drop(struct client *c, const char *reason);
 /* Frees what was closed; called at the end of a turn. */
@@ -153,8 +156,8 @@ bool client_wait_catalog(struct client *c, const struct verdict *v);
 
 /* ---- server_proto.c ---- */
 #define NOTE_REBIND                                                                                \
-    3 /* pend.note: binds the tenant again; needless when the transaction failed                   \
-       */
+    3                /* pend.note: binds the tenant again; needless when the transaction failed    \
+                      */
 #define NOTE_BOUND 4 /* pend.note: with its answer the tenant is bound */
 #define NOTE_HELD 5  /* pend.note: ends a batch that may hold a DISCARD ALL */
 extern const struct conn_handler server_handler;
@@ -253,6 +256,7 @@ enum mail_kind {
     MAIL_POLICY,
     MAIL_EVICT,
     MAIL_LOOKUP,
+    MAIL_SHARE,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
 struct mail_server {
