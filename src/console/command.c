@@ -4,7 +4,10 @@
 
 #include "base/check.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 enum role { ROLE_STATS, ROLE_ADMIN };
 
@@ -29,7 +32,7 @@ struct guc {
     const char *name, *value;
 };
 static const struct guc gucs[] = {
-    { "client_encoding", "UTF8" },
+    { "client_encoding", "UTF-8" },
     { "default_transaction_isolation", "read committed" },
     { "standard_conforming_strings", "on" },
     { "datestyle", "ISO" },
@@ -83,6 +86,14 @@ static void show_guc(struct admin *a, const struct guc *g)
     admin_complete(a, TEXT("SHOW"));
 }
 
+/* The command behind SHOW x and SHOW x LIKE 'pattern'; NULL: there is none. */
+static const struct command *find_show(const struct statement *st)
+{
+    if (st->n_args == 1 || (st->n_args == 3 && text_is_i(st->args[1], "like")))
+        return find(shows, COUNT(shows), st->args[0]);
+    return NULL;
+}
+
 /* SHOW x: the word moves up, what is left are its arguments. */
 static void run_show(struct admin *a, struct text sql, const struct statement *st)
 {
@@ -97,12 +108,27 @@ static void run_show(struct admin *a, struct text sql, const struct statement *s
         show_guc(a, g);
         return;
     }
-    const struct command *c = find(shows, sizeof(shows) / sizeof(shows[0]), sub.word);
-    if (!c || st->n_args != 1) {
+    const struct command *c = find_show(st);
+    if (!c) {
         admin_invalid(a, sql);
         return;
     }
+    if (st->n_args == 3 && !(a->like = text_dup(st->args[2]))) {
+        admin_error(a, "53200", "out of memory");
+        return;
+    }
     run_one(a, c, &sub);
+}
+
+static bool is_show(const struct statement *st)
+{
+    return text_is_i(st->word, "show") || text_is_i(st->word, "select");
+}
+
+/* Has it columns, or does it say itself that it has none, without anything being done? */
+static bool describes_itself(const struct command *c)
+{
+    return c->run == command_explain || c->run == command_delete || c->run == command_export;
 }
 
 static void dispatch(struct admin *a, struct text sql, const struct statement *st)
@@ -111,15 +137,37 @@ static void dispatch(struct admin *a, struct text sql, const struct statement *s
         admin_empty(a);
         return;
     }
-    if (text_is_i(st->word, "show") || text_is_i(st->word, "select")) {
+    if (is_show(st)) {
         run_show(a, sql, st);
         return;
     }
-    const struct command *c = find(commands, sizeof(commands) / sizeof(commands[0]), st->word);
+    const struct command *c = find(commands, COUNT(commands), st->word);
     if (!c)
         admin_invalid(a, sql);
+    else if (a->mode == ADMIN_DESCRIBE && !describes_itself(c))
+        admin_complete(a, TEXT(""));
     else
         run_one(a, c, st);
+}
+
+bool admin_known(struct admin *a, struct text sql)
+{
+    struct arena arena;
+    struct statement st;
+    struct err err = { 0 };
+
+    arena_init(&arena, 1024);
+    bool parsed = statement_parse(sql, &arena, &st, &err);
+    bool known = parsed && (st.word.n == 0 ||
+                            (is_show(&st) ? st.n_args == 0 || find_show(&st) ||
+                                                (st.n_args == 1 && find_guc(st.args[0]))
+                                          : find(commands, COUNT(commands), st.word) != NULL));
+    if (!parsed)
+        admin_error(a, "08P01", "%s", err.msg);
+    else if (!known)
+        admin_invalid(a, sql);
+    arena_release(&arena);
+    return known;
 }
 
 void admin_run(struct admin *a, struct text sql)
@@ -129,9 +177,10 @@ void admin_run(struct admin *a, struct text sql)
     struct err err = { 0 };
 
     arena_init(&arena, 1024);
-    a->console->averages.own.v[COUNT_QUERIES]++;
-    a->console->averages.own.v[COUNT_XACTS]++;
-    a->console->averages.own.v[COUNT_RECEIVED] += sql.n + 6;
+    if (a->mode != ADMIN_DESCRIBE) {
+        a->console->averages.own.v[COUNT_QUERIES]++;
+        a->console->averages.own.v[COUNT_XACTS]++;
+    }
     if (statement_parse(sql, &arena, &st, &err))
         dispatch(a, sql, &st);
     else
@@ -152,8 +201,8 @@ void show_help(struct admin *a, const struct statement *st)
     (void)st;
 
     buf_init(&b);
-    help_lines(&b, shows, sizeof(shows) / sizeof(shows[0]), "SHOW ");
-    help_lines(&b, commands, sizeof(commands) / sizeof(commands[0]), "");
+    help_lines(&b, shows, COUNT(shows), "SHOW ");
+    help_lines(&b, commands, COUNT(commands), "");
     admin_notice(a, TEXT("Console usage"), buf_text(&b));
     buf_release(&b);
     admin_complete(a, TEXT("SHOW"));
@@ -253,8 +302,12 @@ static struct db_ledger *named_db(struct admin *a, const struct statement *st)
         return NULL;
     }
     if (is_own_db(st->args[0])) {
-        admin_error(a, "08P01", "cannot %.*s admin db: %.*s", TEXT_ARG(st->word),
-                    TEXT_ARG(st->args[0]));
+        char word[20];
+        size_t n = 0;
+        for (; n < st->word.n && n < sizeof(word) - 1; n++)
+            word[n] = (char)tolower((unsigned char)st->word.p[n]);
+        word[n] = '\0';
+        admin_error(a, "08P01", "cannot %s admin db: %.*s", word, TEXT_ARG(st->args[0]));
         return NULL;
     }
     struct db_ledger *db = registry_find_db(r, st->args[0]);
@@ -395,7 +448,10 @@ void command_pause(struct admin *a, const struct statement *st)
     }
     log_info(a->console->hub->log, "PAUSE command issued%s%.*s", db ? ": " : "",
              TEXT_ARG(db_name(db)));
-    admin_ask(a, db_name(db), 0, fn_close_idle, done_close_idle);
+    if (!admin_ask(a, db_name(db), 0, fn_close_idle, done_close_idle)) {
+        atomic_store(pause_flag(a, db), false);
+        return;
+    }
     a->counting = true;
     a->wait_db = db_name(db);
     a->wait = WAIT_PAUSED; /* from now on leaving takes it back */
@@ -416,7 +472,7 @@ void command_resume(struct admin *a, const struct statement *st)
     }
     log_info(a->console->hub->log, "RESUME command issued%s%.*s", db ? ": " : "",
              TEXT_ARG(db_name(db)));
-    admin_ask(a, db_name(db), 0, fn_resume, done_resume);
+    (void)admin_ask(a, db_name(db), 0, fn_resume, done_resume);
 }
 
 static void set_disabled(struct admin *a, const struct statement *st, bool disabled)
@@ -449,7 +505,7 @@ void command_reconnect(struct admin *a, const struct statement *st)
         return;
     log_info(a->console->hub->log, "RECONNECT command issued%s%.*s", db ? ": " : "",
              TEXT_ARG(db_name(db)));
-    admin_ask(a, db_name(db), 0, fn_reconnect, done_reconnect);
+    (void)admin_ask(a, db_name(db), 0, fn_reconnect, done_reconnect);
 }
 
 void command_kill(struct admin *a, const struct statement *st)
@@ -461,7 +517,7 @@ void command_kill(struct admin *a, const struct statement *st)
     atomic_store(pause_flag(a, db), true);
     log_info(a->console->hub->log, "KILL command issued%s%.*s", db ? ": " : "",
              TEXT_ARG(db_name(db)));
-    admin_ask(a, db_name(db), 0, fn_kill, done_kill);
+    (void)admin_ask(a, db_name(db), 0, fn_kill, done_kill);
 }
 
 /* ---- KILL_CLIENT ---- */
@@ -514,7 +570,7 @@ void command_kill_client(struct admin *a, const struct statement *st)
         admin_error(a, "08P01", "invalid client pointer supplied");
         return;
     }
-    admin_ask(a, TEXT(""), number, fn_kill_client, done_kill_client);
+    (void)admin_ask(a, TEXT(""), number, fn_kill_client, done_kill_client);
 }
 
 /* ---- WAIT_CLOSE, and waiting in general ---- */
@@ -555,35 +611,67 @@ void command_wait_close(struct admin *a, const struct statement *st)
     admin_poll(a);
 }
 
+/* The flag that the command has set. */
+static _Atomic bool *own_pause(struct admin *a)
+{
+    return pause_flag(a, a->wait_db.n ? registry_find_db(&a->console->hub->registry, a->wait_db)
+                                      : NULL);
+}
+
+static void done_cancel(struct admin *a, struct ask *ask, uint64_t sum)
+{
+    (void)ask;
+    (void)sum;
+    admin_error(a, "57014", "canceling statement due to user request");
+}
+
+static void take_back(struct admin *a)
+{
+    a->canceled = false;
+    if (a->wait == WAIT_LIFE) { /* its end follows */
+        admin_life_left(a);
+        return;
+    }
+    if (a->wait != WAIT_PAUSED) {
+        done_cancel(a, NULL, 0);
+        return;
+    }
+    a->wait = WAIT_NOTHING;
+    admin_log(a, LOG_LV_LOG, "PAUSE was canceled: resuming");
+    atomic_store(own_pause(a), false);
+    (void)admin_ask(a, a->wait_db, 0, fn_resume, done_cancel);
+}
+
+void admin_cancel(struct admin *a)
+{
+    a->canceled = true;
+    admin_poll(a);
+}
+
 void admin_poll(struct admin *a)
 {
     if (a->counting)
-        return;
-    if (a->wait == WAIT_PAUSED) {
-        if (!atomic_load(a->wait_db.n
-                             ? &registry_find_db(&a->console->hub->registry, a->wait_db)->paused
-                             : &a->console->hub->registry.paused))
+        return; /* it is looked at when the workers have answered */
+    if (a->canceled) {
+        take_back(a);
+    } else if (a->wait == WAIT_PAUSED) {
+        if (!atomic_load(own_pause(a)))
             admin_error(a, "08P01", "PAUSE was ended by RESUME");
         else if (open_servers(a) == 0)
             admin_complete(a, TEXT("PAUSE"));
     } else if (a->wait == WAIT_CLOSED) {
-        a->counting = true;
-        admin_ask(a, a->wait_db, 0, fn_count_marked, done_count_marked);
+        a->counting = admin_ask(a, a->wait_db, 0, fn_count_marked, done_count_marked);
     }
 }
 
 void admin_gave_up(struct admin *a)
 {
-    struct db_ledger *db = NULL;
-
     if (a->wait == WAIT_LIFE)
         admin_life_left(a);
     if (a->wait != WAIT_PAUSED)
         return;
     a->wait = WAIT_NOTHING;
-    if (a->wait_db.n)
-        db = registry_find_db(&a->console->hub->registry, a->wait_db);
     log_info(a->console->hub->log, "console: %s left during PAUSE: resuming", a->user);
-    atomic_store(pause_flag(a, db), false);
-    admin_ask(a, a->wait_db, 0, fn_resume, done_nothing);
+    atomic_store(own_pause(a), false);
+    (void)admin_ask(a, a->wait_db, 0, fn_resume, done_nothing);
 }

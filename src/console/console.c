@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "console/internal.h"
+#include "session/session.h"
 #include "tenant/redact.h"
 
 #include <stdarg.h>
@@ -24,18 +25,41 @@ static void admin_unref(struct admin *a)
 
     if (a->conn || a->refs > 0)
         return;
+    admin_forget(a);
     buf_release(&a->out);
+    free(a->like);
+    free(a->app);
     free(a->user);
     free(a);
     if (c->dead && c->busy == 0)
         free(c);
 }
 
+void admin_log(const struct admin *a, enum log_level lv, const char *fmt, ...)
+{
+    struct log *log = a->console->hub->log;
+    char text[2000], who[512];
+    va_list ap;
+
+    if (!log_wants(log, lv))
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    client_who(who, sizeof(who), TEXT(CONSOLE_DB), text_of(a->user), a->conn,
+               (int)console_setup(a->console)->g.listen_port);
+    log_write(log, lv, "C-%p: %s %s", (const void *)a, who, text);
+}
+
 /* The connection is over; the memory follows when no worker has it in hand any more. */
-static void admin_close(struct admin *a, bool last_words)
+static void admin_close(struct admin *a, bool last_words, const char *reason)
 {
     if (!a->conn)
         return;
+    if (console_setup(a->console)->g.log_disconnections)
+        admin_log(
+            a, LOG_LV_LOG, "closing because: %s (age=%llus)", reason,
+            (unsigned long long)((a->console->control->now - a->connected_at) / USEC_PER_SEC));
     if (last_words)
         conn_close_after_flush(a->conn, LAST_WORDS_US);
     else
@@ -59,12 +83,24 @@ static void send_out(struct admin *a)
     buf_release(&a->out);
     buf_init(&a->out);
     if (!ok)
-        admin_close(a, false);
+        admin_close(a, false, "out of memory");
+}
+
+void admin_reply(struct admin *a)
+{
+    a->mode = ADMIN_SIMPLE;
+    send_out(a);
 }
 
 static void finish(struct admin *a)
 {
-    wire_ready_build(&a->out, 'I');
+    if (a->mode == ADMIN_SIMPLE)
+        wire_ready_build(&a->out, 'I');
+    a->mode = ADMIN_SIMPLE;
+    a->portal = NULL;
+    a->canceled = false;
+    free(a->like);
+    a->like = NULL;
     a->wait = WAIT_NOTHING;
     bool was_running = a->running;
     a->running = false;
@@ -86,6 +122,14 @@ static void put_error(struct admin *a, const char *severity, const char *sqlstat
         &(struct wire_error){ .severity = severity, .sqlstate = sqlstate, .message = message });
 }
 
+static void pooler_error(struct admin *a, const char *text)
+{
+    if (console_setup(a->console)->g.log_pooler_errors)
+        admin_log(a, LOG_LV_WARNING, "pooler error: %s", text);
+    if (a->mode != ADMIN_SIMPLE)
+        a->skipping = true;
+}
+
 void admin_error(struct admin *a, const char *sqlstate, const char *fmt, ...)
 {
     char text[1200];
@@ -96,7 +140,7 @@ void admin_error(struct admin *a, const char *sqlstate, const char *fmt, ...)
     va_end(ap);
     buf_clear(&a->out);
     put_error(a, "ERROR", sqlstate, text_of(text));
-    log_warn(a->console->hub->log, "console: %s: %s", a->user, text);
+    pooler_error(a, text);
     finish(a);
 }
 
@@ -108,11 +152,13 @@ void admin_invalid(struct admin *a, struct text sql)
     buf_init(&said);
     buf_init(&logged);
     buf_printf(&said, "invalid command '%.*s', use SHOW HELP;", TEXT_ARG(t));
+    buf_printf(&logged, "invalid command '");
     redact(t, true, &logged);
+    buf_printf(&logged, "', use SHOW HELP;");
+    buf_char(&logged, '\0');
     buf_clear(&a->out);
     put_error(a, "ERROR", "08P01", buf_text(&said));
-    log_warn(a->console->hub->log, "console: %s: invalid command '%.*s'", a->user,
-             TEXT_ARG(buf_text(&logged)));
+    pooler_error(a, logged.failed ? "invalid command" : buf_data(&logged));
     buf_release(&said);
     buf_release(&logged);
     finish(a);
@@ -120,18 +166,23 @@ void admin_invalid(struct admin *a, struct text sql)
 
 void admin_complete(struct admin *a, struct text tag)
 {
-    wire_complete_build(&a->out, tag);
+    if (!a->like && a->mode == ADMIN_SIMPLE)
+        wire_complete_build(&a->out, tag);
+    else if (!admin_shape(a, tag))
+        a->out.failed = true; /* it is closed: it may have half a row */
     finish(a);
 }
 
 void admin_empty(struct admin *a)
 {
-    wire_simple_build(&a->out, 'I');
+    wire_simple_build(&a->out, a->mode == ADMIN_DESCRIBE ? 'n' : 'I');
     finish(a);
 }
 
 void admin_notice(struct admin *a, struct text message, struct text detail)
 {
+    if (a->mode == ADMIN_DESCRIBE)
+        return;
     wire_error_build(
         &a->out, 'N',
         &(struct wire_error){
@@ -195,20 +246,30 @@ static void on_asked(void *arg)
     admin_release(a);
 }
 
-void admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
+bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
                void (*done)(struct admin *a, struct ask *ask, uint64_t sum))
 {
+    if (a->mode == ADMIN_DESCRIBE && !done) { /* the columns are there, nobody wants the rows */
+        admin_complete(a, TEXT("SHOW"));
+        return true;
+    }
     struct ask *ask = calloc(1, sizeof(*ask));
-
-    CHECK(ask);
-    ask->admin = a;
-    ask->db = db;
-    ask->number = number;
-    ask->fn = fn;
-    ask->done = done;
-    a->running = true;
-    admin_hold(a);
-    hub_call(a->console->hub, on_engine, ask, on_asked);
+    if (ask) {
+        ask->admin = a;
+        ask->db = db;
+        ask->number = number;
+        ask->fn = fn;
+        ask->done = done;
+    }
+    if (ask && hub_call(a->console->hub, on_engine, ask, on_asked)) {
+        a->running = true;
+        admin_hold(a);
+        return true;
+    }
+    free(ask);
+    if (a->conn)
+        admin_error(a, "53200", "out of memory");
+    return false;
 }
 
 struct survey_call {
@@ -233,7 +294,10 @@ void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct su
 {
     struct survey_call *call = malloc(sizeof(*call));
 
-    CHECK(call);
+    if (!call) {
+        admin_error(a, "53200", "out of memory");
+        return;
+    }
     *call = (struct survey_call){ a, done };
     a->running = true;
     admin_hold(a);
@@ -242,13 +306,6 @@ void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct su
 
 /* ---- messages ---- */
 
-static void refuse_extended(struct admin *a)
-{
-    a->skipping = true;
-    put_error(a, "ERROR", "08P01", TEXT("extended query protocol not supported by admin console"));
-    send_out(a);
-}
-
 /* FATAL, and gone. */
 static void fail(struct admin *a, struct text why)
 {
@@ -256,7 +313,7 @@ static void fail(struct admin *a, struct text why)
     put_error(a, "FATAL", "08P01", why);
     a->refs++;
     send_out(a);
-    admin_close(a, true);
+    admin_close(a, true, why.p);
     a->refs--;
     admin_unref(a);
 }
@@ -269,6 +326,7 @@ static void on_query(struct admin *a, const char *body, size_t n)
         admin_error(a, "08P01", "malformed Query message");
         return;
     }
+    admin_unnamed_end(a);
     admin_run(a, sql);
 }
 
@@ -283,10 +341,11 @@ static bool on_message(struct admin *a, char type, const char *body, size_t n)
         break;
     case 'S':
         a->skipping = false;
+        admin_portals_end(a);
         finish(a);
         break;
     case 'X':
-        admin_close(a, false);
+        admin_close(a, false, "client close request");
         return false;
     case 'P':
     case 'B':
@@ -294,7 +353,7 @@ static bool on_message(struct admin *a, char type, const char *body, size_t n)
     case 'E':
     case 'C':
         if (!a->skipping)
-            refuse_extended(a);
+            admin_extended(a, type, body, n);
         break;
     case 'F':
         if (!a->skipping)
@@ -342,9 +401,7 @@ static size_t on_input(void *owner, char *data, size_t n)
 
 static void on_ended(void *owner, enum conn_end why, const char *text)
 {
-    (void)why;
-    (void)text;
-    admin_close(owner, false);
+    admin_close(owner, false, why == CONN_EOF || !text || !*text ? "client unexpected eof" : text);
 }
 
 static const struct conn_handler admin_handler = { .input = on_input, .ended = on_ended };
@@ -366,36 +423,51 @@ static void greet(struct admin *a)
         { "standard_conforming_strings", "on" },
         { "integer_datetimes", "on" },
         { "IntervalStyle", "postgres" },
-        { "application_name", "" },
     };
     const char *space = strchr(a->console->hub->version, ' ');
-    unsigned char key[8];
     char version[100];
 
     snprintf(version, sizeof(version), "%s/bulkhead", space ? space + 1 : a->console->hub->version);
     put_status(&a->out, "server_version", version);
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         put_status(&a->out, fixed[i][0], fixed[i][1]);
+    put_status(&a->out, "application_name", a->app);
     put_status(&a->out, "is_superuser", a->is_admin ? "on" : "off");
     put_status(&a->out, "session_authorization", a->user);
-    random_bytes(key, sizeof(key)); /* cancels nothing */
-    wire_keydata_build(&a->out, (uint32_t)key[0] << 16 | (uint32_t)key[1] << 8 | key[2], key + 4,
-                       4);
+    random_bytes(a->cancel_key, sizeof(a->cancel_key));
+    a->cancel_key[0] &= 0x7f; /* some drivers print the first half as a signed number */
+    struct rd r = rd_init((const char *)a->cancel_key, 4);
+    wire_keydata_build(&a->out, rd_u32(&r), a->cancel_key + 4, 4);
     finish(a);
 }
 
-bool console_adopt(struct console *c, struct conn *detached, struct text user, bool admin,
-                   struct text early)
+void console_cancel(struct console *c, const unsigned char key[8])
+{
+    LIST_FOREACH(n, &c->admins) {
+        struct admin *a = LIST_ENTRY(n, struct admin, node);
+        if (!text_eq_secret(text_n((const char *)key, 8), text_n((const char *)a->cancel_key, 8)))
+            continue;
+        if (a->wait != WAIT_NOTHING)
+            admin_cancel(a);
+        return;
+    }
+}
+
+bool console_adopt(struct console *c, struct conn *detached, struct text user, struct text app,
+                   bool admin, struct text early)
 {
     struct admin *a = calloc(1, sizeof(*a));
 
-    if (a)
-        a->user = strndup(user.n ? user.p : "", user.n);
+    if (a) {
+        a->user = text_dup(user);
+        a->app = text_dup(app);
+    }
     buf_append(&detached->in, early.p, early.n); /* shown to us by the attach */
-    if (!a || !a->user || detached->in.failed ||
+    if (!a || !a->user || !a->app || detached->in.failed ||
         !conn_attach(detached, c->control, &admin_handler, a)) {
         conn_close(detached);
         free(a ? a->user : NULL);
+        free(a ? a->app : NULL);
         free(a);
         return false;
     }
@@ -405,6 +477,8 @@ bool console_adopt(struct console *c, struct conn *detached, struct text user, b
     a->id = atomic_fetch_add(&c->hub->registry.next_client_id, 1) + 1;
     a->connected_at = a->request_at = c->control->now;
     buf_init(&a->out);
+    list_init(&a->stmts);
+    list_init(&a->portals);
     list_push_tail(&c->admins, &a->node);
     c->n_admins++;
     c->averages.own.v[COUNT_LOGINS]++;
@@ -545,7 +619,7 @@ void console_free(struct console *c)
     while ((n = list_first(&c->admins)) != NULL) {
         struct admin *a = LIST_ENTRY(n, struct admin, node);
         a->wait = WAIT_NOTHING; /* the end of everything: nothing is taken back */
-        admin_close(a, false);
+        admin_close(a, false, "server shutting down");
     }
     loop_timer_release(&c->poll);
     averages_release(&c->averages);

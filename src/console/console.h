@@ -59,10 +59,15 @@ struct console *console_new(struct hub *h, struct loop *control, const struct co
 void console_free(struct console *c);
 
 /* Takes over a logged-in administrator's detached connection: AuthenticationOk has been sent;
- * greeting and ReadyForQuery are the console's. admin=false: may only SHOW. early: input already
- * read (copied). Owns the connection in any case; false: out of memory, it was closed. */
-bool console_adopt(struct console *c, struct conn *detached, struct text user, bool admin,
-                   struct text early);
+ * greeting and ReadyForQuery are the console's. app: its application_name. admin=false: may only
+ * SHOW. early: input already read (copied). Owns the connection in any case; false: out of memory,
+ * it was closed. */
+bool console_adopt(struct console *c, struct conn *detached, struct text user, struct text app,
+                   bool admin, struct text early);
+
+/* A cancel request: when the key is that of a console connection whose command waits, the command
+ * is taken back and ends with an error. */
+void console_cancel(struct console *c, const unsigned char key[8]);
 
 /* Once a second: averages of SHOW STATS, and the log's line of statistics. */
 void console_tick(struct console *c);

@@ -27,19 +27,39 @@ struct console {
 /* What a command waits for. */
 enum waiting { WAIT_NOTHING, WAIT_PAUSED, WAIT_CLOSED, WAIT_LIFE };
 
+/* What the command that runs is to answer. */
+enum admin_mode {
+    ADMIN_SIMPLE,   /* Query: everything, and ReadyForQuery */
+    ADMIN_MESSAGE,  /* Parse, Bind, Close, Sync: nothing is run */
+    ADMIN_DESCRIBE, /* its columns only */
+    ADMIN_EXECUTE   /* rows in the portal's form */
+};
+
+struct held;
+
 /* One console connection. */
 struct admin {
     struct list node; /* in console.admins while connected */
     struct console *console;
     struct conn *conn; /* NULL: has left */
-    char *user;
+    char *user, *app;  /* app: its application_name */
     bool is_admin;
+    unsigned char cancel_key[8];
     uint64_t id;
     usec_t connected_at, request_at;
     bool running;  /* a command waits for workers */
+    bool canceled; /* a cancel request for the command that runs */
     bool skipping; /* an extended message was refused: up to Sync */
     int refs;      /* questions to workers that name it */
     struct buf out;
+    enum admin_mode mode;
+    char *like; /* of the SHOW that runs, or NULL */
+    /* extended.c */
+    struct list stmts, portals; /* struct held */
+    struct held *portal;        /* that is being run or described, or NULL */
+    uint32_t max_rows;
+    int n_held;
+    size_t held_bytes;
     enum waiting wait;
     struct text wait_db; /* a ledger's name, empty = all */
     bool counting;       /* workers are being asked on its behalf */
@@ -55,6 +75,11 @@ void admin_invalid(struct admin *a, struct text sql);
 void admin_complete(struct admin *a, struct text tag);
 /* The answer to nothing at all. */
 void admin_empty(struct admin *a);
+/* Sends what is in a->out: a message is answered that runs nothing. */
+void admin_reply(struct admin *a);
+/* A line of the log about the connection. */
+void admin_log(const struct admin *a, enum log_level lv, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Goes before one of them. */
 void admin_notice(struct admin *a, struct text message, struct text detail);
 
@@ -74,8 +99,9 @@ struct ask {
 };
 typedef void ask_fn(struct engine *e, struct ask *ask, struct ask_part *part);
 /* Runs fn on each worker's thread; done follows unless the administrator has left meanwhile. done
- * NULL: the rows are sent in the order of workers and SHOW completes. */
-void admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
+ * NULL: the rows are sent in the order of workers and SHOW completes. false: out of memory, nobody
+ * is asked; an error was sent if the administrator is still there. */
+bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
                void (*done)(struct admin *a, struct ask *ask, uint64_t sum));
 /* As survey_run; done follows unless the administrator has left, and with s never NULL. */
 void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct survey *s));
@@ -87,10 +113,26 @@ typedef void admin_command(struct admin *a, const struct statement *st);
 #include "console/commands.def"
 /* Parses and runs one line. */
 void admin_run(struct admin *a, struct text sql);
+/* Can it be run? false: an error was sent. */
+bool admin_known(struct admin *a, struct text sql);
 /* Looks whether the command that waits is done. */
 void admin_poll(struct admin *a);
 /* It left while its command waited: takes the command back. */
 void admin_gave_up(struct admin *a);
+/* A cancel request for the command that waits. */
+void admin_cancel(struct admin *a);
+
+/* ---- extended.c ---- */
+/* Parse, Bind, Describe, Execute, Close. */
+void admin_extended(struct admin *a, char type, const char *body, size_t n);
+/* The command has put its messages into a->out: brings them into the form that was asked for, and
+ * completes. false: out of memory. */
+bool admin_shape(struct admin *a, struct text tag);
+/* Sync / a Query / the end. */
+void admin_portals_end(struct admin *a);
+void admin_unnamed_end(struct admin *a);
+void admin_forget(struct admin *a);
+
 /* life.c: a question to workers has ended / the administrator has left. */
 void admin_life_asked(struct admin *a);
 void admin_life_left(struct admin *a);
@@ -99,6 +141,9 @@ void admin_hold(struct admin *a);
 void admin_release(struct admin *a);
 /* Starts the timer that calls admin_poll for all that wait. */
 void console_wait(struct console *c);
+
+#define LIFE_COLUMNS 5
+extern const struct wire_column life_columns[LIFE_COLUMNS]; /* of DELETE and EXPORT TENANT */
 
 /* ---- helpers ---- */
 static inline const struct setup *console_setup(const struct console *c)

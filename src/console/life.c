@@ -95,10 +95,12 @@ static bool find_database(struct admin *a, struct life *f)
 
 /* ---- the answer ---- */
 
+const struct wire_column life_columns[LIFE_COLUMNS] = { COL_S("schema"), COL_S("table"),
+                                                        COL_S("column"), COL_S("claim"),
+                                                        COL_Q("rows") };
+
 static void answer(struct admin *a, const struct life *f, const struct console_life_result *r)
 {
-    static const struct wire_column cols[] = { COL_S("schema"), COL_S("table"), COL_S("column"),
-                                               COL_S("claim"), COL_Q("rows") };
     struct row row;
     const char *tag = f->rq.verb == LIFE_EXPORT ? "EXPORT TENANT"
                       : f->rq.dry_run           ? "DELETE TENANT DRY RUN"
@@ -106,7 +108,7 @@ static void answer(struct admin *a, const struct life *f, const struct console_l
 
     for (int i = 0; i < r->n_warnings; i++)
         admin_notice(a, text_of(r->warnings[i]), TEXT(""));
-    wire_rowdesc_build(&a->out, cols, COLUMNS(cols));
+    wire_rowdesc_build(&a->out, life_columns, LIFE_COLUMNS);
     row_init(&row);
     for (int i = 0; i < r->n; i++) {
         const struct console_life_row *t = &r->rows[i];
@@ -115,14 +117,14 @@ static void answer(struct admin *a, const struct life *f, const struct console_l
         row_text(&row, t->column);
         row_text(&row, t->claim);
         row_int(&row, t->rows);
-        row_end(&row, COLUMNS(cols), &a->out);
+        row_end(&row, LIFE_COLUMNS, &a->out);
     }
     row_null(&row);
     row_text(&row, TEXT("total"));
     row_null(&row);
     row_null(&row);
     row_int(&row, r->total);
-    row_end(&row, COLUMNS(cols), &a->out);
+    row_end(&row, LIFE_COLUMNS, &a->out);
     admin_complete(a, text_of(tag));
 }
 
@@ -199,9 +201,17 @@ void admin_life_left(struct admin *a)
 static void command(struct admin *a, const struct statement *st, enum life_verb verb)
 {
     struct hub *h = a->console->hub;
-    struct life *f = calloc(1, sizeof(*f));
 
-    CHECK(f);
+    if (a->mode == ADMIN_DESCRIBE) {
+        wire_rowdesc_build(&a->out, life_columns, LIFE_COLUMNS);
+        admin_complete(a, TEXT(""));
+        return;
+    }
+    struct life *f = calloc(1, sizeof(*f));
+    if (!f) {
+        admin_error(a, "53200", "out of memory");
+        return;
+    }
     f->admin = a;
     f->rq.verb = verb;
     f->rq.done = on_done;
@@ -236,7 +246,9 @@ static void command(struct admin *a, const struct statement *st, enum life_verb 
         life_free(f);
         return;
     }
-    admin_ask(a, TEXT(""), 0, f->force ? fn_close : fn_count, f->force ? done_close : done_count);
+    if (!admin_ask(a, TEXT(""), 0, f->force ? fn_close : fn_count,
+                   f->force ? done_close : done_count))
+        life_free(f);
 }
 
 void command_delete(struct admin *a, const struct statement *st)

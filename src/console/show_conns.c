@@ -58,6 +58,7 @@ static struct times present(void)
     return (struct times){ clock_mono_us(), clock_wall_us() };
 }
 
+/* Unix sockets have the port of their name. */
 static void put_address(struct row *r, const struct sockaddr_storage *ss, const char *or_host,
                         int or_port)
 {
@@ -68,7 +69,7 @@ static void put_address(struct row *r, const struct sockaddr_storage *ss, const 
     if (ss)
         sockaddr_text(ss, addr, sizeof(r->room[0]), &port);
     row_z(r, addr[0] || !or_host ? addr : or_host);
-    row_int(r, addr[0] ? port : or_port);
+    row_int(r, addr[0] && ss->ss_family != AF_UNIX ? port : or_port);
 }
 
 static void put_conn(struct row *r, const struct conn_row *c, char *state, size_t state_size,
@@ -84,7 +85,8 @@ static void put_conn(struct row *r, const struct conn_row *c, char *state, size_
     row_z(r, "none");
     row_z(r, state);
     put_address(r, c->conn ? &c->conn->peer : NULL, c->host, c->port);
-    put_address(r, c->conn ? &c->conn->local : NULL, NULL, 0);
+    put_address(r, c->conn ? &c->conn->local : NULL, NULL,
+                c->conn && c->conn->local.ss_family == AF_UNIX ? c->port : 0);
     row_time(r, console_wall(c->connected_at, t->mono, t->wall));
     row_time(r, console_wall(request, t->mono, t->wall));
     row_uint(r, wait / USEC_PER_SEC);
@@ -112,16 +114,16 @@ static void put_socket(struct row *r, const struct conn *c, uint32_t left)
 
 static uint32_t peer_pid(const struct conn *c)
 {
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-
-    if (c->local.ss_family != AF_UNIX ||
-        getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
-        return 0;
-    return (uint32_t)cred.pid;
+    return c->local.ss_family == AF_UNIX ? sock_peer_pid(c->fd) : 0;
 }
 
 /* ---- clients ---- */
+
+/* Since when it waits, for a server or for the answer. */
+static usec_t client_waits(const struct client *c)
+{
+    return c->state == CLIENT_WAITING ? c->wait_at : c->state == CLIENT_ACTIVE ? c->query_at : 0;
+}
 
 static bool client_shown(const struct client *c)
 {
@@ -138,9 +140,10 @@ static void put_client(struct row *r, const struct client *c, int app, bool sock
         .user = c->user_name,
         .database = c->db_name,
         .conn = c->conn,
+        .port = (int)c->setup->g.listen_port,
         .connected_at = c->connected_at,
-        .request_at = c->request_at,
-        .wait_at = c->state == CLIENT_WAITING ? c->wait_at : 0,
+        .request_at = c->request_at ? c->request_at : c->asked_at,
+        .wait_at = client_waits(c),
         .close_needed = c->closing,
         .ptr = c,
         .link = c->server,
@@ -194,10 +197,13 @@ static void put_admins(struct admin *a, bool socket)
             .user = text_of(o->user),
             .database = TEXT(CONSOLE_DB),
             .conn = o->conn,
+            .port = (int)console_setup(a->console)->g.listen_port,
             .connected_at = o->connected_at,
             .request_at = o->request_at,
             .ptr = o,
             .remote_pid = peer_pid(o->conn),
+            .application_name = o->app,
+            .prepared = (uint64_t)o->n_held,
             .id = o->id,
         };
         put_conn(&r, &cr, state, sizeof(state), socket, &t);
@@ -223,7 +229,7 @@ void show_clients(struct admin *a, const struct statement *st)
     (void)st;
     wire_rowdesc_build(&a->out, client_columns, COLUMNS(client_columns));
     put_admins(a, false);
-    admin_ask(a, TEXT(""), 0, fn_clients, NULL);
+    (void)admin_ask(a, TEXT(""), 0, fn_clients, NULL);
 }
 
 /* ---- servers ---- */
@@ -290,7 +296,7 @@ void show_servers(struct admin *a, const struct statement *st)
 {
     (void)st;
     wire_rowdesc_build(&a->out, server_columns, COLUMNS(server_columns));
-    admin_ask(a, TEXT(""), 0, fn_servers, NULL);
+    (void)admin_ask(a, TEXT(""), 0, fn_servers, NULL);
 }
 
 /* ---- sockets ---- */
@@ -308,7 +314,7 @@ void show_sockets(struct admin *a, const struct statement *st)
     (void)st;
     wire_rowdesc_build(&a->out, socket_columns, COLUMNS(socket_columns));
     put_admins(a, true);
-    admin_ask(a, TEXT(""), 0, fn_sockets, NULL);
+    (void)admin_ask(a, TEXT(""), 0, fn_sockets, NULL);
 }
 
 void show_active_sockets(struct admin *a, const struct statement *st)
@@ -316,5 +322,5 @@ void show_active_sockets(struct admin *a, const struct statement *st)
     (void)st;
     wire_rowdesc_build(&a->out, socket_columns, COLUMNS(socket_columns));
     put_admins(a, true);
-    admin_ask(a, TEXT(""), 1, fn_sockets, NULL);
+    (void)admin_ask(a, TEXT(""), 1, fn_sockets, NULL);
 }

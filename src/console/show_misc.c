@@ -97,16 +97,47 @@ void show_peer_pools(struct admin *a, const struct statement *st)
     admin_complete(a, TEXT("SHOW"));
 }
 
-/* Names are counted in SHOW LISTS; the resolver does not list them. */
-void show_dns_hosts(struct admin *a, const struct statement *st)
-{
-    static const struct wire_column cols[] = { COL_S("hostname"), COL_Q("ttl"), COL_S("addrs") };
+/* ---- DNS ---- */
 
-    (void)st;
-    put_table(a, cols, COLUMNS(cols));
-    admin_complete(a, TEXT("SHOW"));
+static const struct wire_column host_columns[] = { COL_S("hostname"), COL_Q("ttl"), COL_S("addrs"),
+                                                   COL_I("worker") };
+
+static void fn_hosts(struct engine *e, struct ask *ask, struct ask_part *part)
+{
+    struct resolver_info info;
+    struct buf addrs;
+    size_t pos = 0;
+    struct row r;
+    (void)ask;
+
+    buf_init(&addrs);
+    row_init(&r);
+    while (resolver_next(e->resolver, &pos, &info)) {
+        buf_clear(&addrs);
+        for (int i = 0; i < info.n; i++) {
+            char text[64];
+            int port;
+            sockaddr_text(&info.addrs[i].ss, text, sizeof(text), &port);
+            buf_printf(&addrs, "%s%s", i ? "," : "", text);
+        }
+        row_z(&r, info.host);
+        row_uint(&r, info.ttl / USEC_PER_SEC);
+        row_text(&r, buf_text(&addrs));
+        row_int(&r, e->id);
+        row_end(&r, COLUMNS(host_columns), &part->rows);
+    }
+    part->rows.failed |= addrs.failed;
+    buf_release(&addrs);
 }
 
+void show_dns_hosts(struct admin *a, const struct statement *st)
+{
+    (void)st;
+    put_table(a, host_columns, COLUMNS(host_columns));
+    (void)admin_ask(a, TEXT(""), 0, fn_hosts, NULL);
+}
+
+/* Zones are not watched: answers go by their time. */
 void show_dns_zones(struct admin *a, const struct statement *st)
 {
     static const struct wire_column cols[] = { COL_S("zonename"), COL_Q("serial"), COL_I("count") };
@@ -120,5 +151,6 @@ void show_fds(struct admin *a, const struct statement *st)
 {
     (void)st;
     admin_error(a, "08P01",
-                "SHOW FDS is not supported: connections are not handed to another process");
+                "SHOW FDS is not supported: sockets are not handed out over the console; start the "
+                "new process with so_reuseport=1 and end the old one by SIGTERM");
 }

@@ -123,6 +123,7 @@ static const struct wire_column database_columns[] = {
     COL_I("current_client_connections"),
     COL_I("paused"),
     COL_I("disabled"),
+    COL_I("reserve_pool"), /* reserve_pool_size, as it was called before 1.24 */
     COL_S("tenant_mode"),
 };
 
@@ -149,6 +150,7 @@ static void put_database(struct row *r, const struct setup *s, const struct data
     row_int(r, l ? quota_used(&l->clients) : 0);
     row_int(r, l && atomic_load(&l->paused));
     row_int(r, l && atomic_load(&l->disabled));
+    row_int(r, lim.reserve_pool_size);
     row_z(r, tenant_mode_name(setup_tenant_mode(s, db, NULL)));
 }
 
@@ -165,7 +167,7 @@ static void put_own_database(struct row *r, const struct console *c, const struc
     row_null(r);
     put_zeros(r, 3);
     row_int(r, c->n_admins);
-    put_zeros(r, 2);
+    put_zeros(r, 3);
     row_z(r, "off");
 }
 
@@ -313,8 +315,8 @@ static void lists_done(struct admin *a, const struct survey *s)
     put_item(a, "used_servers", s->used_servers);
     put_item(a, "dns_names", (uint64_t)s->dns_names);
     put_item(a, "dns_zones", 0);
-    put_item(a, "dns_queries", 0);
-    put_item(a, "dns_pending", (uint64_t)s->dns_pending);
+    put_item(a, "dns_queries", (uint64_t)s->dns_pending);
+    put_item(a, "dns_pending", 0); /* never anything else in PgBouncer either */
     put_item(a, "workers", (uint64_t)a->console->hub->n_engines);
     admin_complete(a, TEXT("SHOW"));
 }
@@ -331,7 +333,8 @@ static const struct wire_column mem_columns[] = {
     COL_S("name"), COL_I("size"), COL_I("used"), COL_I("free"), COL_I("memtotal"),
 };
 
-static void put_mem(struct admin *a, const char *name, size_t size, size_t used, size_t spare)
+static void put_bytes(struct admin *a, const char *name, size_t size, size_t used, size_t spare,
+                      size_t total)
 {
     struct row r;
 
@@ -340,8 +343,13 @@ static void put_mem(struct admin *a, const char *name, size_t size, size_t used,
     row_uint(&r, size);
     row_uint(&r, used);
     row_uint(&r, spare);
-    row_uint(&r, size * (used + spare));
+    row_uint(&r, total < INT32_MAX ? total : INT32_MAX); /* the column's type */
     row_end(&r, COLUMNS(mem_columns), &a->out);
+}
+
+static void put_mem(struct admin *a, const char *name, size_t size, size_t used, size_t spare)
+{
+    put_bytes(a, name, size, used, spare, size * (used + spare));
 }
 
 static void mem_done(struct admin *a, const struct survey *s)
@@ -357,7 +365,11 @@ static void mem_done(struct admin *a, const struct survey *s)
     put_mem(a, "db_cache", sizeof(struct db_ledger), (size_t)dbs, 0);
     put_mem(a, "pool_cache", sizeof(struct pool), (size_t)pools, 0);
     put_mem(a, "server_cache", s->server_bytes, s->used_servers, s->free_servers);
-    put_mem(a, "client_cache", s->client_bytes, (size_t)s->clients, s->free_clients);
+    put_mem(a, "client_cache", s->client_bytes, s->used_clients, s->free_clients);
+    put_mem(a, "iobuf_cache", s->scratch_bytes, (size_t)c->hub->n_engines, 0);
+    put_mem(a, "prepared_statement_cache", sizeof(struct stmt), s->stmts, 0);
+    put_bytes(a, "tenant_cache", s->verdicts ? s->verdict_bytes / s->verdicts : 0, s->verdicts, 0,
+              s->verdict_bytes);
     admin_complete(a, TEXT("SHOW"));
 }
 

@@ -38,7 +38,7 @@ enum part { PART_TOTAL = 1, PART_AVERAGE = 2 };
 
 static void put_head(struct admin *a, unsigned parts)
 {
-    struct wire_column cols[1 + 2 * COUNTERS];
+    struct wire_column cols[2 + 2 * COUNTERS];
     int n = 0;
 
     cols[n++] = (struct wire_column)COL_S("database");
@@ -50,6 +50,8 @@ static void put_head(struct admin *a, unsigned parts)
         cols[n++] =
             (struct wire_column){ parts & PART_TOTAL ? names[i].stats_avg : names[i].averages,
                                   WIRE_NUMERIC };
+    if (parts == (PART_TOTAL | PART_AVERAGE)) /* its name before 1.8, for old exporters */
+        cols[n++] = (struct wire_column)COL_N("total_requests");
     wire_rowdesc_build(&a->out, cols, n);
 }
 
@@ -64,6 +66,8 @@ static void put_db(struct admin *a, struct text name, unsigned parts, const stru
         row_uint(&r, total->v[i]);
     for (int i = 0; parts & PART_AVERAGE && i < COUNTERS; i++)
         row_uint(&r, avg ? avg->v[i] : 0);
+    if (parts == (PART_TOTAL | PART_AVERAGE))
+        row_uint(&r, total->v[COUNT_QUERIES]);
     row_end(&r, r.n, &a->out);
 }
 

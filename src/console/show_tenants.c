@@ -236,14 +236,14 @@ static void done_notes(struct admin *a, struct ask *ask, uint64_t sum)
 void show_denials(struct admin *a, const struct statement *st)
 {
     (void)st;
-    admin_ask(a, TEXT(""), 1U << NOTE_DENIED, fn_notes, done_notes);
+    (void)admin_ask(a, TEXT(""), 1U << NOTE_DENIED, fn_notes, done_notes);
 }
 
 void show_audit(struct admin *a, const struct statement *st)
 {
     (void)st;
-    admin_ask(a, TEXT(""), 1U << NOTE_WOULD_REFUSE | 1U << NOTE_WOULD_REWRITE, fn_notes,
-              done_notes);
+    (void)admin_ask(a, TEXT(""), 1U << NOTE_WOULD_REFUSE | 1U << NOTE_WOULD_REWRITE, fn_notes,
+                    done_notes);
 }
 
 static void fn_reset(struct engine *e, struct ask *ask, struct ask_part *part)
@@ -268,7 +268,7 @@ void command_reset(struct admin *a, const struct statement *st)
     else if (st->n_args == 1 && text_is_i(st->args[0], "audit"))
         kinds = 1U << NOTE_WOULD_REFUSE | 1U << NOTE_WOULD_REWRITE;
     if (kinds)
-        admin_ask(a, TEXT(""), kinds, fn_reset, done_reset);
+        (void)admin_ask(a, TEXT(""), kinds, fn_reset, done_reset);
     else
         admin_error(a, "08P01", "RESET takes DENIALS or AUDIT");
 }
@@ -478,7 +478,7 @@ static void done_tenants(struct admin *a, struct ask *ask, uint64_t sum)
 void show_tenants(struct admin *a, const struct statement *st)
 {
     (void)st;
-    admin_ask(a, TEXT(""), 0, fn_tenants, done_tenants);
+    (void)admin_ask(a, TEXT(""), 0, fn_tenants, done_tenants);
 }
 
 /* ---- TENANT_RULES ---- */

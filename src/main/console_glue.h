@@ -7,18 +7,26 @@
 #include "main/control.h"
 
 #define MAIL_CONSOLE 203
+#define MAIL_CONSOLE_CANCEL 204
 
 /* An administrator's connection, detached from its worker. */
 struct mail_console {
     struct mail mail;
     struct conn *conn;
     bool admin;
-    char user[128];
+    char user[128], app[128];
     size_t n_early;
     char early[];
 };
 
+/* A cancel request's key, for the console to look at. */
+struct mail_console_cancel {
+    struct mail mail;
+    unsigned char key[8];
+};
+
 void services_adopt(struct control *c, struct mail_console *m);
+void services_cancel(struct control *c, const struct mail_console_cancel *m);
 void services_probe(struct control *c, struct mail_probe *m);
 /* Closes free servers, or lets clients go on, after registry.paused was set. */
 void services_pause(struct control *c, bool pause);

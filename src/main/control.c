@@ -80,6 +80,9 @@ static void on_mail(void *owner, struct mail *m)
     case MAIL_CONSOLE:
         services_adopt(c, (struct mail_console *)m);
         break;
+    case MAIL_CONSOLE_CANCEL:
+        services_cancel(c, (struct mail_console_cancel *)m);
+        break;
     case MAIL_CHORE:
         c->chore = NULL;
         chore_finish(m);
@@ -91,20 +94,37 @@ static void on_mail(void *owner, struct mail *m)
 }
 
 /* On a worker's thread. */
-static void call_console(void *arg, struct conn *conn, struct text user, bool admin,
-                         struct text early)
+static void call_console(void *arg, struct conn *conn, struct text user, struct text app,
+                         bool admin, struct text early)
 {
     struct control *c = arg;
     struct mail_console *m = calloc(1, sizeof(*m) + early.n + 1);
 
-    CHECK(m);
+    if (!m) {
+        log_warn(&c->log, "an administrator's connection is closed: out of memory");
+        conn_close(conn);
+        return;
+    }
     m->mail.kind = MAIL_CONSOLE;
     m->conn = conn;
     m->admin = admin;
     snprintf(m->user, sizeof(m->user), "%.*s", TEXT_ARG(user));
+    snprintf(m->app, sizeof(m->app), "%.*s", TEXT_ARG(app));
     m->n_early = early.n;
     if (early.n)
         memcpy(m->early, early.p, early.n);
+    loop_post(&c->loop, &m->mail);
+}
+
+static void call_cancel(void *arg, const unsigned char key[8])
+{
+    struct control *c = arg;
+    struct mail_console_cancel *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return;
+    m->mail.kind = MAIL_CONSOLE_CANCEL;
+    memcpy(m->key, key, sizeof(m->key));
     loop_post(&c->loop, &m->mail);
 }
 
@@ -128,6 +148,7 @@ static void call_lookup(void *arg, struct lookup_ask *a)
 }
 
 const struct hub_calls control_hub_calls = { .console = call_console,
+                                             .cancel = call_cancel,
                                              .want_catalog = call_want_catalog,
                                              .lookup = call_lookup };
 

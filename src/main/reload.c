@@ -91,12 +91,17 @@ static void reload_catalogs(struct control *c)
     }
 }
 
-static void apply(struct control *c, struct setup *s, struct tls_ctx *client,
-                  struct tls_ctx *server)
+static bool apply(struct control *c, struct setup *s, struct tls_ctx *client,
+                  struct tls_ctx *server, struct err *e)
 {
     bool changed = server_tls_changed(&c->setup->g, &s->g);
 
-    hub_setup(&c->hub, s, client, server, changed, NULL, NULL);
+    if (!hub_setup(&c->hub, s, client, server, changed, NULL, NULL)) {
+        setup_unref(s);
+        tls_ctx_unref(client);
+        tls_ctx_unref(server);
+        return err_set(e, "out of memory");
+    }
     setup_unref(c->setup);
     tls_ctx_unref(c->client_tls);
     tls_ctx_unref(c->server_tls);
@@ -107,6 +112,7 @@ static void apply(struct control *c, struct setup *s, struct tls_ctx *client,
                  c->options->verbose > s->g.verbose ? c->options->verbose : (int)s->g.verbose);
     log_syslog(&c->log, s->g.syslog, s->g.syslog_ident, system_facility((int)s->g.syslog_facility));
     reload_catalogs(c);
+    return true;
 }
 
 /* Keys that cannot change while running keep their values; the log names those that would have. */
@@ -147,8 +153,7 @@ static bool load(struct control *c, struct err *e)
         setup_unref(s);
         return false;
     }
-    apply(c, s, client, server);
-    return true;
+    return apply(c, s, client, server, e);
 }
 
 static void open_audit(struct control *c)

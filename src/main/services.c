@@ -61,7 +61,13 @@ static const struct console_ops console_ops = {
 
 void services_adopt(struct control *c, struct mail_console *m)
 {
-    console_adopt(c->console, m->conn, text_of(m->user), m->admin, text_n(m->early, m->n_early));
+    console_adopt(c->console, m->conn, text_of(m->user), text_of(m->app), m->admin,
+                  text_n(m->early, m->n_early));
+}
+
+void services_cancel(struct control *c, const struct mail_console_cancel *m)
+{
+    console_cancel(c->console, m->key);
 }
 
 /* ---- what the metrics ask of main ---- */
@@ -126,7 +132,9 @@ static void go_on(struct engine *e, void *arg)
 
 void services_pause(struct control *c, bool pause)
 {
-    hub_call(&c->hub, pause ? close_idle : go_on, NULL, NULL);
+    /* without memory the workers' own ticks and releases come to it, later */
+    if (!hub_call(&c->hub, pause ? close_idle : go_on, NULL, NULL))
+        log_error(&c->log, "%s: out of memory", pause ? "pause" : "resume");
 }
 
 /* ---- start, tick, stop ---- */

@@ -136,6 +136,9 @@ bool conn_alive(const struct conn *c);
 /* Textual address "127.0.0.1", port; for Unix sockets "unix" and 0. out is NUL-terminated. */
 void sockaddr_text(const struct sockaddr_storage *ss, char *out, size_t size, int *port);
 
+/* The process at the other end of a Unix socket; 0: not known. */
+uint32_t sock_peer_pid(int fd);
+
 /* Socket options from the configuration. */
 struct sock_opts {
     bool keepalive;

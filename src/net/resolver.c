@@ -321,3 +321,16 @@ int resolver_pending(const struct resolver *r)
 {
     return r->pending;
 }
+
+bool resolver_next(const struct resolver *r, size_t *pos, struct resolver_info *out)
+{
+    void *value;
+
+    if (!map_next(&r->names, pos, NULL, &value))
+        return false;
+    const struct name *n = value;
+    usec_t now = r->loop->now;
+    *out =
+        (struct resolver_info){ n->host, n->expires > now ? n->expires - now : 0, n->addrs, n->n };
+    return true;
+}

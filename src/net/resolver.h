@@ -34,6 +34,15 @@ struct resolver_query *resolver_ask(struct resolver *r, const char *host,
                                                  const char *text),
                                     void *arg);
 void resolver_cancel(struct resolver_query *q);
+/* What is known of a name, for SHOW DNS_HOSTS. */
+struct resolver_info {
+    const char *host;
+    usec_t ttl; /* that the answer still holds; 0: over, or being looked up */
+    const struct resolver_addr *addrs;
+    int n; /* 0: it was not found, or is being looked up */
+};
+/* Each name: *pos starts at 0; false at the end. No question may be asked meanwhile. */
+bool resolver_next(const struct resolver *r, size_t *pos, struct resolver_info *out);
 /* Cached names / running look-ups, for SHOW LISTS. */
 int resolver_names(const struct resolver *r);
 int resolver_pending(const struct resolver *r);

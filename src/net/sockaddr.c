@@ -29,6 +29,16 @@ void sockaddr_text(const struct sockaddr_storage *ss, char *out, size_t size, in
         snprintf(out, size, "?");
 }
 
+uint32_t sock_peer_pid(int fd)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+        return 0;
+    return (uint32_t)cred.pid;
+}
+
 static void set(int fd, int level, int name, int value)
 {
     setsockopt(fd, level, name, &value,

@@ -182,6 +182,7 @@ void cancel_request(struct engine *e, const unsigned char key[8])
         loop_post(&e->hub->engine[i]->loop, &m->mail);
     }
     cancel_local(e, key);
+    e->hub->calls->cancel(e->hub->calls_arg, key);
 }
 
 void cancels_reap(struct engine *e)

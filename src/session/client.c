@@ -22,15 +22,18 @@ const char *client_state_name(enum client_state s)
     return names[s];
 }
 
-/* "db/user@host:port" as PgBouncer writes it. */
-static void describe(char *out, size_t size, struct text db, struct text user,
-                     const struct conn *conn)
+void client_who(char *out, size_t size, struct text db, struct text user, const struct conn *conn,
+                int unix_port)
 {
     char addr[128] = "?";
     int port = 0;
 
     if (conn)
         sockaddr_text(&conn->peer, addr, sizeof(addr), &port);
+    if (conn && conn->peer.ss_family == AF_UNIX) {
+        port = unix_port;
+        snprintf(addr, sizeof(addr), "unix(%u)", sock_peer_pid(conn->fd));
+    }
     bool v6 = strchr(addr, ':') != NULL;
     snprintf(out, size, "%.*s/%.*s@%s%s%s:%d", db.n ? (int)db.n : 6, db.n ? db.p : "(nodb)",
              user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", v6 ? "[" : "", addr,
@@ -47,7 +50,7 @@ void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    describe(who, sizeof(who), c->db_name, c->user_name, c->conn);
+    client_who(who, sizeof(who), c->db_name, c->user_name, c->conn, (int)c->setup->g.listen_port);
     log_write(c->engine->hub->log, lv, "C-%p: %s %s", (const void *)c, who, text);
 }
 
@@ -273,7 +276,8 @@ void client_drop(struct client *c, const char *reason)
 {
     if (c->state == CLIENT_DEAD)
         return;
-    log_reason(c, reason);
+    if (reason)
+        log_reason(c, reason);
     struct conn *conn = c->conn;
     let_go(c);
     c->conn = NULL;

@@ -91,6 +91,7 @@ struct client {
 
     /* times */
     usec_t connected_at, request_at, wait_at, query_at, xact_at, idle_at;
+    usec_t asked_at; /* its last request */
     uint64_t rx_seen, tx_seen;
 };
 

@@ -84,10 +84,12 @@ void client_to_console(struct client *c)
     buf_init(&conn->in);
     c->conn = NULL;
     conn_detach(conn);
-    h->calls->console(h->calls_arg, conn, text_of(c->console_user), c->console_admin,
-                      buf_text(&early));
+    int app = var_index(&h->var_names, TEXT("application_name"));
+    h->calls->console(h->calls_arg, conn, text_of(c->console_user),
+                      text_of(app >= 0 && c->login ? c->login->vars.value[app] : NULL),
+                      c->console_admin, buf_text(&early));
     buf_release(&early);
-    client_drop(c, "handed to the console");
+    client_drop(c, NULL); /* it lives on in the console */
 }
 
 /* A place among its tenant's clients: max_tenant_client_connections. */

@@ -36,7 +36,7 @@ void client_note_request(struct client *c)
         c->query_at = c->request_at && c->server->assigned_at == now ? c->request_at : now;
     if (!c->xact_at)
         c->xact_at = c->query_at;
-    c->server->request_at = now;
+    c->server->request_at = c->asked_at = now;
     c->request_at = 0;
 }
 

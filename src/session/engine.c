@@ -374,25 +374,33 @@ void hub_accept(struct hub *h, int fd, bool is_unix)
     loop_post(&best->loop, &m->mail);
 }
 
-void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg,
+bool hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg,
               void (*done)(void *arg))
 {
     struct call *call = calloc(1, sizeof(*call));
+    struct mail_call *m[MAX_WORKERS];
+    int n = 0;
 
-    CHECK(call);
+    while (call && n < h->n_engines && (m[n] = calloc(1, sizeof(*m[n]))) != NULL)
+        n++;
+    if (!call || n < h->n_engines) {
+        while (n > 0)
+            free(m[--n]);
+        free(call);
+        return false;
+    }
     call->fn = fn;
     call->done = done;
     call->arg = arg;
     call->hub = h;
     call->done_mail.kind = MAIL_CALL_DONE;
-    atomic_store(&call->left, h->n_engines);
-    for (int i = 0; i < h->n_engines; i++) {
-        struct mail_call *m = calloc(1, sizeof(*m));
-        CHECK(m);
-        m->mail.kind = MAIL_CALL;
-        m->call = call;
-        loop_post(&h->engine[i]->loop, &m->mail);
+    atomic_store(&call->left, n);
+    for (int i = 0; i < n; i++) {
+        m[i]->mail.kind = MAIL_CALL;
+        m[i]->call = call;
+        loop_post(&h->engine[i]->loop, &m[i]->mail);
     }
+    return true;
 }
 
 bool hub_control_mail(struct hub *h, struct mail *m)

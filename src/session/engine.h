@@ -19,7 +19,10 @@ struct hub_calls {
     /* A logged-in administrator of the console database: the connection (detached, welcome already
      * sent) goes to the control thread. early: input that was already read (copied by the callee).
      */
-    void (*console)(void *arg, struct conn *conn, struct text user, bool admin, struct text early);
+    void (*console)(void *arg, struct conn *conn, struct text user, struct text app, bool admin,
+                    struct text early);
+    /* A cancel request has come whose key may be the console's. */
+    void (*cancel)(void *arg, const unsigned char key[8]);
     /* The database's catalog is wanted: no policy yet, or a statement named something unknown. main
      * loads it and calls hub_policy. Many calls for one database are folded. */
     void (*want_catalog)(void *arg, struct text db_name);
@@ -136,9 +139,10 @@ void engine_free(struct engine *e);
 void hub_accept(struct hub *h, int fd, bool is_unix);
 /* New configuration for all engines (each takes references). done (may be NULL) is called on the
  * control thread when every engine has taken it over. tls_changed: servers' TLS settings differ:
- * replace servers. */
-void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
-               struct tls_ctx *server_tls, bool tls_changed, void (*done)(void *arg), void *arg);
+ * replace servers. false: out of memory, nothing has changed and done is not called. */
+bool hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
+               struct tls_ctx *server_tls, bool tls_changed, void (*done)(void *arg),
+               void *arg) MUST_CHECK;
 /* Publishes a policy (reference given away; NULL = load failed, text says why) and wakes the
  * clients that wait for it. */
 void hub_policy(struct hub *h, struct text db_name, struct policy *p, struct text why);
@@ -146,9 +150,10 @@ void hub_policy(struct hub *h, struct text db_name, struct policy *p, struct tex
 struct policy *hub_policy_get(struct hub *h, struct db_ledger *db);
 
 /* Runs fn(engine, arg) on each engine's thread, then done(arg) once on the control thread. Whatever
- * fn touches in arg per engine must be separate (index by e->id). */
-void hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg,
-              void (*done)(void *arg));
+ * fn touches in arg per engine must be separate (index by e->id). false: out of memory, nobody was
+ * asked and done is not called. */
+bool hub_call(struct hub *h, void (*fn)(struct engine *e, void *arg), void *arg,
+              void (*done)(void *arg)) MUST_CHECK;
 
 /* ---- inside fn of hub_call, on the engine's thread; db empty = all databases ---- */
 void engine_close_idle(struct engine *e,

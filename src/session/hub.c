@@ -254,12 +254,13 @@ static void setup_done(void *arg)
     free(ns);
 }
 
-void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
+bool hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
                struct tls_ctx *server_tls, bool tls_changed, void (*done)(void *arg), void *arg)
 {
     struct new_setup *ns = calloc(1, sizeof(*ns));
 
-    CHECK(ns);
+    if (!ns)
+        return false;
     *ns = (struct new_setup){ .hub = h,
                               .setup = setup_ref(s),
                               .client_tls = client_tls ? tls_ctx_ref(client_tls) : NULL,
@@ -267,8 +268,13 @@ void hub_setup(struct hub *h, const struct setup *s, struct tls_ctx *client_tls,
                               .tls_changed = tls_changed,
                               .done = done,
                               .arg = arg };
+    if (!hub_call(h, take_setup, ns, setup_done)) {
+        ns->done = NULL;
+        setup_done(ns);
+        return false;
+    }
     atomic_store(&h->registry.clients.max, s->g.max_client_conn);
-    hub_call(h, take_setup, ns, setup_done);
+    return true;
 }
 
 /* ---- orders, on the engine's thread ---- */

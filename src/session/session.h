@@ -13,6 +13,11 @@ void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
 void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* "db/user@host:port" as PgBouncer writes it in log lines: (nodb), (nouser), [v6 address],
+ * unix(PID):unix_port. conn NULL: host ?. */
+void client_who(char *out, size_t size, struct text db, struct text user, const struct conn *conn,
+                int unix_port);
+
 /* ---- engine.c ---- */
 /* Asks for the end-of-turn work (burials, hand-overs) after the callbacks that run now. */
 void engine_turn(struct engine *e);
@@ -37,7 +42,7 @@ void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
 /* The same with all the fields of the answer; its message is logged as the reason. */
 struct wire_error;
 void client_close_error(struct client *c, const struct wire_error *e);
-/* Closes without a message to the client; the reason is logged. */
+/* Closes without a message to the client; the reason is logged (NULL: nothing is). */
 void client_drop(struct client *c, const char *reason);
 /* Frees what was closed; called at the end of a turn. */
 void clients_bury(struct engine *e);

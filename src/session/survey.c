@@ -39,6 +39,11 @@ static void count_engine(struct engine *e, void *arg)
     s->used_servers = e->servers.used;
     s->client_bytes = e->clients.size;
     s->server_bytes = e->servers.size;
+    s->used_clients = e->clients.used;
+    s->scratch_bytes = LOOP_SCRATCH;
+    s->stmts = map_count(&e->stmts);
+    s->verdicts = tenant_engine_stats(e->tenant)->entries;
+    s->verdict_bytes = tenant_engine_stats(e->tenant)->bytes;
     s->dns_names = resolver_names(e->resolver);
     s->dns_pending = resolver_pending(e->resolver);
     LIST_FOREACH(n, &e->shards) {
@@ -83,6 +88,11 @@ static void add_part(struct survey *to, const struct survey *from)
     to->used_servers += from->used_servers;
     to->client_bytes = from->client_bytes;
     to->server_bytes = from->server_bytes;
+    to->used_clients += from->used_clients;
+    to->scratch_bytes = from->scratch_bytes;
+    to->stmts += from->stmts;
+    to->verdicts += from->verdicts;
+    to->verdict_bytes += from->verdict_bytes;
     to->dns_names += from->dns_names;
     to->dns_pending += from->dns_pending;
     for (int i = 0; i < from->n_pools; i++)
@@ -123,5 +133,8 @@ void survey_run(struct hub *h, void (*done)(void *arg, const struct survey *s), 
     r->hub = h;
     r->done = done;
     r->arg = arg;
-    hub_call(h, count_engine, r, sum_up);
+    if (!hub_call(h, count_engine, r, sum_up)) {
+        free(r);
+        done(arg, NULL);
+    }
 }

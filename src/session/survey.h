@@ -23,7 +23,11 @@ struct survey {
     int n_pools;
     int clients, logins; /* connections of workers in all, of these not logged in yet */
     size_t free_clients, free_servers, used_servers; /* objects of the slabs */
-    size_t client_bytes, server_bytes;               /* size of one */
+    size_t used_clients;
+    size_t client_bytes, server_bytes; /* size of one */
+    size_t scratch_bytes;              /* a worker's input buffer */
+    size_t stmts;                      /* texts of prepared statements */
+    size_t verdicts, verdict_bytes;    /* in the tenant engines' caches */
     int dns_names, dns_pending;
     usec_t now; /* monotonic */
 };
