@@ -10,7 +10,7 @@ static struct database_conf *new_database(struct load *l)
 {
     struct database_conf *db = ARENA_NEW(l->a, struct database_conf);
 
-    db->host = "";
+    db->host = db->host_list = "";
     db->port = 5432;
     db->pool_size = db->min_pool_size = db->reserve_pool_size = LIMIT_UNSET;
     db->max_db_connections = db->max_db_client_connections = LIMIT_UNSET;
@@ -22,6 +22,19 @@ static struct database_conf *new_database(struct load *l)
     db->tenant_mode = TENANT_MODE_UNSET;
     db->tenant_redact_errors = SWITCH_UNSET;
     return db;
+}
+
+static const char *join_hosts(struct load *l, const struct database_conf *db)
+{
+    struct buf list;
+    const char *copy;
+
+    buf_init(&list);
+    for (int i = 0; i < db->n_hosts; i++)
+        buf_printf(&list, "%s%s", i ? "," : "", db->hosts[i]);
+    copy = arena_text(l->a, buf_text(&list)).p;
+    buf_release(&list);
+    return copy;
 }
 
 static void split_hosts(struct load *l, struct database_conf *db, struct place at)
@@ -49,6 +62,7 @@ static void split_hosts(struct load *l, struct database_conf *db, struct place a
             hosts[db->n_hosts++] = arena_text(l->a, part).p;
     }
     db->hosts = hosts;
+    db->host_list = join_hosts(l, db);
 }
 
 /* Reads the pairs of a line into base. false: the line itself is malformed (reported). */

@@ -23,6 +23,10 @@ static const char *const cert_field_names[] = {
     "CN", "OU", "SAN:dns", "SAN:uri", "SAN:email", NULL
 };
 static const char *const token_replay_names[] = { "window", "once", NULL };
+/* in the order of enum session_attrs */
+static const char *const session_attrs_names[] = { "any",     "read-write", "read-only",
+                                                   "primary", "standby",    "prefer-standby",
+                                                   NULL };
 static const char *const load_balance_names[] = { "disable", "round-robin", NULL };
 static const char *const auth_type_names[] = { "any", "trust", "plain", "md5",           "cert",
                                                "hba", "ldap",  "pam",   "scram-sha-256", NULL };

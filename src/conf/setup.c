@@ -248,6 +248,8 @@ static void load_everything(struct load *l, const struct setup_override *over, i
     for (int i = 0; i < l->ini.n; i++)
         load_line(l, &l->ini.lines[i]);
     load_overrides(l, over, n_over);
+    if (!s->g.conffile[0])
+        s->g.conffile = s->path;
     warn_without_effect(l);
     s->tenant_columns = load_list(l, s->g.tenant_columns, &s->n_tenant_columns);
     s->ignore_startup = load_list(l, s->g.ignore_startup_parameters, &s->n_ignore_startup);
@@ -258,6 +260,31 @@ static void load_everything(struct load *l, const struct setup_override *over, i
     load_check(l);
 }
 
+/* The lines of a file and of those it includes, as they were read. */
+struct source {
+    _Atomic int refs;
+    struct ini ini;
+};
+
+static struct source *source_new(void)
+{
+    struct source *src = calloc(1, sizeof(*src));
+
+    if (!src)
+        check_no_memory(sizeof(*src));
+    atomic_init(&src->refs, 1);
+    ini_init(&src->ini);
+    return src;
+}
+
+static void source_unref(struct source *src)
+{
+    if (atomic_fetch_sub_explicit(&src->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    ini_release(&src->ini);
+    free(src);
+}
+
 static void setup_free(struct setup *s)
 {
     map_release(&s->db_by_name);
@@ -265,59 +292,87 @@ static void setup_free(struct setup *s)
     map_release(&s->tenant_by_name);
     arena_release(&s->arena);
     secret_wipe_all(&s->secrets);
+    source_unref(s->source);
     free(s);
 }
 
-/* body: the file's text, NULL = read it. */
-static struct setup *load_from(const char *path, const struct text *body, uint64_t generation,
-                               const struct setup_override *over, int n_over, struct buf *problems)
+/* An empty setup for the lines of src, whose reference goes to it. */
+static struct setup *setup_new(const char *path, uint64_t generation, struct source *src)
 {
-    const struct text none = { NULL, 0 };
     struct setup *s = calloc(1, sizeof(*s));
-    struct load l = { .s = s };
 
     if (!s)
         check_no_memory(sizeof(*s));
     atomic_init(&s->refs, 1);
     s->generation = generation;
+    s->source = src;
+    snprintf(s->path, sizeof(s->path), "%s", path);
     arena_init(&s->arena, 16384);
     map_init(&s->db_by_name);
     map_init(&s->user_by_name);
     map_init(&s->tenant_by_name);
-    l.a = &s->arena;
-    l.mem = (struct key_memory){ &s->arena, &s->secrets };
-    l.t.main_file = path;
-    ini_init(&l.ini);
-    l.ini.may_read = !body;
-    if (snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path))
-        trouble_problem(&l.t, (struct place){ NULL, 0 }, none, "the path is too long");
-    else if (body)
-        ini_parse(&l.ini, *body, path, &l.t);
-    else
-        ini_load(&l.ini, path, &l.t);
-    if (body || l.ini.n_files) /* else the file itself could not be read */
-        load_everything(&l, over, n_over);
-    s->warnings = arena_text(l.a, buf_text(&l.t.warnings));
-    if (l.t.n_problems) {
-        buf_text_append(problems, buf_text(&l.t.problems));
+    return s;
+}
+
+/* Fills s from the lines of its source. NULL: problems; s is gone then. */
+static struct setup *make(struct load *l, const struct setup_override *over, int n_over,
+                          struct buf *problems)
+{
+    struct setup *s = l->s;
+
+    l->ini = s->source->ini;
+    if (!l->ini.may_read || l->ini.n_files) /* else the file itself could not be read */
+        load_everything(l, over, n_over);
+    s->warnings = arena_text(l->a, buf_text(&l->t.warnings));
+    if (l->t.n_problems) {
+        buf_text_append(problems, buf_text(&l->t.problems));
         setup_free(s);
         s = NULL;
     }
-    buf_release(&l.t.problems);
-    buf_release(&l.t.warnings);
-    ini_release(&l.ini);
+    buf_release(&l->t.problems);
+    buf_release(&l->t.warnings);
     return s;
+}
+
+static struct load load_of(struct setup *s)
+{
+    struct load l = { .s = s, .a = &s->arena, .mem = { &s->arena, &s->secrets } };
+
+    l.t.main_file = s->path;
+    return l;
 }
 
 struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
                          int n_over, struct buf *problems)
 {
-    return load_from(path, NULL, generation, over, n_over, problems);
+    struct setup *s = setup_new(path, generation, source_new());
+    struct load l = load_of(s);
+
+    if (strlen(path) >= sizeof(s->path))
+        trouble_problem(&l.t, (struct place){ NULL, 0 }, TEXT(""), "the path is too long");
+    else
+        ini_load(&s->source->ini, path, &l.t);
+    return make(&l, over, n_over, problems);
+}
+
+struct setup *setup_again(const struct setup *old, uint64_t generation,
+                          const struct setup_override *over, int n_over, struct buf *problems)
+{
+    atomic_fetch_add_explicit(&old->source->refs, 1, memory_order_relaxed);
+    struct load l = load_of(setup_new(old->path, generation, old->source));
+
+    return make(&l, over, n_over, problems);
 }
 
 struct setup *setup_parse(const char *name, struct text body, struct buf *problems)
 {
-    return load_from(name, &body, 1, NULL, 0, problems);
+    struct setup *s = setup_new(name, 1, source_new());
+    struct load l = load_of(s);
+    struct arena *a = &s->source->ini.arena;
+
+    s->source->ini.may_read = false;
+    ini_parse(&s->source->ini, arena_text(a, body), arena_strdup(a, name), &l.t);
+    return make(&l, NULL, 0, problems);
 }
 
 /* The counter is the one member that changes behind a const pointer. */

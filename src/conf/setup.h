@@ -36,6 +36,15 @@ enum tenant_source {
     SOURCE_STARTUP = 16,
     SOURCE_TOKEN = 32
 };
+/* Which of several hosts a database's servers may be (key target_session_attrs), as libpq's. */
+enum session_attrs {
+    ATTRS_ANY,
+    ATTRS_READ_WRITE,
+    ATTRS_READ_ONLY,
+    ATTRS_PRIMARY,
+    ATTRS_STANDBY,
+    ATTRS_PREFER_STANDBY
+};
 /* The field of a client's certificate that holds the tenant, in the order of the key's names. */
 enum cert_field { CERT_CN, CERT_OU, CERT_SAN_DNS, CERT_SAN_URI, CERT_SAN_EMAIL };
 enum auth_type {
@@ -85,6 +94,7 @@ struct database_conf {
     const char *host;         /* comma list as written, "" = Unix socket in unix_socket_dir */
     const char *const *hosts; /* taken apart; at least one: unix_socket_dir when host is "" */
     int n_hosts;
+    const char *host_list; /* the same as a list without spaces, as libpq reads it; "" as in host */
     int port;
     const char *user, *password; /* forced user, NULL = the client's; password NULL = none given */
     const char *auth_user, *auth_dbname, *auth_query; /* NULL = unset */
@@ -97,6 +107,7 @@ struct database_conf {
     int pool_mode;                              /* POOL_MODE_UNSET when not given */
     int session_state;                          /* SESSION_STATE_UNSET when not given */
     int load_balance;                           /* 1 round-robin, 0 disable */
+    int session_attrs;                          /* enum session_attrs */
     int tenant_mode;                            /* TENANT_MODE_UNSET when not given */
     const char *tenant_guc;                     /* NULL = global */
     int tenant_redact_errors;                   /* 0, 1, SWITCH_UNSET = global */
@@ -179,13 +190,14 @@ struct tenant_operator {
 };
 
 struct secret;
+struct source; /* the lines it was made of; private to conf */
 
 struct setup {
     _Atomic int refs;
     uint64_t generation; /* grows with each load */
     struct arena arena;
     struct settings g;
-    char path[4096];
+    char path[4096]; /* of the file; the key conffile names the one that the next RELOAD reads */
     struct database_conf **databases; /* in file order, without "*" */
     int n_databases;
     const struct database_conf *autodb; /* "*", or NULL */
@@ -209,11 +221,12 @@ struct setup {
     int n_ignore_startup;
     const struct text *track_extra;
     int n_track_extra;
+    struct source *source;  /* shared with setups that differ in SETs only */
     struct secret *secrets; /* memory of passwords and auth_file secrets, wiped at the end */
     struct text warnings;   /* lines to log at start: keys without effect yet, odd combinations */
 };
 
-/* One `key = value` of a running SET, kept over reloads until restart. */
+/* One `key = value` of a running SET; holds until the next RELOAD. */
 struct setup_override {
     struct text key, value;
 };
@@ -222,6 +235,11 @@ struct setup_override {
  * "file:line: key: what is wrong[, did you mean \"x\"]", in problems (caller releases). */
 struct setup *setup_load(const char *path, uint64_t generation, const struct setup_override *over,
                          int n_over, struct buf *problems) MUST_CHECK;
+/* The lines that `old` was made of once more, with other SETs: a SET does not read the ini files
+ * again (auth_file and what else is named there are read). NULL as above. */
+struct setup *setup_again(const struct setup *old, uint64_t generation,
+                          const struct setup_override *over, int n_over,
+                          struct buf *problems) MUST_CHECK;
 /* The same for a text in memory, without %include and without reading auth_file; name stands in
  * messages. */
 struct setup *setup_parse(const char *name, struct text body, struct buf *problems) MUST_CHECK;

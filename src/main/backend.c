@@ -165,12 +165,16 @@ PGconn *backend_open(const struct catalog_source *src, struct err *e)
                                   "client_encoding",
                                   "application_name",
                                   "gssencmode",
+                                  "target_session_attrs",
                                   NULL };
-    const char *const values[] = { src->host,        port,          src->dbname,
-                                   src->user,        src->password, src->sslmode,
-                                   src->sslrootcert, src->sslcert,  src->sslkey,
-                                   connect_timeout,  user_timeout,  "UTF8",
-                                   "pgbulkhead",     "disable",     NULL };
+    const char *const values[] = { src->host,          port,
+                                   src->dbname,        src->user,
+                                   src->password,      src->sslmode,
+                                   src->sslrootcert,   src->sslcert,
+                                   src->sslkey,        connect_timeout,
+                                   user_timeout,       "UTF8",
+                                   "pgbulkhead",       "disable",
+                                   src->session_attrs, NULL };
     PGresult *r;
     PGconn *c;
 

@@ -17,10 +17,11 @@ struct pg_result;
 /* How to reach a database. Texts are NUL-terminated, borrowed for the call; NULL or "" = not given
  * (libpq's default). */
 struct catalog_source {
-    const char *host; /* name, address or directory of the Unix socket */
+    const char *host; /* names, addresses or directories of Unix sockets, comma list */
     int port;
     const char *dbname, *user, *password;
     const char *sslmode, *sslrootcert, *sslcert, *sslkey; /* as libpq's parameters of these names */
+    const char *session_attrs;                            /* as libpq's target_session_attrs */
     int connect_timeout_s;                                /* 0 = 5 seconds */
     int statement_timeout_ms;                             /* of each query, 0 = 30 seconds */
 };

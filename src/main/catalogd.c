@@ -32,6 +32,10 @@ struct catalogd {
 static const char *const sslmodes[] = { "disable", "allow",     "prefer",
                                         "require", "verify-ca", "verify-full" };
 
+/* in the order of enum session_attrs */
+static const char *const session_attrs[] = { "any",     "read-write", "read-only",
+                                             "primary", "standby",    "prefer-standby" };
+
 /* A file of the configuration; where it names none, a path that cannot exist, because libpq would
  * look into a home directory that is none of ours. */
 static const char *file_or_none(const char *s)
@@ -45,7 +49,7 @@ void catalogd_source(const struct setup *s, const struct database_conf *db,
     const struct settings *g = &s->g;
 
     *src = (struct catalog_source){ .port = db->port, .dbname = db->dbname };
-    src->host = db->n_hosts ? db->hosts[0] : g->unix_socket_dir;
+    src->host = *db->host_list ? db->host_list : g->unix_socket_dir;
     if (!*src->host)
         src->host = g->unix_socket_dir;
     src->user = db->catalog_user ? db->catalog_user : db->user;
@@ -59,6 +63,7 @@ void catalogd_source(const struct setup *s, const struct database_conf *db,
     src->sslrootcert = file_or_none(g->server_tls_ca_file);
     src->sslcert = file_or_none(g->server_tls_cert_file);
     src->sslkey = file_or_none(g->server_tls_key_file);
+    src->session_attrs = db->session_attrs != ATTRS_ANY ? session_attrs[db->session_attrs] : NULL;
     src->connect_timeout_s = 5;
 }
 
@@ -96,6 +101,8 @@ static void probe_one(struct catalogd *d, const struct setup *s, const struct da
     m->mail.kind = MAIL_PROBE;
     m->backend = strdup(name);
     catalogd_source(s, db, &src);
+    src.host = db->n_hosts > 1 ? db->hosts[0] : src.host; /* the one it is named by */
+    src.session_attrs = NULL;
     m->ok = probe_backend(&src, &m->result, &err);
     if (!m->ok)
         snprintf(m->text, sizeof(m->text), "%.*s", (int)sizeof(m->text) - 1, err.msg);

@@ -130,13 +130,15 @@ static void keep_boot(struct control *c, struct setup *s)
     buf_release(&changed);
 }
 
-static bool load(struct control *c, struct err *e)
+/* again: the lines as they were read last, with the SETs; else the file, without them. */
+static bool load(struct control *c, bool again, struct err *e)
 {
     struct buf problems;
     struct tls_ctx *client, *server;
 
     buf_init(&problems);
-    struct setup *s = setup_load(c->options->file, ++c->generation, c->over, c->n_over, &problems);
+    struct setup *s = again ? setup_again(c->setup, ++c->generation, c->over, c->n_over, &problems)
+                            : setup_load(c->setup->g.conffile, ++c->generation, NULL, 0, &problems);
     if (!s) {
         struct text rest = buf_text(&problems), line;
         err_set_state(e, "F0000", "%.*s", TEXT_ARG(rest));
@@ -163,13 +165,25 @@ static void open_audit(struct control *c)
                   strerror(errno));
 }
 
+/* As with PgBouncer: after a RELOAD the file holds. */
+static void forget_sets(struct control *c)
+{
+    for (int i = 0; i < c->n_over; i++) {
+        free((void *)(uintptr_t)c->over[i].key.p);
+        free((void *)(uintptr_t)c->over[i].value.p);
+    }
+    c->n_over = 0;
+}
+
 bool control_reload(struct control *c, struct err *e)
 {
-    bool ok = load(c, e);
+    bool ok = load(c, false, e);
 
     c->reload_ok = ok;
-    if (ok)
+    if (ok) {
         c->reload_at = clock_wall_us();
+        forget_sets(c);
+    }
     if (*c->setup->g.logfile && !log_open(&c->log, c->setup->g.logfile))
         log_error(&c->log, "cannot open log file %s", c->setup->g.logfile);
     open_audit(c);
@@ -199,7 +213,9 @@ bool control_set(struct control *c, const char *key, struct text value, struct e
     }
     struct text old = c->over[i].value;
     c->over[i].value = text_of(copy(value));
-    if (load(c, e)) {
+    if (load(c, true, e)) {
+        if (strcmp(key, "logfile") == 0 && !log_open(&c->log, c->setup->g.logfile))
+            log_error(&c->log, "cannot open log file %s", c->setup->g.logfile);
         open_audit(c);
         free((void *)(uintptr_t)old.p);
         return true;

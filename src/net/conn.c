@@ -224,10 +224,8 @@ static bool conn_show(struct conn *c, char *data, size_t n, bool own)
     return (!c->write_errno || c->last_words) && !c->handshaking;
 }
 
-/* Where to read to: behind kept input. NULL: no memory. */
-static char *read_room(struct conn *c, size_t *room)
+static char *kept_room(struct conn *c, size_t kept, size_t *room)
 {
-    size_t kept = buf_len(&c->in);
     if (kept <= KEPT_SMALL) {
         if (kept)
             memcpy(c->loop->scratch, buf_data(&c->in), kept);
@@ -240,11 +238,22 @@ static char *read_room(struct conn *c, size_t *room)
     return to;
 }
 
+/* Where to read to: behind kept input. NULL: no memory. */
+static char *read_room(struct conn *c, size_t *room)
+{
+    char *to = kept_room(c, buf_len(&c->in), room);
+    size_t most = c->loop->at_once;
+
+    if (most<LOOP_SCRATCH && * room> most)
+        *room = most;
+    return to;
+}
+
 /* Reads and shows, `loopcnt` times at most. false: leave the conn alone. */
 static bool conn_read(struct conn *c)
 {
     struct loop *l = c->loop;
-    for (int i = 0; i < l->loopcnt && !c->paused; i++) {
+    for (int i = 0; (i < l->loopcnt || l->loopcnt == 0) && !c->paused; i++) {
         size_t room, kept = buf_len(&c->in);
         char *to = read_room(c, &room);
         if (!to) {

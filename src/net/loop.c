@@ -200,6 +200,7 @@ bool loop_init(struct loop *l, int id, struct log *log, const struct loop_handle
 {
     *l = (struct loop){ .id = id, .log = log, .handler = h, .owner = owner };
     l->loopcnt = LOOPCNT_DEFAULT;
+    l->at_once = LOOP_SCRATCH;
     struct list *const lists[] = { &l->dirty, &l->turn,   &l->again,      &l->later,
                                    &l->dead,  &l->linger, &l->dns_orphans };
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)

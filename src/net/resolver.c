@@ -180,6 +180,8 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
     /* At least for the rest of this callback: nobody replaces or drops the answer while it is told.
      */
     n->expires = l->now + (ttl ? ttl : 1);
+    if (r->opts.fresh)
+        r->opts.fresh(r->opts.arg, n->host, n->addrs, n->n);
     tell(n);
     loop_leave(l);
 }
@@ -274,6 +276,27 @@ static void start(struct resolver *r, struct name *n)
     r->pending++;
     /* May call on_answer before it returns. */
     evdns_getaddrinfo(r->loop->dns, n->host, NULL, &want, on_answer, n);
+}
+
+void resolver_ttl(struct resolver *r, usec_t max_ttl, usec_t nxdomain_ttl)
+{
+    r->opts.max_ttl = max_ttl;
+    r->opts.nxdomain_ttl = nxdomain_ttl;
+}
+
+bool resolver_numeric(const char *host)
+{
+    struct resolver_addr a;
+
+    return numeric(host, &a);
+}
+
+void resolver_refresh(struct resolver *r, const char *host)
+{
+    struct name *n = name_get(r, host);
+
+    if (n && !n->busy && need_dns(r))
+        start(r, n);
 }
 
 struct resolver_query *resolver_ask(struct resolver *r, const char *host,

@@ -10,9 +10,17 @@
 #include <sys/socket.h>
 
 struct resolver;
+struct resolver_addr {
+    struct sockaddr_storage ss; /* port not set */
+    socklen_t len;
+};
 struct resolver_opts {
     usec_t max_ttl, nxdomain_ttl;
     const char *resolv_conf; /* NULL = the system's */
+    /* Each answer that a name server (or the hosts file) gave just now, before those who wait for
+     * it get it; n = 0: there is none. May be NULL. */
+    void (*fresh)(void *arg, const char *host, const struct resolver_addr *a, int n);
+    void *arg;
 };
 /* NULL: out of memory. */
 struct resolver *resolver_new(struct loop *l, const struct resolver_opts *o);
@@ -20,10 +28,12 @@ struct resolver *resolver_new(struct loop *l, const struct resolver_opts *o);
  */
 void resolver_free(struct resolver *r);
 
-struct resolver_addr {
-    struct sockaddr_storage ss; /* port not set */
-    socklen_t len;
-};
+/* Other times; answers that are kept keep theirs. */
+void resolver_ttl(struct resolver *r, usec_t max_ttl, usec_t nxdomain_ttl);
+/* Is it a numeric address? */
+bool resolver_numeric(const char *host);
+/* Asks again now, whatever is kept; opts.fresh is told. */
+void resolver_refresh(struct resolver *r, const char *host);
 /* host: name or numeric address (numeric ones, cached answers and names of /etc/hosts answer at
  * once, before the call returns). done is called once: n addresses (valid during the call; IPv4
  * first), or n=0 with a text. Returns a handle to cancel, good until done is called; NULL when done

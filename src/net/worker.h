@@ -67,14 +67,22 @@ struct loop {
     _Atomic int load;       /* connections dealt to it, for the acceptor */
     _Atomic uint64_t turns; /* finished callbacks */
     _Atomic uint64_t
-        busy_us; /* CPU time of the thread, refreshed each tick and each LOOP_BUSY_EVERY turns */
-    int loopcnt; /* sbuf_loopcnt: reads per readiness event */
+        busy_us;    /* CPU time of the thread, refreshed each tick and each LOOP_BUSY_EVERY turns */
+    int loopcnt;    /* sbuf_loopcnt: reads per readiness event; 0 = no limit */
+    size_t at_once; /* bytes of one read (pkt_buf); loop_at_once */
 };
 
 /* Sets the loop up (no thread yet). tick_ms 0 = no tick. false: out of memory or descriptors
  * (errno). */
 bool loop_init(struct loop *l, int id, struct log *log, const struct loop_handler *h, void *owner,
                int tick_ms);
+/* How much is read from a connection and shown at once: pkt_buf where that is less than 4096. No
+ * buffer belongs to an idle connection, so larger values save nothing: then it is what the scratch
+ * holds. */
+static inline void loop_at_once(struct loop *l, int64_t pkt_buf)
+{
+    l->at_once = pkt_buf > 0 && pkt_buf < 4096 ? (size_t)pkt_buf : LOOP_SCRATCH;
+}
 /* Runs on the calling thread until loop_stop. Mails that came before the end are still handed over;
  * then `end` is called. */
 void loop_run(struct loop *l);

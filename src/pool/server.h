@@ -16,6 +16,8 @@ enum server_state {
 };
 const char *server_state_name(enum server_state s); /* as SHOW SERVERS says */
 
+enum server_role { ROLE_UNKNOWN, ROLE_NO, ROLE_YES };
+
 struct shard;
 struct client;
 struct server_login; /* session: login in progress */
@@ -63,6 +65,9 @@ struct server {
     socklen_t addr_len;
     char host[256];
     int port;
+    struct list host_node;      /* among those of its host's name, when it has one */
+    enum server_role standby;   /* in_hot_standby as it says */
+    enum server_role read_only; /* default_transaction_read_only at its login */
     struct server_login *login;
     struct pending *pending;
     struct server_stmts *stmts;

@@ -37,6 +37,7 @@ struct shard {
     usec_t failed_at;   /* last failed server login; 0 = the last one succeeded */
     struct err failure; /* what clients are told meanwhile */
     char failure_state[6];
+    bool starting;   /* the last login failed because the server is starting up: clients wait */
     usec_t asked_at; /* last request for a server of another worker */
     int next_host;
     bool always_warm;        /* min_pool_size holds without clients too */

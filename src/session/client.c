@@ -267,7 +267,7 @@ static void let_go(struct client *c)
 
 static void log_reason(struct client *c, const char *reason)
 {
-    if (c->setup->g.log_disconnections)
+    if (c->engine->setup->g.log_disconnections)
         client_log(c, LOG_LV_LOG, "closing because: %s (age=%llus)", reason,
                    (unsigned long long)((c->engine->loop.now - c->connected_at) / USEC_PER_SEC));
 }
@@ -308,7 +308,7 @@ void client_close_error(struct client *c, const struct wire_error *e)
         return;
     snprintf(text, sizeof(text), "%.*s", TEXT_ARG(e->message));
     log_reason(c, text);
-    if (c->setup->g.log_pooler_errors)
+    if (c->engine->setup->g.log_pooler_errors)
         client_log(c, LOG_LV_WARNING, "pooler error: %s", text);
 
     struct conn *conn = c->conn;

@@ -230,7 +230,10 @@ void client_login_proven(struct client *c)
     }
     if (!bind_tenant(c))
         return;
+    bool fresh = l->db->is_auto && !registry_find_db(e->registry, c->db_name);
     struct pool *pool = registry_pool(e->registry, c->db_name, server_user(c), client_enforced(c));
+    if (pool && fresh)
+        client_log(c, LOG_LV_LOG, "registered new auto-database: db=%s", c->db_name.p);
     c->shard = pool ? engine_shard(e, pool) : NULL;
     if (!c->shard) {
         client_drop(c, "out of memory");
@@ -242,20 +245,7 @@ void client_login_proven(struct client *c)
         client_close(c, NULL, "database \"%s\" is disabled", c->db_name.p);
         return;
     }
-    setup_limits(c->setup, l->db, c->user, &c->limits);
-    c->pool_mode = c->limits.pool_mode;
-    c->virtual_state = c->pool_mode != POOL_SESSION && c->limits.session_state == STATE_VIRTUAL;
-    c->query_timeout = c->user && c->user->query_timeout != TIME_UNSET ? c->user->query_timeout
-                                                                       : c->setup->g.query_timeout;
-    c->idle_transaction_timeout = c->user && c->user->idle_transaction_timeout != TIME_UNSET
-                                      ? c->user->idle_transaction_timeout
-                                      : c->setup->g.idle_transaction_timeout;
-    c->transaction_timeout = c->user && c->user->transaction_timeout != TIME_UNSET
-                                 ? c->user->transaction_timeout
-                                 : c->setup->g.transaction_timeout;
-    c->idle_timeout = c->user && c->user->client_idle_timeout != TIME_UNSET
-                          ? c->user->client_idle_timeout
-                          : c->setup->g.client_idle_timeout;
+    client_limits(c, c->setup, l->db);
     if (!take_places(c))
         return;
     client_auth_share(c);
@@ -315,6 +305,12 @@ static bool send_welcome(struct client *c, const struct welcome *w)
     struct rd r = rd_init((const char *)c->cancel_key, 8);
     uint32_t id = rd_u32(&r);
     wire_keydata_build(&b, id, c->cancel_key + 4, 4);
+    if (*c->setup->g.login_notify_message)
+        wire_error_build(
+            &b, 'N',
+            &(struct wire_error){ .severity = "NOTICE",
+                                  .sqlstate = "00000",
+                                  .message = text_of(c->setup->g.login_notify_message) });
     wire_ready_build(&b, 'I');
     bool ok = !b.failed;
     if (ok)

@@ -5,6 +5,7 @@
  * and idle counts are raised before the waiting bits are read, so that no wake-up is lost.
  */
 #include "session/binding.h"
+#include "session/hosts.h"
 #include "session/session.h"
 #include "session/shares.h"
 
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define STARTING_RETRY (300 * USEC_PER_MSEC)
 
 /* ---- shards ---- */
 
@@ -111,6 +114,7 @@ static void give_away(struct server *s, int worker)
     }
     CHECK(pending_empty(s->pending) && !s->client && s->cancels == 0 && s->left == 0);
     conn_detach(s->conn);
+    hosts_forget(s);
     *copy = *s;
     s->magic = 0;
     slab_put(&e->servers, s);
@@ -147,6 +151,7 @@ void engine_take_server(struct engine *e, struct mail_server *m)
     *s = *copy;
     free(copy);
     s->shard = sh;
+    hosts_watch(s);
     list_init(&s->node);
     list_push_tail(&sh->servers[SERVER_HANDOVER], &s->node);
     sh->n_servers[SERVER_HANDOVER]++;
@@ -350,13 +355,23 @@ static bool evict(struct shard *sh, enum slot full)
     return true;
 }
 
+/* How long after a failed login no other one is tried. A server that is starting up will be there
+ * soon. */
+static usec_t retry_after(const struct shard *sh)
+{
+    usec_t retry = sh->engine->setup->g.server_login_retry;
+
+    return sh->starting && retry > STARTING_RETRY ? STARTING_RETRY : retry;
+}
+
 /* Clients of a pool whose last server login failed and that has no server at all are told so at
- * once. */
+ * once; while a server is starting up they wait. */
 static bool fail_fast(struct shard *sh)
 {
-    if (!sh->failed_at || shard_servers(sh) > 0 || atomic_load(&sh->pool->servers) > 0)
+    if (!sh->failed_at || sh->starting || shard_servers(sh) > 0 ||
+        atomic_load(&sh->pool->servers) > 0)
         return false;
-    if (sh->engine->loop.now - sh->failed_at > sh->engine->setup->g.server_login_retry)
+    if (sh->engine->loop.now - sh->failed_at > retry_after(sh))
         return false;
     struct client *c;
     while ((c = first_waiting(sh)) != NULL)
@@ -422,8 +437,7 @@ static void pump(struct shard *sh)
             return;
         if (sh->failed_at && sh->n_servers[SERVER_LOGIN] > 0)
             return; /* one attempt at a time while logins fail */
-        if (sh->failed_at &&
-            sh->engine->loop.now - sh->failed_at <= sh->engine->setup->g.server_login_retry)
+        if (sh->failed_at && sh->engine->loop.now - sh->failed_at <= retry_after(sh))
             return; /* never twice at the same moment, even without a pause between attempts */
         if (!open_one(sh, c)) {
             ask_others(sh);

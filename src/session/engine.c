@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Engines: birth, mails, ticks, end of turn, death. */
+#include "session/hosts.h"
 #include "session/notes.h"
 #include "session/lookup.h"
 #include "session/session.h"
@@ -198,6 +199,7 @@ static void on_tick(void *owner)
 
     dispatch_tick(e);
     shares_tick(e);
+    hosts_tick(e);
     if (e->loop.now - e->last_reap >= REAP_EVERY) {
         e->last_reap = e->loop.now;
         engine_reap(e);
@@ -244,6 +246,8 @@ static void init_lists(struct engine *e)
     list_init(&e->dead);
     list_init(&e->dead_servers);
     list_init(&e->cancels);
+    list_init(&e->host_queue);
+    map_init(&e->hosts);
     map_init(&e->cancel_keys);
     map_init(&e->stmts);
     map_init(&e->turns);
@@ -276,9 +280,12 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
         return NULL;
     }
     e->loop.loopcnt = (int)s->g.sbuf_loopcnt;
+    loop_at_once(&e->loop, s->g.pkt_buf);
     struct resolver_opts ro = { .max_ttl = s->g.dns_max_ttl,
                                 .nxdomain_ttl = s->g.dns_nxdomain_ttl,
-                                .resolv_conf = *s->g.resolv_conf ? s->g.resolv_conf : NULL };
+                                .resolv_conf = *s->g.resolv_conf ? s->g.resolv_conf : NULL,
+                                .fresh = hosts_answer,
+                                .arg = e };
     e->resolver = resolver_new(&e->loop, &ro);
     struct tenant_engine_opts to = { .cache_bytes = (size_t)s->g.tenant_cache_size,
                                      .max_statement = (size_t)s->g.tenant_max_statement,
@@ -334,6 +341,7 @@ void engine_free(struct engine *e)
     free(e->shard_by_pool);
     if (e->resolver)
         resolver_free(e->resolver);
+    hosts_release(e);
     loop_release(&e->loop);
     if (e->tenant)
         tenant_engine_free(e->tenant);

@@ -107,6 +107,8 @@ struct engine {
     struct list dead; /* clients to free at the end of the turn */
     struct list dead_servers; /* likewise */
     struct list cancels;      /* cancel connections under way */
+    struct map hosts;         /* name → struct host_watch */
+    struct list host_queue;   /* of those, longest not looked up first */
     struct engine_stats stats;
     bool suspended;
     usec_t last_reap;

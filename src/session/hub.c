@@ -157,7 +157,8 @@ struct new_setup {
 static bool same_target(const struct database_conf *a, const struct database_conf *b)
 {
     return strcmp(a->host, b->host) == 0 && a->port == b->port &&
-           strcmp(a->dbname, b->dbname) == 0 && text_eq(text_of(a->user), text_of(b->user)) &&
+           a->session_attrs == b->session_attrs && strcmp(a->dbname, b->dbname) == 0 &&
+           text_eq(text_of(a->user), text_of(b->user)) &&
            text_eq(text_of(a->password), text_of(b->password)) &&
            text_eq(text_of(a->connect_query), text_of(b->connect_query)) &&
            text_eq(text_of(a->client_encoding), text_of(b->client_encoding)) &&
@@ -213,6 +214,7 @@ static void take_setup(struct engine *e, void *arg)
     tls_ctx_unref(e->server_tls);
     e->client_tls = ns->client_tls ? tls_ctx_ref(ns->client_tls) : NULL;
     e->server_tls = ns->server_tls ? tls_ctx_ref(ns->server_tls) : NULL;
+    resolver_ttl(e->resolver, e->setup->g.dns_max_ttl, e->setup->g.dns_nxdomain_ttl);
     e->loop.loopcnt = (int)e->setup->g.sbuf_loopcnt;
     token_keys_free(e->tokens); /* the control thread has seen that these can be used */
     e->tokens = token_keys_new(e->setup->token_keys, e->setup->n_token_keys, NULL);
@@ -239,6 +241,7 @@ static void take_setup(struct engine *e, void *arg)
         arena_release(&scratch);
         shard_pump(sh);
     }
+    clients_take_setup(e);
     setup_unref(old);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Servers: opening, closing, going back to the pool. */
+#include "session/hosts.h"
 #include "session/session.h"
 #include "session/shares.h"
 
@@ -124,6 +125,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
         server_log(s, LOG_LV_LOG, "closing because: %s (age=%llus)", text,
                    (unsigned long long)((e->loop.now - s->connected_at) / USEC_PER_SEC));
     server_count_bytes(s);
+    hosts_forget(s);
     struct client *c = s->client;
     if (c) {
         bool told = s->fatal;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Logging in to a server: address, connection, TLS, startup, authentication, its parameters. */
-#include "session/session.h"
+#include "session/hosts.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -27,13 +27,16 @@ enum phase {
 
 struct server_login {
     enum phase phase;
+    int host;  /* index in the database's list */
+    int tried; /* hosts that could not be used */
+    bool last; /* prefer-standby has asked all for a standby */
     struct resolver_query *query;
     struct resolver_addr addrs[MAX_ADDRS];
     int n_addrs, next_addr;
     struct login_answer *answer;
     struct buf welcome; /* ParameterStatus messages */
     char error[600];    /* of the last address */
-    char host[256];
+    char name[256];     /* of the host */
 };
 
 void server_login_free(struct server *s)
@@ -58,6 +61,54 @@ static void forget_secrets(struct shard *sh)
     }
 }
 
+static void start_host(struct server *s);
+
+/* Has the failure to do with the host rather than with us, so that another one may do? */
+static bool of_host(const char *sqlstate)
+{
+    return !sqlstate || memcmp(sqlstate, "08", 2) == 0 || strcmp(sqlstate, "57P03") == 0 ||
+           strcmp(sqlstate, "57P02") == 0 || strcmp(sqlstate, "57P01") == 0;
+}
+
+/* The next host of the list; false: all were tried. */
+static bool another_host(struct server *s, const char *why)
+{
+    struct server_login *l = s->login;
+    struct shard *sh = s->shard;
+
+    if (!l || !sh->db)
+        return false;
+    host_failed(sh, l->host);
+    if (++l->tried >= sh->db->n_hosts) {
+        if (sh->db->session_attrs != ATTRS_PREFER_STANDBY || l->last)
+            return false;
+        l->last = true;
+        l->tried = 0;
+    }
+    server_log(s, LOG_LV_LOG, "trying the next host because: %s", why);
+    server_count_bytes(s);
+    if (s->conn)
+        conn_close(s->conn);
+    s->conn = NULL;
+    hosts_forget(s);
+    s->rx_seen = s->tx_seen = 0;
+    s->standby = s->read_only = ROLE_UNKNOWN;
+    s->backend_key_len = 0;
+    s->request_at = sh->engine->loop.now;
+    vars_release(s->vars, &sh->engine->hub->var_names);
+    if (l->query)
+        resolver_cancel(l->query);
+    l->query = NULL;
+    login_answer_free(l->answer);
+    l->answer = NULL;
+    l->n_addrs = l->next_addr = 0;
+    l->error[0] = '\0';
+    buf_clear(&l->welcome);
+    l->host = (l->host + 1) % sh->db->n_hosts;
+    start_host(s);
+    return true;
+}
+
 void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...)
 {
     struct shard *sh = s->shard;
@@ -69,7 +120,10 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    if (of_host(sqlstate) && another_host(s, text))
+        return;
     sh->failed_at = sh->engine->loop.now;
+    sh->starting = sqlstate && strcmp(sqlstate, "57P03") == 0;
     snprintf(sh->failure.msg, sizeof(sh->failure.msg), "%s", text);
     snprintf(sh->failure_state, sizeof(sh->failure_state), "%s", sqlstate ? sqlstate : "08006");
     stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
@@ -85,7 +139,7 @@ static void on_resolved(void *arg, const struct resolver_addr *a, int n, const c
 
     l->query = NULL;
     if (n == 0) {
-        server_login_failed(s, "08006", "server DNS lookup failed: %s: %s", l->host,
+        server_login_failed(s, "08006", "server DNS lookup failed: %s: %s", l->name,
                             text ? text : "no address");
         return;
     }
@@ -119,28 +173,15 @@ static bool unix_address(struct server_login *l, const char *dir, int port)
     return true;
 }
 
-static const char *choose_host(struct shard *sh)
+/* Looks the host up and connects. */
+static void start_host(struct server *s)
 {
-    const struct database_conf *db = sh->db;
-    if (db->n_hosts == 0)
-        return "";
-    int i = sh->next_host % db->n_hosts;
-    if (db->load_balance || sh->failed_at)
-        sh->next_host = (i + 1) % db->n_hosts;
-    return db->hosts[i];
-}
-
-bool server_login_begin(struct server *s)
-{
+    struct server_login *l = s->login;
     struct shard *sh = s->shard;
-    struct server_login *l = calloc(1, sizeof(*l));
+    const char *host = sh->db->n_hosts ? sh->db->hosts[l->host % sh->db->n_hosts] : "";
 
-    if (!l)
-        return false;
-    s->login = l;
-    const char *host = choose_host(sh);
     s->port = sh->db->port;
-    snprintf(l->host, sizeof(l->host), "%s", host);
+    snprintf(l->name, sizeof(l->name), "%s", host);
     snprintf(s->host, sizeof(s->host), "%s", host);
     l->phase = PHASE_RESOLVE;
     if (host[0] == '\0' || host[0] == '/' || host[0] == '@') {
@@ -149,11 +190,23 @@ bool server_login_begin(struct server *s)
             server_login_failed(s, "08006", "connect failed: Unix socket path is too long");
         else if (!next_address(s))
             server_login_failed(s, "08006", "connect failed: %s", l->error);
-        return true;
+        return;
     }
     struct resolver_query *q = resolver_ask(sh->engine->resolver, host, on_resolved, s);
     if (s->login && q)
         s->login->query = q;
+}
+
+bool server_login_begin(struct server *s)
+{
+    struct server_login *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return false;
+    s->login = l;
+    l->host = host_first(s->shard);
+    l->last = s->shard->db->n_hosts < 2;
+    start_host(s);
     return true;
 }
 
@@ -276,6 +329,7 @@ void server_login_connected(struct server *s, bool ok, const char *text)
     }
     char local[128];
     int port;
+    hosts_watch(s);
     sockaddr_text(&s->conn->local, local, sizeof(local), &port);
     server_log(s, LOG_LV_LOG, "new connection to server (from %s:%d)", local, port);
     bool is_unix = s->addr.ss_family == AF_UNIX;
@@ -330,7 +384,7 @@ static size_t ssl_answer(struct server *s, const char *data, size_t n)
         return n;
     }
     s->login->phase = PHASE_TLS;
-    const char *host = s->login->host[0] == '/' ? NULL : s->login->host;
+    const char *host = s->login->name[0] == '/' ? NULL : s->login->name;
     if (!conn_tls_connect(s->conn, e->server_tls, host, &err)) {
         server_login_failed(s, "08006", "TLS handshake failed: %s", err.msg);
         return n;
@@ -397,6 +451,7 @@ static void on_status(struct server *s, const char *m, size_t n)
         server_login_failed(s, "08P01", "malformed ParameterStatus from server");
         return;
     }
+    host_role(s, name, value);
     int i = var_index(&s->shard->engine->hub->var_names, name);
     if (i >= 0 && !vars_set(s->vars, i, value)) {
         server_login_failed(s, "53200", "out of memory");
@@ -448,9 +503,16 @@ static void login_done(struct server *s)
 {
     struct shard *sh = s->shard;
     const char *query = sh->db ? sh->db->connect_query : NULL;
+    const char *why = host_refuses(s, s->login->last);
 
+    if (why) {
+        server_login_failed(s, "08006", "%s: %s", s->host[0] ? s->host : "server", why);
+        return;
+    }
+    host_worked(sh, s->login->host);
     publish_welcome(s);
     sh->failed_at = 0;
+    sh->starting = false;
     stat_inc(&shard_stats(sh, sh->engine)->server_logins);
     if (s->conn->tls)
         server_log(s, LOG_LV_DEBUG, "tls=%s", tls_describe(s->conn->tls));
@@ -498,10 +560,11 @@ static void on_message(struct server *s, const char *m, size_t n)
 size_t server_login_input(struct server *s, char *data, size_t n)
 {
     size_t pos = 0;
+    const struct conn *conn = s->conn; /* another one when the next host is tried */
 
     if (s->login->phase == PHASE_SSL_ANSWER)
         return ssl_answer(s, data, n);
-    while (s->login && !s->dying) {
+    while (s->login && !s->dying && s->conn == conn) {
         struct frame f;
         enum frame_status st = frame_peek(data + pos, n - pos, 1 << 20, &f);
         if (st == FRAME_BAD) {
@@ -513,5 +576,5 @@ size_t server_login_input(struct server *s, char *data, size_t n)
         on_message(s, data + pos, f.len);
         pos += f.len;
     }
-    return s->dying ? n : pos;
+    return s->dying || s->conn != conn ? n : pos;
 }

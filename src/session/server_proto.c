@@ -6,6 +6,7 @@
  */
 #include "session/binding.h"
 #include "session/error_fields.h"
+#include "session/hosts.h"
 #include "session/session.h"
 #include "session/settings.h"
 #include "session/utility.h"
@@ -503,6 +504,7 @@ static bool on_status(struct server *s, struct run *r, const char *m, uint32_t l
         server_close(s, "0A000", "a tenant's server changed how it reads statements");
         return false;
     }
+    host_role(s, name, value);
     int i = var_index(&s->shard->engine->hub->var_names, name);
     bool own = p && p->action == PEND_OWN;
     if (i >= 0) {

@@ -53,6 +53,13 @@ void client_send(struct client *c, const struct buf *b);
 /* Releases or closes the server of a client that goes away. */
 void client_leave_server(struct client *c);
 
+/* ---- client_limits.c ---- */
+/* Sets what limits the client by the setup; db: its database's entry there. c->user_name is known.
+ */
+void client_limits(struct client *c, const struct setup *s, const struct database_conf *db);
+/* For all clients of the engine, which has a new setup. */
+void clients_take_setup(struct engine *e);
+
 /* ---- client_login.c (login.h: client_startup.c, client_auth.c) ---- */
 bool client_login_begin(struct client *c);
 size_t client_login_input(struct client *c, char *data, size_t n);

@@ -76,6 +76,7 @@ static const struct sample databases[] = {
     { "min_pool_size", "2", NULL }, { "reserve_pool_size", "3", NULL }, { "connect_query", "'set x to ''y'''",
     "set x to 'y'" }, { "pool_mode", "statement", NULL }, { "session_state", "virtual", NULL },
     { "load_balance_hosts", "disable", NULL },
+    { "target_session_attrs", "prefer-standby", NULL },
     { "max_db_connections", "4", NULL }, { "max_db_client_connections", "5", NULL }, { "server_lifetime", "6", NULL },
     { "query_wait_timeout", "7", NULL }, { "client_encoding", "UTF8", NULL }, { "datestyle", "ISO", NULL },
     { "timezone", "UTC", NULL }, { "application_name", "app", NULL }, { "tenant_mode", "rewrite", NULL },
@@ -187,7 +188,7 @@ static void defaults(void)
     is_text(problems.p, "", "short file: no problem");
     for (int i = 0; s && i < keys_count(); i++) {
         const struct key_info *k = keys_at(i);
-        if (strcmp(k->name, "auth_type") == 0)
+        if (strcmp(k->name, "auth_type") == 0 || strcmp(k->name, "conffile") == 0)
             continue;
         buf_clear(&shown);
         keys_value(s, i, &shown);

@@ -71,6 +71,7 @@ sub ini_text {
         listen_addr => '127.0.0.1', listen_port => $self->{port}, unix_socket_dir => '', auth_type => 'trust',
         auth_file => "$self->{dir}/users.txt", admin_users => 'bhadmin', stats_users => 'bhstats', pool_mode => 'transaction',
         log_connections => 1, log_disconnections => 1, server_login_retry => 1,
+        ($ENV{BH_PKT_BUF} ? (pkt_buf => $ENV{BH_PKT_BUF}) : ()),
         (ours() && $ENV{BH_WORKERS} ? (worker_threads => $ENV{BH_WORKERS}) : ()),
         (ours() ? (metrics_listen_addr => '127.0.0.1', metrics_port => ($self->{metrics_port} //= free_port())) : ()),
         %{ $self->{set} // {} },
