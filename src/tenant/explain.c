@@ -59,7 +59,8 @@ static void parameters(const struct out *o, const struct verdict *v)
 {
     for (int i = 0; i < v->n_checks; i++)
         put(o, "parameter",
-            arena_printf(o->a, "$%d must equal the claim %.*s", v->checks[i].param,
+            arena_printf(o->a, "%s$%d must equal the claim %.*s",
+                         v->checks[i].array ? "each element of " : "", v->checks[i].param,
                          TEXT_ARG(v->checks[i].claim)));
     for (int i = 0; i < v->n_added; i++)
         put(o, "added parameter",

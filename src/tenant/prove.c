@@ -6,6 +6,8 @@
 #include "tenant/trace.h"
 #include "tenant/value.h"
 
+#include <stdlib.h>
+
 #define MAX_PARAMS 8 /* of one fact */
 #define MAX_MERGED 8 /* references whose columns one name can mean */
 #define MAX_TRIES 64 /* of OR within OR */
@@ -13,7 +15,7 @@
 /* The reference's tenant column = the claim's value, or = the tenant column of other. */
 struct fact {
     struct tref *ref, *other; /* other NULL: the value */
-    int params[MAX_PARAMS];   /* that must be checked */
+    int params[MAX_PARAMS];   /* that must be checked; negative: each element of an array */
     int n_params;
     int loc;
     bool soft;   /* rests on more than this level's columns */
@@ -208,46 +210,13 @@ static bool values(struct place *p, struct node *const *v, int n, int claim, int
     return n > 0;
 }
 
-/* Takes one element off an array's text: quoted, or of plain characters and not the word NULL. */
-static bool array_element(struct walk *w, struct text *t, struct text *out)
-{
-    char *buf = arena_alloc(w->arena, t->n + 1);
-    size_t i = 0, n = 0;
-    bool quoted = t->n && t->p[0] == '"';
-    for (i = quoted; i < t->n && t->p[i] != (quoted ? '"' : ','); i++) {
-        char c = t->p[i];
-        if (quoted && c == '\\' && ++i < t->n)
-            c = t->p[i];
-        else if (!quoted && !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                              (c >= '0' && c <= '9') || c == '-' || c == '_'))
-            return false;
-        buf[n++] = c;
-    }
-    if (quoted ? i++ >= t->n : n == 0)
-        return false;
-    *out = text_n(buf, n);
-    *t = text_n(t->p + i, t->n - i);
-    return quoted || !text_is_i(*out, "null");
-}
-
 /* '{a,"b"}': are all elements the claim's value? */
 static bool array_text(struct walk *w, struct node *n, int claim)
 {
     struct node *val = node_is(n, N_A_Const) ? node_get(n, R_val) : NULL;
-    struct text t = node_is(val, N_String) ? node_str(val, R_sval) : TEXT(""), e;
     w->dependent = true;
-    if (t.n < 3 || t.p[0] != '{' || t.p[t.n - 1] != '}')
-        return false;
-    t = text_n(t.p + 1, t.n - 2);
-    for (;;) {
-        if (!array_element(w, &t, &e) || !value_same(w->used[claim].type, w->used[claim].value, e))
-            return false;
-        if (t.n == 0)
-            return true;
-        if (t.p[0] != ',' || t.n == 1)
-            return false;
-        t = text_n(t.p + 1, t.n - 1);
-    }
+    return node_is(val, N_String) &&
+           value_same_array(w->used[claim].type, w->used[claim].value, node_str(val, R_sval));
 }
 
 /* ---- conditions ---- */
@@ -365,6 +334,8 @@ static void any_array(struct place *p, struct node *name, struct node *a, struct
     }
     if (node_is(b, N_A_ArrayExpr))
         one_of(p, name, a, node_get(b, R_elements), loc);
+    else if (node_is(b, N_ParamRef) && refers(p, a, name, &x))
+        pin(p, &x, loc, false, &(int){ -(int)node_int(b, R_number) }, 1);
     else if (node_is(b, N_A_Const) && refers(p, a, name, &x) &&
              array_text(p->w, b, x.refs[0]->claim))
         pin(p, &x, loc, false, NULL, 0);
@@ -549,8 +520,8 @@ static void note_fact(struct walk *w, const struct fact *f)
         trace_how(w, f->ref->trace, "proven: equal to the tenant column of \"%.*s\"",
                   TEXT_ARG(f->other->item->name));
     else if (f->n_params)
-        trace_how(w, f->ref->trace, "proven: equal to $%d, which Bind is checked for",
-                  f->params[0]);
+        trace_how(w, f->ref->trace, "proven: equal to %s$%d, which Bind is checked for",
+                  f->params[0] < 0 ? "each element of " : "", abs(f->params[0]));
     else
         trace_how(w, f->ref->trace, "proven: equal to the tenant's value");
 }
@@ -586,7 +557,7 @@ static bool close_over(struct walk *w, struct proof *p)
     /* The same parameter in a condition that was not needed is no other use of it. */
     for (struct fact *f = p->facts; f; f = f->next)
         for (int i = 0; i < f->n_params; i++) {
-            const struct param_use *u = &w->params[f->params[i] - 1];
+            const struct param_use *u = &w->params[abs(f->params[i]) - 1];
             if (u->checked && u->claim == f->ref->claim &&
                 !walk_check_param(w, f->params[i], f->ref->claim, f->loc))
                 return false;

@@ -154,7 +154,8 @@ void redact(struct text sql, bool strict, struct buf *out)
         size_t made = buf_len(out) - start;
         if (s == SHOW_NOTHING)
             continue;
-        if (made + (s == SHOW_TEXT ? t.len : 1) + 1 > REDACT_MAX) {
+        /* a mark may become ", ..." */
+        if (made + (s == SHOW_TEXT ? t.len : sizeof(", ...") - 1) + 1 > REDACT_MAX) {
             cut = true;
             break;
         }

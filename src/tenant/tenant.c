@@ -200,7 +200,7 @@ static bool keep_checks(struct walk *w)
                 "Parameter $%d stands for the tenant and is used elsewhere too.", i + 1);
         const struct used_claim *c = &w->used[p->claim];
         v->checks[v->n_checks++] =
-            (struct verdict_check){ i + 1, arena_text(&w->out->arena, c->name), c->type };
+            (struct verdict_check){ i + 1, arena_text(&w->out->arena, c->name), c->type, p->array };
     }
     return true;
 }
@@ -519,6 +519,7 @@ static void check_hit(struct tenant_engine *e, const struct tenant_ask *ask,
               text_eq(a->added[i].claim, b->added[i].claim));
     for (int i = 0; i < a->n_checks; i++)
         CHECK(a->checks[i].param == b->checks[i].param && a->checks[i].type == b->checks[i].type &&
+              a->checks[i].array == b->checks[i].array &&
               text_eq(a->checks[i].claim, b->checks[i].claim));
     if (a->action == VERDICT_REWRITE) {
         buf_init(&one);

@@ -105,6 +105,7 @@ struct verdict {
         int param; /* 1-based */
         struct text claim;
         uint32_t type;
+        bool array; /* each element of the parameter */
     } * checks;
     int n_patterns; /* Bind values that must not fail on other tenants' rows (pattern.h) */
     struct verdict_pattern {

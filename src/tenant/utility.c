@@ -35,12 +35,12 @@ static bool check_argument(const struct verdict_check *k, const struct sql_prepa
                       "the tenant has no usable value for this relation's tenant column",
                       "A parameter is compared with a claim that the tenant does not have.",
                       "Give the user this claim in [users].");
-    if (!value_param_ok(k->type, declared) || !value_param_keeps(declared, c->value))
+    if (!k->array && (!value_param_ok(k->type, declared) || !value_param_keeps(declared, c->value)))
         return refuse(r, REFUSAL_bind_type, "parameter type of a tenant value is not supported",
                       "The parameter's declared type is not the tenant column's.",
                       "Declare the parameter as the column's type in PREPARE.");
     const struct sql_argument *a = &p->arg[k->param - 1];
-    if (!a->constant || (a->cast_type && a->cast_type != k->type))
+    if (k->array || !a->constant || (a->cast_type && a->cast_type != k->type))
         return refuse(r, REFUSAL_unproven_value,
                       "value of the tenant column cannot be proven to be the tenant's",
                       "An argument of EXECUTE that stands for the tenant is computed.",

@@ -2,6 +2,8 @@
 /* Comparing claims with the values of clients, by the type of the tenant column. */
 #include "tenant/value.h"
 
+#include "wire/frame.h"
+
 struct value_type {
     uint32_t oid;
     const char *sql;
@@ -157,6 +159,72 @@ bool value_same_binary(uint32_t type, uint32_t declared, struct text claim, stru
     }
     unsigned char u[16];
     return bytes.n == 16 && uuid_read(claim, u) && memcmp(u, bytes.p, 16) == 0;
+}
+
+uint32_t value_array_element(uint32_t array)
+{
+    static const uint32_t types[][2] = {
+        { 1005, VALUE_INT2 }, { 1007, VALUE_INT4 },    { 1016, VALUE_INT8 },
+        { 1009, VALUE_TEXT }, { 1015, VALUE_VARCHAR }, { 2951, VALUE_UUID },
+    };
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i][0] == array)
+            return types[i][1];
+    return 0;
+}
+
+/* Takes one element off an array's text: quoted, or of plain characters and not the word NULL. */
+static bool array_element(struct text *t, struct text *out)
+{
+    bool quoted = t->n && t->p[0] == '"';
+    size_t i = quoted, from = i;
+
+    for (; i < t->n && t->p[i] != (quoted ? '"' : ','); i++) {
+        char c = t->p[i];
+        if (quoted ? c == '\\'
+                   : !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_'))
+            return false;
+    }
+    *out = text_n(t->p + from, i - from);
+    if (quoted ? i++ >= t->n : out->n == 0 || text_is_i(*out, "null"))
+        return false;
+    *t = text_n(t->p + i, t->n - i);
+    return true;
+}
+
+bool value_same_array(uint32_t type, struct text claim, struct text t)
+{
+    struct text e;
+    if (t.n < 3 || t.p[0] != '{' || t.p[t.n - 1] != '}')
+        return false;
+    t = text_n(t.p + 1, t.n - 2);
+    for (;;) {
+        if (!array_element(&t, &e) || !value_same(type, claim, e))
+            return false;
+        if (t.n == 0)
+            return true;
+        if (t.p[0] != ',' || t.n == 1)
+            return false;
+        t = text_n(t.p + 1, t.n - 1);
+    }
+}
+
+bool value_same_array_binary(uint32_t type, struct text claim, struct text bytes)
+{
+    struct rd r = rd_init(bytes.p, bytes.n);
+    uint32_t dimensions = rd_u32(&r), nulls = rd_u32(&r), element = rd_u32(&r), n = rd_u32(&r);
+
+    rd_u32(&r); /* lower bound */
+    if (r.bad || dimensions != 1 || nulls > 1 || element == 0 || n == 0)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t len = rd_u32(&r);
+        if (r.bad || len > rd_left(&r) ||
+            !value_same_binary(type, element, claim, rd_bytes(&r, len)))
+            return false;
+    }
+    return rd_done(&r);
 }
 
 void value_binary(uint32_t type, struct text claim, struct buf *out)

@@ -40,6 +40,13 @@ bool value_param_loose(uint32_t declared);
 bool value_param_keeps(uint32_t declared, struct text claim);
 /* Does a Bind value in binary format equal the claim? declared as above. */
 bool value_same_binary(uint32_t type, uint32_t declared, struct text claim, struct text bytes);
+/* The element type of an array type whose elements can be values of tenant columns, else 0. */
+uint32_t value_array_element(uint32_t array);
+/* Does an array's text, "{a,\"b c\"}", have elements, and is each the claim's value? Elements with
+ * backslashes, several dimensions and blanks around elements are "no". */
+bool value_same_array(uint32_t type, struct text claim, struct text array);
+/* The same of an array in binary format (array_send: dimensions, flags, element type, bounds). */
+bool value_same_array_binary(uint32_t type, struct text claim, struct text bytes);
 /* Appends the claim as a value of the type in binary format; one that does not fit fails out. */
 void value_binary(uint32_t type, struct text claim, struct buf *out);
 

@@ -205,7 +205,11 @@ static bool bind_check(const struct verdict_check *k, const struct identity *id,
                            "A parameter is compared with a claim that the tenant does not have.",
                            "Give the user this claim in [users].");
     uint32_t declared = k->param <= n_types ? types[k->param - 1] : 0;
-    if (!value_param_ok(k->type, declared) || !value_param_keeps(declared, c->value))
+    bool open = declared == 0 || declared == VALUE_UNKNOWN;
+    if (k->array && !open)
+        declared = value_array_element(declared);
+    if ((k->array && !open && !declared) || !value_param_ok(k->type, declared) ||
+        !value_param_keeps(declared, c->value))
         return bind_refuse(r, REFUSAL_bind_type,
                            "The parameter's declared type is not the tenant column's.",
                            "Declare the parameter as the column's type, or leave its type open.");
@@ -216,8 +220,13 @@ static bool bind_check(const struct verdict_check *k, const struct identity *id,
         return bind_refuse(r, REFUSAL_bind_value,
                            "Bind lacks a parameter that the statement compares with the tenant.",
                            "");
-    bool same = !is_null && (format == 1 ? value_same_binary(k->type, declared, c->value, value)
-                                         : format == 0 && value_same(k->type, c->value, value));
+    bool same = false;
+    if (!is_null && k->array)
+        same = format == 1 ? value_same_array_binary(k->type, c->value, value)
+                           : format == 0 && value_same_array(k->type, c->value, value);
+    else if (!is_null)
+        same = (format == 1 ? value_same_binary(k->type, declared, c->value, value)
+                            : format == 0 && value_same(k->type, c->value, value));
     if (!same)
         return bind_refuse(r, REFUSAL_bind_value,
                            "A parameter for the tenant column does not hold the tenant's value.",

@@ -25,6 +25,7 @@ struct param_use {
     int count;   /* occurrences */
     int checked; /* occurrences that must equal a claim */
     int claim;   /* index of the used claim it must equal */
+    bool array;  /* each of its elements must */
     unsigned shape; /* PATTERN_*: what it must not be */
     char escape;
 };
@@ -196,7 +197,7 @@ bool walk_same_type(struct node *type, uint32_t want);
 enum value_kind { VALUE_OTHER, VALUE_EQUAL, VALUE_DIFFERENT, VALUE_PARAM };
 /* What a constant or parameter is against a claim; param gets its number. Nothing is recorded. */
 enum value_kind walk_constant(struct walk *w, struct node *n, int claim, bool assign, int *param);
-/* Records that $param must equal the claim. */
+/* Records that $param must equal the claim; $-param: an array, each of whose elements must. */
 bool walk_check_param(struct walk *w, int param, int claim, int loc);
 
 /* Name of a qualified name list (1 or 2 strings); false when longer. */

@@ -9,6 +9,7 @@
 #include "tenant/walk.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ---- values of the tenant column ---- */
 
@@ -61,19 +62,26 @@ enum value_kind walk_constant(struct walk *w, struct node *n, int claim, bool as
 
 bool walk_check_param(struct walk *w, int param, int claim, int loc)
 {
+    bool array = param < 0;
+    param = abs(param);
     uint32_t declared = param <= w->ask->n_types ? w->ask->types[param - 1] : 0;
+    bool open = declared == 0 || declared == VALUE_UNKNOWN;
+    if (array && !open)
+        declared = value_array_element(declared);
     struct param_use *p = &w->params[param - 1];
-    if (!value_param_ok(w->used[claim].type, declared))
+    if ((array && !open && !declared) || !value_param_ok(w->used[claim].type, declared))
         return walk_refuse(
             w, REFUSAL_bind_type, loc,
             "Declare the parameter as the column's type, or leave its type open.",
             "Parameter $%d stands for the tenant and has another type than the column.", param);
     /* A varchar column and a char(n) parameter are compared without blanks at the end. */
     w->noisy |= value_param_loose(declared);
-    if (p->checked && p->claim != claim)
+    w->noisy |= array; /* proven, and added */
+    if (p->checked && (p->claim != claim || p->array != array))
         return walk_refuse(w, REFUSAL_unproven_value, loc, NULL,
                            "Parameter $%d stands for two different values of the tenant.", param);
     p->claim = claim;
+    p->array = array;
     p->checked++;
     return true;
 }

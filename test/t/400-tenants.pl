@@ -126,6 +126,8 @@ error_is($s->query('SELECT count(*) FROM documents'), '42501', qr/./, 'reject: a
 is($s->value("SELECT count(*) FROM documents WHERE tenant_id = 'acme'"), 10, 'reject: with it');
 error_is($s->query("SELECT count(*) FROM documents WHERE tenant_id = 'beta'"), '42501', qr/./, 'reject: with another tenant\'s');
 is(row_values($s->ext('SELECT count(*) FROM documents WHERE tenant_id = $1', ['acme'])), 10, 'reject: by parameter');
+is(row_values($s->ext('SELECT count(*) FROM documents WHERE tenant_id = ANY ($1)', ['{acme}'])), 10, 'reject: by a parameter that is an array');
+error_is($s->ext('SELECT count(*) FROM documents WHERE tenant_id = ANY ($1)', ['{acme,beta}']), '42501', qr/./, 'reject: with another tenant in it');
 error_is($s->ext('SELECT count(*) FROM documents WHERE tenant_id = $1', ['beta']), '42501', qr/./, 'reject: by a parameter of another tenant');
 # Described but never run: no error yet, drivers describe what they never execute.
 $s->cork; $s->parse('d', 'SELECT title FROM documents'); $s->describe('S', 'd'); $s->sync; $s->uncork;

@@ -173,6 +173,15 @@ static void templates(void)
     buf_init(&b);
     redact(text_of(long_text), false, &b);
     ok(buf_len(&b) <= REDACT_MAX + 4 && buf_len(&b) > REDACT_MAX - 20, "the length is bounded");
+    /* A list that begins at the end of what is allowed. */
+    for (size_t n = 480; n < 500; n++) {
+        char edge[520];
+        memset(edge, 'a', n);
+        memcpy(edge + n, " 1, 2", 6);
+        b.n = 0;
+        redact(text_of(edge), false, &b);
+        ok(buf_len(&b) <= REDACT_MAX + 4, "%zu bytes in front of a list: %zu", n, buf_len(&b));
+    }
     buf_release(&b);
 }
 

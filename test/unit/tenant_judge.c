@@ -133,6 +133,38 @@ static bool bind(struct world *w, const char *sql, int format, const char *value
     return good;
 }
 
+#define ONE "\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1"
+static void arrays(struct world *w)
+{
+    const char *any = "SELECT * FROM tickets WHERE tenant_id = ANY ($1)";
+    static const char two[] = "\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\2\0\0\0\1"
+                              "\0\0\0\4acme\0\0\0\5other";
+    struct tenant_refusal r;
+    w->ask.mode = TENANT_REJECT;
+    ok(bind(w, any, 0, "{acme}", 6, 0, &r), "array of the tenant");
+    ok(bind(w, any, 0, "{\"acme\",acme}", 13, 1009, &r), "twice, quoted");
+    ok(!bind(w, any, 0, "{acme,other}", 12, 0, &r) && r.reason == REFUSAL_bind_value,
+       "another tenant among them");
+    ok(!bind(w, any, 0, "{}", 2, 0, &r), "none");
+    ok(!bind(w, any, 0, "{acme,NULL}", 11, 0, &r), "NULL among them");
+    ok(!bind(w, any, 0, "{{acme}}", 8, 0, &r), "of two dimensions");
+    ok(!bind(w, any, 0, "[1:1]={acme}", 12, 0, &r), "with bounds");
+    ok(!bind(w, any, 0, "acme", 4, 0, &r), "no array");
+    ok(!bind(w, any, 0, "{\"acme", 6, 0, &r) && !bind(w, any, 0, "{acme", 5, 0, &r) &&
+           !bind(w, any, 0, "{acme,}", 7, 0, &r) && !bind(w, any, 0, "{\"ac\\me\"}", 9, 0, &r),
+       "broken ones");
+    ok(!bind(w, any, 0, NULL, 0, 0, &r), "NULL");
+    ok(!bind(w, any, 0, "{acme}", 6, W_TEXT, &r) && r.reason == REFUSAL_bind_type, "not an array");
+    ok(bind(w, any, 1, ONE "\0\0\0\4acme", 28, 0, &r), "binary");
+    ok(!bind(w, any, 1, ONE "\0\0\0\5other", 29, 0, &r), "another tenant's");
+    ok(!bind(w, any, 1, ONE "\xff\xff\xff\xff", 24, 0, &r), "NULL in it");
+    ok(!bind(w, any, 1, two, sizeof(two) - 1, 0, &r), "another tenant's behind it");
+    ok(!bind(w, any, 1, ONE "\0\0\0\4acmex", 29, 0, &r), "bytes behind it");
+    for (size_t n = 0; n < 28; n++)
+        ok(!bind(w, any, 1, ONE "\0\0\0\4acme", n, 0, &r), "cut at %zu", n);
+    w->ask.mode = TENANT_REWRITE;
+}
+
 static void binding(struct world *w)
 {
     const char *insert = "INSERT INTO tickets (id, tenant_id) VALUES (1, $1)";
@@ -353,6 +385,7 @@ int main(void)
         return 1;
     rejecting(&w);
     binding(&w);
+    arrays(&w);
     parameters(&w);
     attacks(&w);
     caching(&w);
