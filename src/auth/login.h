@@ -22,10 +22,13 @@ struct login_check; /* one exchange */
  * NULL only when memory is short. A known user with an empty secret cannot log in. Cost: SCRAM
  * with a plain secret computes PBKDF2 here, for known users only (milliseconds, and their
  * presence may be timed): callers that check often should keep the SCRAM form of a plain secret
- * (scram_cache_get) and pass that. PLAIN with a SCRAM secret computes it at the step. */
+ * (scram_cache_get) and pass that. PLAIN with a SCRAM secret computes it at the step.
+ * binding: of the client's TLS connection, for SCRAM; NULL: none. When it is required and there are
+ * no data, SCRAM is refused. */
 struct login_check *login_check_new(enum auth_method method, struct text user, struct text secret,
                                     bool known, const unsigned char seed[32], uint32_t iterations,
-                                    struct buf *out, enum auth_step *step, struct err *e);
+                                    const struct scram_binding *binding, struct buf *out,
+                                    enum auth_step *step, struct err *e);
 /* Body of a PasswordMessage/SASL message ('p'). Appends whole messages for the client to out
  * (never AuthenticationOk). AUTH_REFUSED: e.msg is the closing text ("password authentication
  * failed", "SASL authentication failed"), e.sqlstate 28P01 (or 08P01 for malformed). Every
@@ -58,6 +61,9 @@ struct login_answer;
 /* user; secret: plain password, md5 secret, or empty; keys: SCRAM pass-through or NULL (copied). */
 struct login_answer *login_answer_new(struct text user, struct text secret,
                                       const struct scram_keys *keys);
+/* Before the first step: binding data of the connection to the server, for SCRAM (copied). When it
+ * is required, a server that lets us in without having been bound is refused. */
+void login_answer_bind(struct login_answer *a, const struct scram_binding *b);
 /* Body of an Authentication message ('R', code included). Appends whole messages for the server
  * to out. AUTH_OK on AuthenticationOk (refused if a SCRAM exchange was begun and the server did
  * not prove itself). e on AUTH_REFUSED. */

@@ -14,6 +14,7 @@ struct login_answer {
     struct buf user;
     struct buf secret; /* plain or md5; empty when there is none to answer with */
     struct scram_keys keys;
+    struct scram_binding binding;
     struct scram_client *scram;
 };
 
@@ -33,6 +34,11 @@ struct login_answer *login_answer_new(struct text user, struct text secret,
         return NULL;
     }
     return a;
+}
+
+void login_answer_bind(struct login_answer *a, const struct scram_binding *b)
+{
+    a->binding = *b;
 }
 
 void login_answer_free(struct login_answer *a)
@@ -113,6 +119,7 @@ static enum auth_step scram(struct login_answer *a, uint32_t code, struct text d
         a->scram = scram_client_new(secret, &a->keys);
         if (!a->scram)
             return no_memory(e);
+        scram_client_bind(a->scram, &a->binding);
         step = scram_client_first(a->scram, data.p, data.n, &answer, e);
         a->stage = STAGE_SCRAM_CONTINUE;
     } else {
@@ -137,12 +144,19 @@ static enum auth_step answer_code(struct login_answer *a, uint32_t code, struct 
             return refuse(e, "08P01", "malformed AuthenticationOk from server");
         if (a->stage != STAGE_START && a->stage != STAGE_SENT)
             return refuse(e, "28P01", "server ended the SCRAM exchange without proving itself");
+        if (a->binding.required && !a->scram) /* with it, the exchange was bound */
+            return refuse(e, "28P01",
+                          "channel binding is required, and the server let us in without it");
         return AUTH_OK;
     case 3:
     case 5:
     case 10:
         if (a->stage != STAGE_START)
             return refuse(e, "08P01", "server asks for authentication again");
+        if (code != 10 && a->binding.required) /* before a secret is told */
+            return refuse(
+                e, "28P01",
+                "channel binding is required, and the server asks for a password without it");
         if (code == 10)
             return scram(a, code, rd_bytes(r, rd_left(r)), out, e);
         if (code == 5)

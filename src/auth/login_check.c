@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define MECHANISMS "SCRAM-SHA-256\0" /* and the NUL of the literal ends the list */
-
 enum exchange { EXCHANGE_NONE, EXCHANGE_PLAIN, EXCHANGE_MD5, EXCHANGE_SCRAM, EXCHANGE_OVER };
 
 struct login_check {
@@ -38,7 +36,7 @@ static enum auth_step wrong_password(struct err *e)
 /* Sets up the SCRAM side: the stored secret, one made from a plain password, or a mock. A made
  * secret and a mock have the same salt for the same user, so that they look alike. */
 static bool begin_scram(struct login_check *c, const unsigned char seed[32], uint32_t iterations,
-                        struct err *e)
+                        const struct scram_binding *binding, struct err *e)
 {
     struct text secret = buf_text(&c->secret), user = buf_text(&c->user);
     struct scram_secret s;
@@ -59,6 +57,8 @@ static bool begin_scram(struct login_check *c, const unsigned char seed[32], uin
     if (done) {
         c->scram = scram_server_new(&s, c->mock);
         done = c->scram || err_set_state(e, "53200", "out of memory");
+        if (c->scram && binding)
+            scram_server_bind(c->scram, binding);
     }
     wipe(&s, sizeof(s));
     return done;
@@ -82,9 +82,11 @@ static enum exchange exchange_for(enum auth_method method, struct text secret)
 }
 
 static enum auth_step begin(struct login_check *c, enum auth_method method, bool known,
-                            const unsigned char seed[32], uint32_t iterations, struct buf *out,
-                            struct err *e)
+                            const unsigned char seed[32], uint32_t iterations,
+                            const struct scram_binding *binding, struct buf *out, struct err *e)
 {
+    struct text mechanisms = scram_mechanisms(binding);
+
     c->exchange = exchange_for(method, buf_text(&c->secret));
     switch (c->exchange) {
     case EXCHANGE_PLAIN:
@@ -95,9 +97,11 @@ static enum auth_step begin(struct login_check *c, enum auth_method method, bool
         wire_auth_build(out, 5, c->salt, sizeof(c->salt));
         break;
     case EXCHANGE_SCRAM:
-        if (!begin_scram(c, seed, iterations, e))
+        if (binding && binding->required && !binding->n)
+            return refuse(e, "28000", "channel binding is required: connect with TLS");
+        if (!begin_scram(c, seed, iterations, binding, e))
             return AUTH_REFUSED;
-        wire_auth_build(out, 10, MECHANISMS, sizeof(MECHANISMS));
+        wire_auth_build(out, 10, mechanisms.p, mechanisms.n + 1); /* and the NUL that ends it */
         break;
     default:
         if (method == AUTH_M_ANY || (method == AUTH_M_TRUST && known))
@@ -111,7 +115,8 @@ static enum auth_step begin(struct login_check *c, enum auth_method method, bool
 
 struct login_check *login_check_new(enum auth_method method, struct text user, struct text secret,
                                     bool known, const unsigned char seed[32], uint32_t iterations,
-                                    struct buf *out, enum auth_step *step, struct err *e)
+                                    const struct scram_binding *binding, struct buf *out,
+                                    enum auth_step *step, struct err *e)
 {
     struct login_check *c = calloc(1, sizeof(*c));
     *step = AUTH_REFUSED;
@@ -128,7 +133,7 @@ struct login_check *login_check_new(enum auth_method method, struct text user, s
         login_check_free(c);
         return NULL;
     }
-    *step = begin(c, method, known, seed, iterations, out, e);
+    *step = begin(c, method, known, seed, iterations, binding, out, e);
     if (*step != AUTH_MORE)
         c->exchange = EXCHANGE_OVER;
     return c;

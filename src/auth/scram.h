@@ -52,15 +52,32 @@ struct scram_keys {
     size_t salt_len;
 };
 
+/*
+ * Channel binding: data of type tls-server-end-point that both ends of one TLS connection see (a
+ * hash of the server's certificate). n = 0: there are none, and no binding is offered or used.
+ */
+#define SCRAM_BINDING_MAX 64
+struct scram_binding {
+    unsigned char data[SCRAM_BINDING_MAX];
+    size_t n;
+    bool required; /* an exchange without it is refused */
+};
+
 /* ---- server side: we check a client ---- */
 struct scram_server;
 /* The secret is copied. mock: go through the exchange and refuse at its end. NULL: out of
  * memory. */
 struct scram_server *scram_server_new(const struct scram_secret *secret, bool mock);
+/* Before scram_server_first: binding data of the client's connection (copied). */
+void scram_server_bind(struct scram_server *s, const struct scram_binding *b);
+/* What is offered, for AuthenticationSASL: names with a NUL behind each and one behind all. With
+ * binding data SCRAM-SHA-256-PLUS is offered, first; alone when it is required. */
+struct text scram_mechanisms(const struct scram_binding *b);
 /* Body of the first message (SASLInitialResponse): mechanism and client-first. Answer for
  * AuthenticationSASLContinue. As PostgreSQL: the user name inside is ignored (the startup
- * packet's counts), channel binding flags n and y are taken (we offer no binding), p is refused,
- * and so are authorization identities and mandatory extensions. */
+ * packet's counts); the channel binding flag must fit the mechanism: p with PLUS, n without; y
+ * (the client could bind, and saw no offer) is refused when we did offer it, for then somebody
+ * took the offer away. Authorization identities and mandatory extensions are refused. */
 enum auth_step scram_server_first(struct scram_server *s, const char *body, size_t n,
                                   struct buf *out, struct err *e);
 /* Body of SASLResponse: client-final. On AUTH_OK, out is for AuthenticationSASLFinal and keys
@@ -78,6 +95,9 @@ struct scram_client;
  * server may ask for 1 to SCRAM_MAX_ITERATIONS iterations: RFC 7677's minimum of 4096 is not
  * enforced, as PostgreSQL itself can be told to store less. NULL: out of memory. */
 struct scram_client *scram_client_new(struct text password, const struct scram_keys *keys);
+/* Before scram_client_first: binding data of our connection to the server (copied). PLUS is used
+ * when the server offers it; when it does not, the flag y says that we could. */
+void scram_client_bind(struct scram_client *s, const struct scram_binding *b);
 /* mechanisms: body of AuthenticationSASL after the code. out: whole SASLInitialResponse body. */
 enum auth_step scram_client_first(struct scram_client *s, const char *mechs, size_t n,
                                   struct buf *out, struct err *e);

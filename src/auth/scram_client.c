@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* SCRAM-SHA-256, the side that proves itself. Offers no channel binding. */
+/* SCRAM-SHA-256, the side that proves itself. */
 #include "auth/base64.h"
 #include "auth/digest.h"
 #include "auth/scram_proof.h"
@@ -13,6 +13,8 @@ enum stage { STAGE_FIRST, STAGE_CONTINUE, STAGE_FINAL, STAGE_DONE };
 struct scram_client {
     struct buf password; /* empty: keys are used */
     struct scram_keys keys;
+    struct scram_binding binding;
+    const char *gs2; /* the header that says how the exchange is bound */
     enum stage stage;
     struct buf user, nonce;
     struct buf client_first;           /* without its GS2 header */
@@ -32,6 +34,11 @@ struct scram_client *scram_client_new(struct text password, const struct scram_k
         return NULL;
     }
     return s;
+}
+
+void scram_client_bind(struct scram_client *s, const struct scram_binding *b)
+{
+    s->binding = *b;
 }
 
 void scram_client_free(struct scram_client *s)
@@ -60,7 +67,9 @@ static enum auth_step refused(struct err *e, const char *what)
     return AUTH_REFUSED;
 }
 
-/* Is our mechanism in the server's list? -1: malformed list. */
+enum { OFFERED_PLAIN = 1, OFFERED_PLUS = 2 };
+
+/* Which of our mechanisms are in the server's list? -1: malformed list. */
 static int offered(const char *mechs, size_t n)
 {
     struct rd r = rd_init(mechs, n);
@@ -72,8 +81,29 @@ static int offered(const char *mechs, size_t n)
         if (!name.n)
             return rd_done(&r) ? found : -1;
         if (text_is(name, SCRAM_MECHANISM))
-            found = 1;
+            found |= OFFERED_PLAIN;
+        else if (text_is(name, SCRAM_MECHANISM_PLUS))
+            found |= OFFERED_PLUS;
     }
+}
+
+/* Which mechanism, and with which GS2 header? NULL: none that may be used, e says why. */
+static const char *choose(struct scram_client *s, int found, struct err *e)
+{
+    if (s->binding.n && found & OFFERED_PLUS) {
+        s->gs2 = SCRAM_GS2_PLUS;
+        return SCRAM_MECHANISM_PLUS;
+    }
+    if (s->binding.required) {
+        refused(e, "channel binding is required, and the server does not offer it");
+        return NULL;
+    }
+    if (!(found & OFFERED_PLAIN)) {
+        refused(e, "server offers no SASL mechanism that we know (SCRAM-SHA-256)");
+        return NULL;
+    }
+    s->gs2 = s->binding.n ? "y,," : "n,,";
+    return SCRAM_MECHANISM;
 }
 
 enum auth_step scram_client_first(struct scram_client *s, const char *mechs, size_t n,
@@ -85,8 +115,9 @@ enum auth_step scram_client_first(struct scram_client *s, const char *mechs, siz
     int found = offered(mechs, n);
     if (found < 0)
         return scram_malformed(e, "bad list of mechanisms");
-    if (!found)
-        return refused(e, "server offers no SASL mechanism that we know (SCRAM-SHA-256)");
+    const char *mechanism = choose(s, found, e);
+    if (!mechanism)
+        return AUTH_REFUSED;
     if (!buf_len(&s->password) && !s->keys.valid)
         return refused(e, "server asks for a SCRAM login, but neither password nor keys are known");
     if (!buf_len(&s->nonce))
@@ -95,9 +126,9 @@ enum auth_step scram_client_first(struct scram_client *s, const char *mechs, siz
     buf_text_append(&s->client_first, buf_text(&s->user));
     buf_append(&s->client_first, ",r=", 3);
     buf_text_append(&s->client_first, buf_text(&s->nonce));
-    msg_cstr(out, TEXT(SCRAM_MECHANISM));
-    msg_u32(out, (uint32_t)buf_len(&s->client_first) + 3);
-    buf_append(out, "n,,", 3);
+    msg_cstr(out, text_of(mechanism));
+    msg_u32(out, (uint32_t)(buf_len(&s->client_first) + strlen(s->gs2)));
+    buf_append(out, s->gs2, strlen(s->gs2));
     buf_text_append(out, buf_text(&s->client_first));
     if (s->user.failed || s->nonce.failed || s->client_first.failed || out->failed)
         return scram_no_memory(e);
@@ -181,7 +212,9 @@ enum auth_step scram_client_continue(struct scram_client *s, const char *p, size
     buf_init(&final);
     if (step == AUTH_OK) {
         struct text first = buf_text(&s->client_first);
-        buf_append(&final, "c=biws,r=", 9);
+        buf_append(&final, "c=", 2);
+        scram_binding_input(&final, s->gs2, s->gs2[0] == 'p' ? &s->binding : NULL);
+        buf_append(&final, ",r=", 3);
         buf_text_append(&final, f.nonce);
         bool done = !final.failed && digest_sha256(client_key, SCRAM_KEY, stored) &&
                     scram_sign(stored, first, server_first, buf_text(&final), proof) &&

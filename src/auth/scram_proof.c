@@ -48,6 +48,20 @@ bool scram_sign(const unsigned char key[SCRAM_KEY], struct text client_first_bar
     return done;
 }
 
+void scram_binding_input(struct buf *out, const char *gs2_header, const struct scram_binding *b)
+{
+    struct buf raw;
+    buf_init(&raw);
+    buf_append(&raw, gs2_header, strlen(gs2_header));
+    if (b)
+        buf_append(&raw, b->data, b->n);
+    if (raw.failed)
+        out->failed = true;
+    else
+        b64_encode(out, (const unsigned char *)buf_data(&raw), buf_len(&raw));
+    buf_release(&raw);
+}
+
 enum auth_step scram_malformed(struct err *e, const char *what)
 {
     err_set_state(e, "08P01", "malformed SCRAM message: %s", what);

@@ -13,7 +13,9 @@ enum stage { STAGE_FIRST, STAGE_FINAL, STAGE_DONE };
 struct scram_server {
     struct scram_secret secret;
     bool mock;
-    char binding; /* the client's channel binding flag: n or y */
+    struct scram_binding binding; /* n = 0: not offered */
+    bool plus;                    /* the mechanism with binding */
+    char flag;                    /* the client's channel binding flag: n, y or p */
     enum stage stage;
     struct buf nonce;        /* our part, then both */
     struct buf client_first; /* without its GS2 header */
@@ -28,6 +30,19 @@ struct scram_server *scram_server_new(const struct scram_secret *secret, bool mo
     s->secret = *secret;
     s->mock = mock;
     return s;
+}
+
+void scram_server_bind(struct scram_server *s, const struct scram_binding *b)
+{
+    s->binding = *b;
+}
+
+struct text scram_mechanisms(const struct scram_binding *b)
+{
+    if (!b || !b->n)
+        return TEXT(SCRAM_MECHANISM "\0");
+    return b->required ? TEXT(SCRAM_MECHANISM_PLUS "\0")
+                       : TEXT(SCRAM_MECHANISM_PLUS "\0" SCRAM_MECHANISM "\0");
 }
 
 void scram_server_free(struct scram_server *s)
@@ -61,6 +76,24 @@ static bool extensions_fit(struct text rest)
     return true;
 }
 
+/* Does the channel binding flag fit the mechanism and what we offered? NULL or what is wrong. */
+static const char *check_flag(const struct scram_server *s, struct text flag)
+{
+    if (text_starts(flag, TEXT("p="))) {
+        if (!s->plus)
+            return "channel binding data with a mechanism without channel binding";
+        return text_is(flag, "p=" SCRAM_BINDING_TYPE) ? NULL : "unknown type of channel binding";
+    }
+    if (!text_is(flag, "n") && !text_is(flag, "y"))
+        return "unknown channel binding flag";
+    if (s->plus)
+        return "a mechanism with channel binding, but no binding data";
+    return flag.p[0] == 'y' && s->binding.n
+               ? "channel binding was offered, and the client says that "
+                 "it was not"
+               : NULL;
+}
+
 /* client-first-message: gs2-header, then the part that is signed. NULL or what is wrong. */
 static const char *read_client_first(struct scram_server *s, struct text m, struct text *bare,
                                      struct text *nonce)
@@ -70,11 +103,10 @@ static const char *read_client_first(struct scram_server *s, struct text m, stru
         return "bad length";
     if (!text_split(&m, ',', &part))
         return "empty";
-    if (text_starts(part, TEXT("p=")))
-        return "channel binding was not offered";
-    if (!text_is(part, "n") && !text_is(part, "y"))
-        return "unknown channel binding flag";
-    s->binding = part.p[0];
+    const char *wrong = check_flag(s, part);
+    if (wrong)
+        return wrong;
+    s->flag = part.p[0];
     if (!text_split(&m, ',', &part))
         return "no authorization identity field";
     if (part.n)
@@ -102,7 +134,8 @@ enum auth_step scram_server_first(struct scram_server *s, const char *body, size
     s->stage = STAGE_DONE;
     if (r.bad || len == UINT32_MAX || len == 0 || len != rd_left(&r))
         return scram_malformed(e, "bad initial response");
-    if (!text_is(mechanism, SCRAM_MECHANISM))
+    s->plus = s->binding.n && text_is(mechanism, SCRAM_MECHANISM_PLUS);
+    if (!s->plus && (!text_is(mechanism, SCRAM_MECHANISM) || s->binding.required))
         return scram_malformed(e, "a mechanism that was not offered");
     const char *wrong = read_client_first(s, rd_bytes(&r, len), &bare, &nonce);
     if (wrong)
@@ -129,6 +162,20 @@ enum auth_step scram_server_first(struct scram_server *s, const char *body, size
     return AUTH_MORE;
 }
 
+/* Is the attribute c of client-final what it must be? */
+static bool binding_fits(const struct scram_server *s, struct text value)
+{
+    struct buf want;
+    buf_init(&want);
+    if (s->flag == 'p')
+        scram_binding_input(&want, SCRAM_GS2_PLUS, &s->binding);
+    else
+        scram_binding_input(&want, s->flag == 'n' ? "n,," : "y,,", NULL);
+    bool fits = !want.failed && text_eq_secret(value, buf_text(&want));
+    buf_release(&want);
+    return fits;
+}
+
 /* client-final-message: binding, nonce, extensions, proof. NULL or what is wrong. */
 static const char *read_client_final(const struct scram_server *s, struct text m,
                                      struct text *without_proof, unsigned char proof[SCRAM_KEY])
@@ -137,7 +184,7 @@ static const char *read_client_final(const struct scram_server *s, struct text m
     size_t n;
     if (!m.n || m.n > SCRAM_MAX_MESSAGE || memchr(m.p, 0, m.n))
         return "bad length";
-    if (!scram_attr(&m, 'c', &value) || !text_is(value, s->binding == 'n' ? "biws" : "eSws"))
+    if (!scram_attr(&m, 'c', &value) || !binding_fits(s, value))
         return "channel binding does not match";
     if (!scram_attr(&m, 'r', &value) || !text_eq_secret(value, buf_text(&s->nonce)))
         return "nonce does not match";

@@ -65,6 +65,14 @@ static void check_readable(struct load *l, const char *key, const char *path)
                         strerror(errno));
 }
 
+/* A private key may be root's own, and privileges were dropped since: net keeps the one in use, or
+ * says what is wrong. */
+static void check_key_file(struct load *l, const char *key, const char *path)
+{
+    if (path[0] && (access(path, R_OK) == 0 || errno != EACCES))
+        check_readable(l, key, path);
+}
+
 /* a list of versions; ! takes one out */
 static void check_protocols(struct load *l, const char *key, const char *value)
 {
@@ -102,6 +110,8 @@ static void check_client_tls(struct load *l)
     const struct settings *g = &l->s->g;
 
     check_protocols(l, "client_tls_protocols", g->client_tls_protocols);
+    if (g->client_tls_sslmode == SSL_DISABLE && g->client_tls_channel_binding == BINDING_REQUIRE)
+        problem_at_key(l, "client_tls_channel_binding", "require needs client_tls_sslmode");
     if (g->client_tls_sslmode == SSL_DISABLE)
         return;
     if (!g->client_tls_key_file[0] || !g->client_tls_cert_file[0])
@@ -113,9 +123,26 @@ static void check_client_tls(struct load *l)
     if (g->client_tls_sslmode >= SSL_VERIFY_CA && !g->client_tls_ca_file[0])
         problem_at_key(l, "client_tls_sslmode",
                        "checking client certificates needs client_tls_ca_file");
-    check_readable(l, "client_tls_key_file", g->client_tls_key_file);
+    check_key_file(l, "client_tls_key_file", g->client_tls_key_file);
     check_readable(l, "client_tls_cert_file", g->client_tls_cert_file);
     check_readable(l, "client_tls_ca_file", g->client_tls_ca_file);
+}
+
+/* What is of no use, or no security, unless all connections to servers have TLS. */
+static void check_server_wishes(struct load *l)
+{
+    const struct settings *g = &l->s->g;
+    const char *what = "needs server_tls_sslmode=require, verify-ca or verify-full";
+    bool direct = g->server_tls_negotiation == NEGOTIATE_DIRECT;
+
+    if (g->server_tls_sslmode >= SSL_REQUIRE)
+        return;
+    if (g->server_tls_channel_binding == BINDING_REQUIRE)
+        problem_at_key(l, "server_tls_channel_binding", what);
+    for (int i = 0; i < l->s->n_databases; i++)
+        direct = direct || l->s->databases[i]->server_tls_negotiation == NEGOTIATE_DIRECT;
+    if (direct || (l->s->autodb && l->s->autodb->server_tls_negotiation == NEGOTIATE_DIRECT))
+        problem_at_key(l, "server_tls_negotiation", what);
 }
 
 static void check_server_tls(struct load *l)
@@ -123,6 +150,7 @@ static void check_server_tls(struct load *l)
     const struct settings *g = &l->s->g;
 
     check_protocols(l, "server_tls_protocols", g->server_tls_protocols);
+    check_server_wishes(l);
     if (g->server_tls_sslmode == SSL_DISABLE)
         return;
     if (!g->server_tls_key_file[0] != !g->server_tls_cert_file[0])
@@ -132,7 +160,7 @@ static void check_server_tls(struct load *l)
     if (g->server_tls_sslmode >= SSL_VERIFY_CA && !g->server_tls_ca_file[0])
         problem_at_key(l, "server_tls_sslmode",
                        "checking server certificates needs server_tls_ca_file");
-    check_readable(l, "server_tls_key_file", g->server_tls_key_file);
+    check_key_file(l, "server_tls_key_file", g->server_tls_key_file);
     check_readable(l, "server_tls_cert_file", g->server_tls_cert_file);
     check_readable(l, "server_tls_ca_file", g->server_tls_ca_file);
 }

@@ -21,6 +21,7 @@ static struct database_conf *new_database(struct load *l)
     db->load_balance = 1;
     db->tenant_mode = TENANT_MODE_UNSET;
     db->tenant_redact_errors = SWITCH_UNSET;
+    db->server_tls_negotiation = SWITCH_UNSET;
     return db;
 }
 

@@ -33,6 +33,12 @@ static const char *const auth_type_names[] = { "any", "trust", "plain", "md5",  
 /* in the order of net's enum tls_mode */
 static const char *const tls_mode_names[] = { "disable",   "allow",       "prefer", "require",
                                               "verify-ca", "verify-full", NULL };
+/* in the order of net's tls_opts.min_version */
+static const char *const tls_version_names[] = { "unset",   "tlsv1.0", "tlsv1.1",
+                                                 "tlsv1.2", "tlsv1.3", NULL };
+static const char *const tls_negotiation_names[] = { "postgres", "direct", NULL };
+static const char *const binding_names[] = { "disable", "prefer", "require", NULL };
+static const char *const protocol_names[] = { "3.0", "3.2", "auto", NULL };
 static const char *const syslog_facility_names[] = { "daemon", "auth",   "authpriv", "user",
                                                      "local0", "local1", "local2",   "local3",
                                                      "local4", "local5", "local6",   "local7",

@@ -59,6 +59,11 @@ enum auth_type {
     AUTH_SCRAM
 };
 
+/* In the order of the keys' names. */
+enum tls_negotiation { NEGOTIATE_POSTGRES, NEGOTIATE_DIRECT };
+enum channel_binding { BINDING_DISABLE, BINDING_PREFER, BINDING_REQUIRE };
+enum protocol_choice { PROTOCOL_3_0, PROTOCOL_3_2, PROTOCOL_AUTO };
+
 /* One member per key of the [pgbouncer] section, named like the key (keys.def): times are usec_t in
  * microseconds, integers int64_t, booleans bool, texts NUL-terminated const char * ("" when unset),
  * enums int. */
@@ -108,6 +113,7 @@ struct database_conf {
     int session_state;                          /* SESSION_STATE_UNSET when not given */
     int load_balance;                           /* 1 round-robin, 0 disable */
     int session_attrs;                          /* enum session_attrs */
+    int server_tls_negotiation;                 /* SWITCH_UNSET = global */
     int tenant_mode;                            /* TENANT_MODE_UNSET when not given */
     const char *tenant_guc;                     /* NULL = global */
     int tenant_redact_errors;                   /* 0, 1, SWITCH_UNSET = global */

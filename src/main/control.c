@@ -370,7 +370,7 @@ static bool start(struct control *c, struct err *e)
     int ready = -1;
 
     if (!start_log(c, e) || !control_tokens(c->setup, e) ||
-        !control_tls(c->setup, &c->client_tls, &c->server_tls, e))
+        !control_tls(c->setup, NULL, NULL, &c->client_tls, &c->server_tls, e))
         return false;
     system_raise_limits(&c->log);
     system_forget_libpq();
@@ -477,7 +477,7 @@ static int check_only(struct control *c)
     if (c->setup->warnings.n)
         fprintf(stderr, "%.*s", TEXT_ARG(c->setup->warnings));
     bool ok = control_tokens(c->setup, &err) &&
-              control_tls(c->setup, &c->client_tls, &c->server_tls, &err);
+              control_tls(c->setup, NULL, NULL, &c->client_tls, &c->server_tls, &err);
     if (!ok)
         fprintf(stderr, "%s: %s\n", c->options->file, err.msg);
     tls_ctx_unref(c->client_tls);

@@ -53,8 +53,10 @@ int control_main(const struct options *o);
 bool control_reload(struct control *c, struct err *e);
 /* SET key = value. */
 bool control_set(struct control *c, const char *key, struct text value, struct err *e);
-/* TLS contexts of a setup; false: e. NULL contexts where TLS is disabled. */
-bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server,
+/* TLS contexts of a setup; false: e. NULL contexts where TLS is disabled. The contexts in force
+ * (NULL: none) lend keys whose files cannot be read any more. */
+bool control_tls(const struct setup *s, const struct tls_ctx *client_was,
+                 const struct tls_ctx *server_was, struct tls_ctx **client, struct tls_ctx **server,
                  struct err *e);
 /* Are the keys of signed tokens usable? false: e. */
 bool control_tokens(const struct setup *s, struct err *e);

@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct tls_ctx *make_tls(const struct setup *s, bool server_side, struct err *e)
+static struct tls_ctx *make_tls(const struct setup *s, bool server_side,
+                                const struct tls_ctx *previous, struct err *e)
 {
     const struct settings *g = &s->g;
     struct tls_opts o = server_side
@@ -22,6 +23,8 @@ static struct tls_ctx *make_tls(const struct setup *s, bool server_side, struct 
                                                  .ciphers = g->client_tls_ciphers,
                                                  .ciphers13 = g->client_tls13_ciphers,
                                                  .ecdhcurve = g->client_tls_ecdhcurve,
+                                                 .min_version = g->client_tls_min_version,
+                                                 .sni = g->client_tls_sni,
                                                  .dheparams = g->client_tls_dheparams }
                             : (struct tls_opts){ .mode = (enum tls_mode)g->server_tls_sslmode,
                                                  .key_file = g->server_tls_key_file,
@@ -29,18 +32,21 @@ static struct tls_ctx *make_tls(const struct setup *s, bool server_side, struct 
                                                  .ca_file = g->server_tls_ca_file,
                                                  .protocols = g->server_tls_protocols,
                                                  .ciphers = g->server_tls_ciphers,
+                                                 .min_version = g->server_tls_min_version,
                                                  .ciphers13 = g->server_tls13_ciphers };
+    o.previous = previous;
     return tls_ctx_new(&o, e);
 }
 
-bool control_tls(const struct setup *s, struct tls_ctx **client, struct tls_ctx **server,
+bool control_tls(const struct setup *s, const struct tls_ctx *client_was,
+                 const struct tls_ctx *server_was, struct tls_ctx **client, struct tls_ctx **server,
                  struct err *e)
 {
     *client = *server = NULL;
-    if (s->g.client_tls_sslmode != TLS_DISABLE && !(*client = make_tls(s, true, e)))
+    if (s->g.client_tls_sslmode != TLS_DISABLE && !(*client = make_tls(s, true, client_was, e)))
         return false;
     if (s->g.server_tls_sslmode != TLS_DISABLE && s->g.server_tls_sslmode != TLS_ALLOW &&
-        !(*server = make_tls(s, false, e))) {
+        !(*server = make_tls(s, false, server_was, e))) {
         tls_ctx_unref(*client);
         *client = NULL;
         return false;
@@ -56,21 +62,12 @@ bool control_tokens(const struct setup *s, struct err *e)
     return k != NULL;
 }
 
-static bool differ(const char *a, const char *b)
+/* A root-only key of before privileges were dropped. */
+static void note_kept_key(struct control *c, const struct tls_ctx *t)
 {
-    return strcmp(a, b) != 0;
-}
-
-/* Are servers opened under the old settings still as secure as the new ones ask? */
-static bool server_tls_changed(const struct settings *a, const struct settings *b)
-{
-    return a->server_tls_sslmode != b->server_tls_sslmode ||
-           differ(a->server_tls_ca_file, b->server_tls_ca_file) ||
-           differ(a->server_tls_key_file, b->server_tls_key_file) ||
-           differ(a->server_tls_cert_file, b->server_tls_cert_file) ||
-           differ(a->server_tls_protocols, b->server_tls_protocols) ||
-           differ(a->server_tls_ciphers, b->server_tls_ciphers) ||
-           differ(a->server_tls13_ciphers, b->server_tls13_ciphers);
+    if (t && tls_ctx_kept_key(t))
+        log_warn(&c->log, "key file \"%s\" cannot be read any more; the key in use is kept",
+                 tls_ctx_kept_key(t));
 }
 
 static bool guarded_anywhere(const struct setup *s, const struct database_conf *db)
@@ -94,7 +91,8 @@ static void reload_catalogs(struct control *c)
 static bool apply(struct control *c, struct setup *s, struct tls_ctx *client,
                   struct tls_ctx *server, struct err *e)
 {
-    bool changed = server_tls_changed(&c->setup->g, &s->g);
+    /* servers of before may be less secure than what is asked for now */
+    bool changed = !tls_ctx_same(c->server_tls, server);
 
     if (!hub_setup(&c->hub, s, client, server, changed, NULL, NULL)) {
         setup_unref(s);
@@ -150,11 +148,14 @@ static bool load(struct control *c, bool again, struct err *e)
     }
     buf_release(&problems);
     keep_boot(c, s);
-    if (!control_tokens(s, e) || !control_tls(s, &client, &server, e)) {
+    if (!control_tokens(s, e) ||
+        !control_tls(s, c->client_tls, c->server_tls, &client, &server, e)) {
         log_error(&c->log, "%s", e->msg);
         setup_unref(s);
         return false;
     }
+    note_kept_key(c, client);
+    note_kept_key(c, server);
     return apply(c, s, client, server, e);
 }
 

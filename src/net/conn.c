@@ -427,6 +427,17 @@ bool conn_tls_accept(struct conn *c, struct tls_ctx *ctx, struct err *e)
     return start_tls(c, ctx, true, NULL, e);
 }
 
+bool conn_tls_accept_direct(struct conn *c, struct tls_ctx *ctx, const char *p, size_t n,
+                            struct err *e)
+{
+    if (!start_tls(c, ctx, true, NULL, e))
+        return false;
+    if (!tls_feed(c->tls, p, n))
+        conn_write_failed(c, ENOMEM);
+    conn_turn_add(c);
+    return true;
+}
+
 bool conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *host, struct err *e)
 {
     return start_tls(c, ctx, false, host, e);

@@ -79,6 +79,10 @@ struct conn *conn_connect(struct loop *l, const struct sockaddr *to, socklen_t l
  * NULL unless verify-full. false: e, the conn is as before. For a server, `early` bytes already
  * read are refused by the caller before (nothing may be in c->in: CHECK). ctx is referenced. */
 bool conn_tls_accept(struct conn *c, struct tls_ctx *ctx, struct err *e);
+/* The same for a client that began the handshake without asking: the n bytes at p are its first
+ * records (copied). */
+bool conn_tls_accept_direct(struct conn *c, struct tls_ctx *ctx, const char *p, size_t n,
+                            struct err *e);
 bool conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *host, struct err *e);
 
 /* Queues bytes that stay valid until the current input handler's caller flushes (or conn_flush). */

@@ -47,6 +47,8 @@ int tls_handshake(struct conn *c);
 /* New state for a conn; t->ctx referenced. NULL with e. */
 struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char *host,
                     struct err *e);
+/* Records that were read before the handshake was begun. false: out of memory. */
+bool tls_feed(struct tls *t, const char *p, size_t n);
 void tls_free(struct tls *t);
 
 /* Text of an errno, thread-safe. */

@@ -16,7 +16,14 @@ struct tls_opts {
     enum tls_mode mode;
     const char *key_file, *cert_file, *ca_file; /* NULL or "" = none */
     const char *protocols; /* "secure", "all", "legacy", "tlsv1.2,tlsv1.3", ... */
+    int min_version; /* 1 to 4 = TLS 1.0 to 1.3: older ones of `protocols` are left out; 0 = none */
     const char *ciphers, *ciphers13, *ecdhcurve, *dheparams;
+    /* Further certificates of a server, chosen by the name the client asks for:
+     * "name=certfile:keyfile", comma list; "*.name" is any one label in front. */
+    const char *sni;
+    /* Whose private keys go on when their files cannot be read any more (privileges dropped since);
+     * may be NULL. */
+    const struct tls_ctx *previous;
 };
 
 struct tls_ctx; /* refcounted, thread-safe */
@@ -28,8 +35,13 @@ void tls_ctx_unref(struct tls_ctx *c); /* NULL is fine */
  * tlsv1.2 tlsv1.3, "tlsv1" (all), "secure", "default" and "all" (1.2 and 1.3), "legacy" (all four);
  * "!word" takes away. Old versions only when named. */
 bool tls_protocols_check(const char *protocols, struct err *e);
-/* End of validity of the certificate, seconds since 1970; 0 = none. */
+/* End of validity of the certificate that ends first, seconds since 1970; 0 = none. */
 int64_t tls_ctx_cert_expiry(const struct tls_ctx *c);
+/* Would connections made under the one be made the same way under the other: same options, same
+ * content of the CA and certificate files? NULL is a context of its own. */
+bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b);
+/* The file of a key that was taken over from `previous`; NULL: none was. */
+const char *tls_ctx_kept_key(const struct tls_ctx *c);
 
 struct tls; /* one connection's state */
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=..." as in SHOW CLIENTS; "" before the handshake. Valid
@@ -37,6 +49,15 @@ struct tls; /* one connection's state */
 const char *tls_describe(const struct tls *t);
 /* "TLSv1.2", "TLSv1.3". */
 const char *tls_version(const struct tls *t);
+/* Was the protocol "postgresql" agreed (ALPN)? Both roles offer it; a server refuses a client that
+ * offers others only. */
+bool tls_alpn(const struct tls *t);
+/* What the connection was made with; valid while the conn lives. */
+struct tls_ctx *tls_context(const struct tls *t);
+/* Channel binding tls-server-end-point (RFC 5929): a hash of the certificate of whichever side is
+ * the TLS server. Gives its length; 0: none is defined for that certificate, or no handshake. */
+#define TLS_END_POINT_MAX 64
+size_t tls_end_point(const struct tls *t, unsigned char out[TLS_END_POINT_MAX]);
 /* Did the peer give a certificate that was verified? Its subject's common name, allocated with
  * malloc, or NULL. */
 char *tls_peer_cn(const struct tls *t);
@@ -53,5 +74,7 @@ enum tls_field_found tls_peer_field(const struct tls *t, enum tls_field field, c
 /* The same of any certificate. */
 struct x509_st;
 enum tls_field_found x509_field(struct x509_st *cert, enum tls_field field, char **out);
+/* tls_end_point of any certificate. */
+size_t x509_end_point(struct x509_st *cert, unsigned char out[TLS_END_POINT_MAX]);
 
 #endif

@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct word {
     const char *word, *value;
@@ -52,6 +51,7 @@ static const struct {
     { V13, TLS1_3_VERSION, SSL_OP_NO_TLSv1_3 },
 };
 
+#define TLS_ALPN "postgresql" /* IANA's name of the protocol */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 const char *tls_error_text(char *buf, size_t size)
@@ -109,7 +109,7 @@ bool tls_protocols_check(const char *protocols, struct err *e)
     return parse_protocols(protocols, e) != 0;
 }
 
-static bool fail(struct err *e, const char *what, const char *value)
+bool tls_fail(struct err *e, const char *what, const char *value)
 {
     char text[256];
     const char *why = tls_error_text(text, sizeof(text));
@@ -123,6 +123,11 @@ static bool set_protocols(SSL_CTX *ssl, const struct tls_opts *o, bool *old, str
     int set = parse_protocols(o->protocols, &inner);
     if (!set)
         return err_set(e, "TLS setup failed: %s", inner.msg);
+    for (int i = 0; i < o->min_version - 1; i++)
+        set &= ~versions[i].bit;
+    if (!set)
+        return err_set(e, "TLS setup failed: the least version leaves no protocol of \"%s\"",
+                       given(o->protocols) ? o->protocols : "secure");
     int min = 0, max = 0;
     for (size_t i = 0; i < COUNT(versions); i++) {
         if (set & versions[i].bit) {
@@ -134,7 +139,7 @@ static bool set_protocols(SSL_CTX *ssl, const struct tls_opts *o, bool *old, str
     }
     *old = (set & (V10 | V11)) != 0;
     if (!SSL_CTX_set_min_proto_version(ssl, min) || !SSL_CTX_set_max_proto_version(ssl, max))
-        return fail(e, "cannot set protocols", o->protocols);
+        return tls_fail(e, "cannot set protocols", o->protocols);
     return true;
 }
 
@@ -162,11 +167,11 @@ static bool set_ciphers(SSL_CTX *ssl, const struct tls_opts *o, bool old, struct
     if (old)
         SSL_CTX_set_security_level(ssl, 0);
     if (!SSL_CTX_set_cipher_list(ssl, list))
-        return fail(e, "failed to set the ciphers", list);
+        return tls_fail(e, "failed to set the ciphers", list);
     if (given(o->ciphers13) && !SSL_CTX_set_ciphersuites(ssl, o->ciphers13))
-        return fail(e, "failed to set the TLSv1.3 cipher suites", o->ciphers13);
+        return tls_fail(e, "failed to set the TLSv1.3 cipher suites", o->ciphers13);
     if (!set_curve(ssl, o->ecdhcurve))
-        return fail(e, "failed to set the ECDH curve", o->ecdhcurve);
+        return tls_fail(e, "failed to set the ECDH curve", o->ecdhcurve);
     const char *dh = given(o->dheparams) ? o->dheparams : "auto";
     if (text_is_i(text_of(dh), "auto") || text_is_i(text_of(dh), "legacy"))
         SSL_CTX_set_dh_auto(ssl, 1);
@@ -185,17 +190,11 @@ static int no_passphrase(char *buf, int size, int rwflag, void *arg)
     return 0; /* never ask on the terminal */
 }
 
-static int64_t expiry_of(const X509 *cert)
+static bool set_certificate(struct tls_ctx *c, SSL_CTX *ssl, const struct tls_opts *o,
+                            const char *cert, const char *key, struct err *e)
 {
-    struct tm tm = { 0 };
-    if (!cert || !ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm))
-        return 0;
-    return (int64_t)timegm(&tm);
-}
-
-static bool set_certificate(struct tls_ctx *c, const struct tls_opts *o, struct err *e)
-{
-    const char *key = given(o->key_file), *cert = given(o->cert_file);
+    key = given(key);
+    cert = given(cert);
     if (!key && !cert) {
         if (o->server_side && o->mode != TLS_DISABLE)
             return err_set(e, "TLS setup failed: a key file and a certificate file are needed");
@@ -205,29 +204,22 @@ static bool set_certificate(struct tls_ctx *c, const struct tls_opts *o, struct 
         return err_set(e, "TLS setup failed: key file \"%s\" has no certificate file", key);
     if (!key)
         return err_set(e, "TLS setup failed: certificate file \"%s\" has no key file", cert);
-    SSL_CTX_set_default_passwd_cb(c->ssl, no_passphrase);
-    if (!SSL_CTX_use_certificate_chain_file(c->ssl, cert))
-        return fail(e, "cannot load certificate file", cert);
-    if (!SSL_CTX_use_PrivateKey_file(c->ssl, key, SSL_FILETYPE_PEM))
-        return fail(e, "cannot load key file", key);
-    if (!SSL_CTX_check_private_key(c->ssl))
-        return fail(e, "key and certificate do not belong together", cert);
-    c->cert_expiry = expiry_of(SSL_CTX_get0_certificate(c->ssl));
-    return true;
+    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+    return tls_load_cert(c, ssl, o, cert, key, e);
 }
 
 static bool set_verification(SSL_CTX *ssl, const struct tls_opts *o, struct err *e)
 {
     const char *ca = given(o->ca_file);
     if (ca && !SSL_CTX_load_verify_file(ssl, ca))
-        return fail(e, "cannot load CA file", ca);
+        return tls_fail(e, "cannot load CA file", ca);
     if (o->mode < TLS_VERIFY_CA) {
         SSL_CTX_set_verify(ssl, SSL_VERIFY_NONE, NULL);
         return true;
     }
     if (!o->server_side) {
         if (!ca && !SSL_CTX_set_default_verify_paths(ssl))
-            return fail(e, "cannot find the system's CA certificates", NULL);
+            return tls_fail(e, "cannot find the system's CA certificates", NULL);
         SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
         return true;
     }
@@ -235,9 +227,34 @@ static bool set_verification(SSL_CTX *ssl, const struct tls_opts *o, struct err 
         return err_set(e, "TLS setup failed: a CA file is needed to verify client certificates");
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca);
     if (!names)
-        return fail(e, "cannot load CA file", ca);
+        return tls_fail(e, "cannot load CA file", ca);
     SSL_CTX_set_client_CA_list(ssl, names);
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return true;
+}
+
+/* The protocol's name among those that the client offers, each with its length in front. A client
+ * that offers others only is no client of ours. */
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                       const unsigned char *in, unsigned in_n, void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    for (unsigned i = 0; i < in_n && in[i] < in_n - i; i += in[i] + 1u)
+        if (in[i] == sizeof(TLS_ALPN) - 1 && memcmp(in + i + 1, TLS_ALPN, in[i]) == 0) {
+            *out = in + i + 1;
+            *out_n = in[i];
+            return SSL_TLSEXT_ERR_OK;
+        }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static bool set_alpn(SSL_CTX *ssl, bool server_side)
+{
+    static const unsigned char offer[] = "\x0a" TLS_ALPN;
+    if (!server_side)
+        return SSL_CTX_set_alpn_protos(ssl, offer, sizeof(offer) - 1) == 0;
+    SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
     return true;
 }
 
@@ -252,6 +269,22 @@ static void set_manners(SSL_CTX *ssl)
     SSL_CTX_set_num_tickets(ssl, 0);
 }
 
+static SSL_CTX *make_ssl(struct tls_ctx *c, const struct tls_opts *o, const char *cert,
+                         const char *key, struct err *e)
+{
+    bool old = false;
+    SSL_CTX *ssl = SSL_CTX_new(o->server_side ? TLS_server_method() : TLS_client_method());
+    if (!ssl || !set_alpn(ssl, o->server_side))
+        err_set(e, "TLS setup failed: out of memory");
+    else if (set_protocols(ssl, o, &old, e) && set_ciphers(ssl, o, old, e) &&
+             set_certificate(c, ssl, o, cert, key, e) && set_verification(ssl, o, e)) {
+        set_manners(ssl);
+        return ssl;
+    }
+    SSL_CTX_free(ssl);
+    return NULL;
+}
+
 struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e)
 {
     struct tls_ctx *c = calloc(1, sizeof(*c));
@@ -260,19 +293,16 @@ struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e)
         return NULL;
     }
     atomic_init(&c->refs, 1);
+    map_init(&c->by_name);
     c->server_side = o->server_side;
     c->mode = o->mode;
     ERR_clear_error();
-    bool old = false;
-    c->ssl = SSL_CTX_new(o->server_side ? TLS_server_method() : TLS_client_method());
     c->bio = tls_bio_method();
-    if (!c->ssl || !c->bio)
+    if (!c->bio)
         err_set(e, "TLS setup failed: out of memory");
-    else if (set_protocols(c->ssl, o, &old, e) && set_ciphers(c->ssl, o, old, e) &&
-             set_certificate(c, o, e) && set_verification(c->ssl, o, e)) {
-        set_manners(c->ssl);
+    else if ((c->ssl = make_ssl(c, o, o->cert_file, o->key_file, e)) &&
+             tls_load_names(c, o, make_ssl, e) && tls_digest(c, o, e))
         return c;
-    }
     tls_ctx_unref(c);
     return NULL;
 }
@@ -287,6 +317,7 @@ void tls_ctx_unref(struct tls_ctx *c)
 {
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
+    tls_free_certs(c);
     SSL_CTX_free(c->ssl);
     BIO_meth_free(c->bio);
     free(c);
@@ -295,4 +326,14 @@ void tls_ctx_unref(struct tls_ctx *c)
 int64_t tls_ctx_cert_expiry(const struct tls_ctx *c)
 {
     return c->cert_expiry;
+}
+
+bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b)
+{
+    return a == b || (a && b && memcmp(a->digest, b->digest, TLS_DIGEST) == 0);
+}
+
+const char *tls_ctx_kept_key(const struct tls_ctx *c)
+{
+    return c->kept_key;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Fields of the certificate that a client gave. */
+/* What is read from a certificate: fields of a client's, the hash that channel binding uses. */
 #include "net/tls_int.h"
 
 #include <openssl/err.h>
@@ -87,4 +87,20 @@ enum tls_field_found x509_field(struct x509_st *cert, enum tls_field field, char
     }
     free(f.value);
     return f.bad ? TLS_FIELD_BAD : TLS_FIELD_SEVERAL;
+}
+
+size_t x509_end_point(struct x509_st *cert, unsigned char out[TLS_END_POINT_MAX])
+{
+    int hash = NID_undef;
+    unsigned n = 0;
+    /* MD5 and SHA-1 are replaced (RFC 5929, 4.1); for algorithms without one nothing is defined. */
+    if (!cert || !X509_get_signature_info(cert, &hash, NULL, NULL, NULL))
+        hash = NID_undef;
+    if (hash == NID_md5 || hash == NID_sha1)
+        hash = NID_sha256;
+    const EVP_MD *md = hash == NID_undef ? NULL : EVP_get_digestbynid(hash);
+    if (!md || EVP_MD_get_size(md) > TLS_END_POINT_MAX || !X509_digest(cert, md, out, &n))
+        n = 0;
+    ERR_clear_error();
+    return n;
 }

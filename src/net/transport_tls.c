@@ -440,6 +440,12 @@ struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char
     return t;
 }
 
+bool tls_feed(struct tls *t, const char *p, size_t n)
+{
+    buf_append(&t->raw, p, n);
+    return !t->raw.failed;
+}
+
 void tls_free(struct tls *t)
 {
     if (!t)
@@ -461,6 +467,28 @@ const char *tls_describe(const struct tls *t)
 const char *tls_version(const struct tls *t)
 {
     return t && t->describe ? SSL_get_version(t->ssl) : "";
+}
+
+bool tls_alpn(const struct tls *t)
+{
+    const unsigned char *name;
+    unsigned n = 0;
+    if (t)
+        SSL_get0_alpn_selected(t->ssl, &name, &n);
+    return n > 0; /* each side offers or takes the one only */
+}
+
+struct tls_ctx *tls_context(const struct tls *t)
+{
+    return t->ctx;
+}
+
+size_t tls_end_point(const struct tls *t, unsigned char out[TLS_END_POINT_MAX])
+{
+    if (!t || !t->describe)
+        return 0;
+    return x509_end_point(
+        t->ctx->server_side ? SSL_get_certificate(t->ssl) : SSL_get0_peer_certificate(t->ssl), out);
 }
 
 char *tls_peer_cn(const struct tls *t)

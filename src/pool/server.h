@@ -49,6 +49,7 @@ struct server {
     bool binding_synced; /* ... and a Sync of the client's behind it: its next messages wait */
     bool discarded;      /* a DISCARD ALL of this batch took tenant_guc back, for good */
     bool held;           /* the client's next messages wait for the end of such a batch */
+    bool direct;         /* TLS began without SSLRequest */
     bool own_failed;     /* a message of our own batch failed */
     uint64_t batch;      /* Syncs sent */
     uint64_t batch_done; /* ... and answered */

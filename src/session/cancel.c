@@ -6,6 +6,7 @@
  */
 #include "session/session.h"
 
+#include "auth/digest.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "wire/startup.h"
@@ -23,7 +24,8 @@ struct cancel {
     uint32_t pid;
     unsigned char key[256];
     size_t key_len;
-    bool tls, sent;
+    struct tls_ctx *tls; /* what the server's own connection was made with; NULL: in clear */
+    bool direct, sent;
     char host[256];
     usec_t started;
 };
@@ -45,6 +47,7 @@ static void finish(struct cancel *k)
 
     if (k->conn)
         conn_close(k->conn);
+    tls_ctx_unref(k->tls);
     list_del(&k->node);
     k->shard->n_cancel_active--;
     if (s && s->cancels > 0 && --s->cancels == 0 && s->state == SERVER_BEING_CANCELED)
@@ -68,16 +71,24 @@ static void send_cancel(struct cancel *k)
     buf_release(&b);
 }
 
+static void begin_tls(struct cancel *k)
+{
+    struct err err = { 0 };
+
+    if (!conn_tls_connect(k->conn, k->tls, k->host[0] ? k->host : NULL, &err))
+        finish(k); /* never in clear where the server's own connection is encrypted */
+}
+
 static size_t on_input(void *owner, char *data, size_t n)
 {
     struct cancel *k = owner;
-    struct err err = { 0 };
 
     if (k->sent || !k->tls)
         return n;
-    if (data[0] != 'S' || n != 1 ||
-        !conn_tls_connect(k->conn, k->engine->server_tls, k->host[0] ? k->host : NULL, &err))
-        finish(k); /* never in clear where the server's own connection is encrypted */
+    if (data[0] != 'S' || n != 1)
+        finish(k);
+    else
+        begin_tls(k);
     return n;
 }
 
@@ -95,6 +106,8 @@ static void on_connected(void *owner, bool ok, const char *text)
 
     if (!ok) {
         finish(k);
+    } else if (k->tls && k->direct) {
+        begin_tls(k);
     } else if (k->tls) {
         struct buf b;
         buf_init(&b);
@@ -137,7 +150,7 @@ static void start(struct engine *e, struct server *s)
     k->pid = s->backend_pid;
     k->key_len = s->backend_key_len;
     memcpy(k->key, s->backend_key, s->backend_key_len);
-    k->tls = s->conn->tls != NULL && e->server_tls;
+    k->direct = s->direct;
     memcpy(k->host, s->host, sizeof(k->host));
     k->started = e->loop.now;
     k->conn = conn_connect(&e->loop, (const struct sockaddr *)&s->addr, s->addr_len,
@@ -147,17 +160,26 @@ static void start(struct engine *e, struct server *s)
         free(k);
         return;
     }
+    k->tls = s->conn->tls ? tls_ctx_ref(tls_context(s->conn->tls)) : NULL;
     s->cancels++;
     k->shard->n_cancel_active++;
     list_push_tail(&e->cancels, &k->node);
     stat_inc(&shard_stats(s->shard, e)->cancels);
 }
 
-void cancel_local(struct engine *e, const unsigned char key[8])
+/* Is it the client's whole key? In a time that does not tell how much of it was right. */
+static bool is_key_of(const struct client *c, struct text key)
 {
-    struct client *c = map_get(&e->cancel_keys, text_n((const char *)key, 8));
+    return key.n == (c->long_key ? CANCEL_KEY_LONG : CANCEL_KEY_SHORT) &&
+           digest_same(c->cancel_key, key.p, key.n);
+}
 
-    if (!c)
+void cancel_local(struct engine *e, struct text key)
+{
+    struct client *c =
+        key.n < CANCEL_KEY_SHORT ? NULL : map_get(&e->cancel_keys, text_n(key.p, CANCEL_KEY_SHORT));
+
+    if (!c || !is_key_of(c, key))
         return;
     if (c->server && !pending_empty(c->server->pending))
         start(e, c->server);
@@ -169,20 +191,23 @@ void cancel_local(struct engine *e, const unsigned char key[8])
     }
 }
 
-void cancel_request(struct engine *e, const unsigned char key[8])
+void cancel_request(struct engine *e, struct text key)
 {
+    if (key.n > CANCEL_KEY_LONG)
+        return; /* of somebody else */
     for (int i = 0; i < e->hub->n_engines; i++) {
         if (i == e->id)
             continue;
         struct mail_cancel *m = malloc(sizeof(*m));
         if (!m)
             continue;
-        *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL };
-        memcpy(m->key, key, 8);
+        *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL, .n = key.n };
+        memcpy(m->key, key.p, key.n);
         loop_post(&e->hub->engine[i]->loop, &m->mail);
     }
     cancel_local(e, key);
-    e->hub->calls->cancel(e->hub->calls_arg, key);
+    if (key.n == CANCEL_KEY_SHORT)
+        e->hub->calls->cancel(e->hub->calls_arg, (const unsigned char *)key.p);
 }
 
 void cancels_reap(struct engine *e)

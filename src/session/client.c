@@ -252,7 +252,7 @@ static void let_go(struct client *c)
     client_portals_clear(c);
     record_leave(c);
     client_share_leave(c);
-    map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, sizeof(c->cancel_key)));
+    map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, CANCEL_KEY_SHORT));
     if (c->counted)
         quota_put(&e->registry->clients);
     if (c->db_counted)

@@ -18,6 +18,9 @@ const char *client_state_name(enum client_state s); /* as SHOW CLIENTS says */
 
 struct client_login; /* login in progress */
 
+#define CANCEL_KEY_SHORT 8
+#define CANCEL_KEY_LONG 36 /* a number of 4 bytes and a secret of 32, as PostgreSQL's */
+
 struct client {
     uint32_t magic;
     enum client_state state;
@@ -67,7 +70,9 @@ struct client {
     bool virtual_state; /* session_state=virtual, and servers change */
 
     /* protocol */
-    unsigned char cancel_key[8]; /* as sent in BackendKeyData; the engine's map finds it */
+    /* as sent in BackendKeyData: 8 bytes, or all with protocol 3.2; the map has the first 8 */
+    unsigned char cancel_key[CANCEL_KEY_LONG];
+    bool long_key;
     struct vars vars;
     struct map stmts;     /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */

@@ -181,6 +181,16 @@ void client_auth_begin(struct client *c)
     authenticate(c);
 }
 
+/* What SCRAM may be bound to: the client's TLS connection. On a Unix socket nobody is between. */
+static void client_binding(const struct client *c, struct scram_binding *out)
+{
+    int how = c->setup->g.client_tls_channel_binding;
+
+    *out = (struct scram_binding){ .required = how == BINDING_REQUIRE && !c->is_unix };
+    if (how != BINDING_DISABLE && c->conn->tls)
+        out->n = tls_end_point(c->conn->tls, out->data);
+}
+
 /* The exchange that auth_type demands, when it is known what there is about the user. */
 static void authenticate(struct client *c)
 {
@@ -190,6 +200,7 @@ static void authenticate(struct client *c)
     struct err err = { 0 };
     struct buf out;
     enum auth_step step;
+    struct scram_binding binding;
     bool known = l->looked_up || (c->user && (c->user->in_auth_file || method == AUTH_M_CERT));
     if (method == AUTH_M_CERT) {
         check_cert(c);
@@ -206,8 +217,9 @@ static void authenticate(struct client *c)
     if (method == AUTH_M_SCRAM)
         secret = scram_cache_get(c->engine->scram, c->user_name, secret);
     buf_init(&out);
+    client_binding(c, &binding);
     l->check = login_check_new(method, c->user_name, secret, known, c->engine->hub->mock_seed,
-                               (uint32_t)s->g.scram_iterations, &out, &step, &err);
+                               (uint32_t)s->g.scram_iterations, &binding, &out, &step, &err);
     if (!l->check) {
         buf_wipe(&out);
         client_drop(c, "out of memory");

@@ -272,6 +272,23 @@ static bool add_host(struct client *c)
     return vars_set(&c->vars, i, text_of(name));
 }
 
+/* A random key that cancels this client's queries. The first 8 bytes are unique in this worker;
+ * clients of protocol 3.2 have to know the rest too. */
+static void make_cancel_key(struct client *c, struct buf *out)
+{
+    struct text head = text_n((const char *)c->cancel_key, CANCEL_KEY_SHORT);
+
+    do {
+        random_bytes(c->cancel_key, sizeof(c->cancel_key));
+        c->cancel_key[0] &= 0x7f; /* some drivers print the first half as a signed number */
+    } while (map_get(&c->engine->cancel_keys, head));
+    map_put(&c->engine->cancel_keys, head, c);
+    struct rd r = rd_init(head.p, head.n);
+    uint32_t id = rd_u32(&r);
+    wire_keydata_build(out, id, c->cancel_key + 4,
+                       (c->long_key ? CANCEL_KEY_LONG : CANCEL_KEY_SHORT) - 4);
+}
+
 /* The server's parameters, the client's own values in place of them, key, ready. */
 static bool send_welcome(struct client *c, const struct welcome *w)
 {
@@ -297,14 +314,7 @@ static bool send_welcome(struct client *c, const struct welcome *w)
         }
         pos += f.len;
     }
-    do {
-        random_bytes(c->cancel_key, sizeof(c->cancel_key));
-        c->cancel_key[0] &= 0x7f; /* some drivers print the first half as a signed number */
-    } while (map_get(&c->engine->cancel_keys, text_n((const char *)c->cancel_key, 8)));
-    map_put(&c->engine->cancel_keys, text_n((const char *)c->cancel_key, 8), c);
-    struct rd r = rd_init((const char *)c->cancel_key, 8);
-    uint32_t id = rd_u32(&r);
-    wire_keydata_build(&b, id, c->cancel_key + 4, 4);
+    make_cancel_key(c, &b);
     if (*c->setup->g.login_notify_message)
         wire_error_build(
             &b, 'N',

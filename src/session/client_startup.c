@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#define TLS_HANDSHAKE 0x16 /* type of a TLS client's first record; no length of a packet */
+
 static bool tls_demanded(const struct client *c)
 {
     return !c->is_unix && c->engine->client_tls &&
@@ -46,6 +48,26 @@ static size_t ssl_request(struct client *c, size_t n)
     return n;
 }
 
+/* A client that begins with a TLS handshake (as HTTPS does): its first bytes are records. */
+static size_t direct_tls(struct client *c, const char *data, size_t n)
+{
+    struct engine *e = c->engine;
+    struct err err = { 0 };
+
+    if (!e->client_tls || c->is_unix) { /* in TLS it would not understand an answer */
+        client_reject(c, REJECT_TLS);
+        client_drop(c, "direct TLS connection, but TLS is not on");
+        return n;
+    }
+    c->login->direct = true;
+    c->login->phase = PHASE_TLS;
+    if (!conn_tls_accept_direct(c->conn, e->client_tls, data, n, &err)) {
+        client_reject(c, REJECT_TLS);
+        client_drop(c, err.msg);
+    }
+    return n;
+}
+
 void client_login_secured(struct client *c, bool ok, const char *text)
 {
     struct engine *e = c->engine;
@@ -59,6 +81,12 @@ void client_login_secured(struct client *c, bool ok, const char *text)
         return;
     }
     stat_inc(&e->stats.tls_handshakes[0][strcmp(tls_version(c->conn->tls), "TLSv1.3") == 0]);
+    if (c->login->direct && !tls_alpn(c->conn->tls)) { /* it may be meant for another protocol */
+        client_reject(c, REJECT_TLS);
+        client_close(c, NULL,
+                     "direct TLS connection without ALPN: the client must ask for \"postgresql\"");
+        return;
+    }
     c->login->phase = PHASE_STARTUP;
 }
 
@@ -162,7 +190,10 @@ static bool read_params(struct client *c, const struct startup *s, struct err *e
     return true;
 }
 
-/* A client of a newer protocol is told what we speak, and which options we do not know. */
+#define OUR_MINOR 2 /* protocol 3.2 and 3.0; there is no 3.1 */
+
+/* A client of another protocol than those that we speak is told the one below, and which options we
+ * do not know. */
 static void negotiate(struct client *c, const struct startup *s)
 {
     struct text options[STARTUP_MAX_PARAMS];
@@ -172,10 +203,12 @@ static void negotiate(struct client *c, const struct startup *s)
     for (int i = 0; i < s->n_params; i++)
         if (text_starts(s->params[i].name, TEXT("_pq_.")))
             options[n++] = s->params[i].name;
-    if (s->minor == 0 && n == 0)
+    uint16_t minor = s->minor >= OUR_MINOR ? OUR_MINOR : 0;
+    c->long_key = minor >= 2;
+    if (s->minor == minor && n == 0)
         return;
     buf_init(&b);
-    wire_negotiate_build(&b, 0, options, n);
+    wire_negotiate_build(&b, minor, options, n);
     client_send(c, &b);
     buf_release(&b);
 }
@@ -195,6 +228,15 @@ static bool take_client_place(struct client *c)
     client_reject(c, REJECT_LIMIT);
     client_close(c, "53300", "no more connections allowed (max_client_conn)");
     return false;
+}
+
+/* As a server of those days said it: text without fields. */
+static void refuse_v2(struct client *c)
+{
+    static const char error[] = "EFATAL:  old V2 protocol not supported\n";
+
+    conn_write_copy(c->conn, error, sizeof(error));
+    client_drop(c, "old V2 protocol not supported");
 }
 
 static void startup_message(struct client *c, const struct startup *s)
@@ -232,6 +274,8 @@ size_t client_startup_input(struct client *c, char *data, size_t n)
     struct startup s;
     struct err err = { 0 };
 
+    if (data[0] == TLS_HANDSHAKE && !c->conn->tls && !c->login->ssl_asked)
+        return direct_tls(c, data, n);
     switch (startup_parse(data, n, &s, &err)) {
     case STARTUP_MORE:
         return 0;
@@ -250,25 +294,19 @@ size_t client_startup_input(struct client *c, char *data, size_t n)
         }
         conn_write_copy(c->conn, "N", 1);
         return n;
-    case STARTUP_CANCEL: {
-        unsigned char key[8];
-        struct buf b;
-        buf_init(&b);
-        msg_u32(&b, s.cancel_id);
-        buf_text_append(&b, s.cancel_key);
-        if (!b.failed && b.n == sizeof(key)) {
-            memcpy(key, b.p, sizeof(key));
-            cancel_request(c->engine, key);
-        }
-        buf_release(&b);
+    case STARTUP_CANCEL: /* number and secret follow one another */
+        cancel_request(c->engine, text_n(s.cancel_key.p - 4, s.cancel_key.n + 4));
         client_drop(c, "cancel request");
         return n;
-    }
     case STARTUP_MESSAGE:
         startup_message(c, &s);
         if (!c->closing)
             wipe(data, s.len); /* there may have been a token in it */
         return c->closing ? n : s.len;
+    case STARTUP_V2:
+        client_reject(c, REJECT_PROTOCOL);
+        refuse_v2(c);
+        return n;
     default:
         client_reject(c, REJECT_PROTOCOL);
         client_close(c, NULL, "%s", err.msg[0] ? err.msg : "invalid startup packet");

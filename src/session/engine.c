@@ -159,9 +159,11 @@ static void on_mail(void *owner, struct mail *m)
     case MAIL_LOOKUP:
         client_looked_up(e, (struct mail_lookup *)m);
         break;
-    case MAIL_CANCEL:
-        cancel_local(e, ((struct mail_cancel *)m)->key);
+    case MAIL_CANCEL: {
+        struct mail_cancel *mc = (struct mail_cancel *)m;
+        cancel_local(e, text_n((const char *)mc->key, mc->n));
         break;
+    }
     case MAIL_POLICY:
         wake_for_policy(e, ((struct mail_policy *)m)->db);
         break;

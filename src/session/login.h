@@ -16,6 +16,7 @@ struct client_login {
     struct vars vars; /* from the startup packet */
     bool auth_done;
     bool ssl_asked, gss_asked;
+    bool direct; /* TLS without SSLRequest */
     bool has_search_path;
     bool token_password; /* the password is a token */
     struct login_given given;

@@ -35,6 +35,8 @@ struct server_login {
     int n_addrs, next_addr;
     struct login_answer *answer;
     struct buf welcome; /* ParameterStatus messages */
+    uint16_t minor;     /* of the protocol asked for */
+    bool negotiated;    /* the server named an older one */
     char error[600];    /* of the last address */
     char name[256];     /* of the host */
 };
@@ -252,7 +254,10 @@ static void send_startup(struct server *s)
     struct params ps = { .n = 0 };
     struct buf out;
     struct policy *policy = NULL;
+    struct scram_binding binding;
 
+    server_binding(s, &binding);
+    login_answer_bind(s->login->answer, &binding);
     buf_init(&out);
     add(&ps, "user", sh->pool->user_name);
     add(&ps, "database", text_of(db->dbname));
@@ -279,7 +284,8 @@ static void send_startup(struct server *s)
         add(&ps, "search_path", policy_search_path(policy));
         add(&ps, "standard_conforming_strings", TEXT("on"));
     }
-    startup_build(&out, ps.p, ps.n);
+    s->login->minor = server_protocol_minor(s);
+    startup_build(&out, s->login->minor, ps.p, ps.n);
     if (policy)
         policy_unref(policy);
     if (!out.failed)
@@ -314,6 +320,16 @@ static bool begin_answer(struct server *s)
     return s->login->answer != NULL;
 }
 
+static void begin_tls(struct server *s)
+{
+    struct err err = { 0 };
+    const char *host = s->login->name[0] == '/' ? NULL : s->login->name;
+
+    s->login->phase = PHASE_TLS;
+    if (!conn_tls_connect(s->conn, s->shard->engine->server_tls, host, &err))
+        server_login_failed(s, "08006", "TLS handshake failed: %s", err.msg);
+}
+
 void server_login_connected(struct server *s, bool ok, const char *text)
 {
     struct server_login *l = s->login;
@@ -345,7 +361,10 @@ void server_login_connected(struct server *s, bool ok, const char *text)
         server_login_failed(s, "53200", "out of memory");
         return;
     }
-    if (e->server_tls && !is_unix) {
+    if (e->server_tls && !is_unix && server_wants_direct(s)) {
+        s->direct = true;
+        begin_tls(s);
+    } else if (e->server_tls && !is_unix) {
         struct buf b;
         buf_init(&b);
         startup_build_ssl(&b);
@@ -366,7 +385,6 @@ static bool tls_required(const struct engine *e)
 static size_t ssl_answer(struct server *s, const char *data, size_t n)
 {
     struct engine *e = s->shard->engine;
-    struct err err = { 0 };
 
     if (data[0] == 'N') {
         if (tls_required(e))
@@ -383,13 +401,8 @@ static size_t ssl_answer(struct server *s, const char *data, size_t n)
                                            : "server sent no valid answer to SSLRequest");
         return n;
     }
-    s->login->phase = PHASE_TLS;
-    const char *host = s->login->name[0] == '/' ? NULL : s->login->name;
-    if (!conn_tls_connect(s->conn, e->server_tls, host, &err)) {
-        server_login_failed(s, "08006", "TLS handshake failed: %s", err.msg);
-        return n;
-    }
-    return 1;
+    begin_tls(s);
+    return s->dying ? n : 1;
 }
 
 void server_login_secured(struct server *s, bool ok, const char *text)
@@ -402,6 +415,12 @@ void server_login_secured(struct server *s, bool ok, const char *text)
         return;
     }
     stat_inc(&e->stats.tls_handshakes[1][strcmp(tls_version(s->conn->tls), "TLSv1.3") == 0]);
+    if (s->direct && !tls_alpn(s->conn->tls)) {
+        server_login_failed(s, "08006",
+                            "server did not agree on the protocol \"postgresql\" "
+                            "(ALPN), which direct TLS needs");
+        return;
+    }
     send_startup(s);
 }
 
@@ -463,6 +482,20 @@ static void on_status(struct server *s, const char *m, size_t n)
         return;
     }
     buf_append(&l->welcome, m, n);
+}
+
+/* The server speaks an older version of the protocol than we asked for; options we asked for
+ * none. */
+static void on_negotiate(struct server *s, const char *body, size_t n)
+{
+    struct server_login *l = s->login;
+    struct rd r = rd_init(body, n);
+    uint32_t version = rd_u32(&r), unknown = rd_u32(&r);
+
+    if (!rd_done(&r) || unknown || l->negotiated || version >> 16 != 3 ||
+        (version & 0xffff) >= l->minor)
+        server_login_failed(s, "08P01", "malformed NegotiateProtocolVersion from server");
+    l->negotiated = true;
 }
 
 static void on_keydata(struct server *s, const char *body, size_t n)
@@ -543,8 +576,10 @@ static void on_message(struct server *s, const char *m, size_t n)
     case 'K':
         on_keydata(s, m + 5, n - 5);
         break;
-    case 'N':
     case 'v':
+        on_negotiate(s, m + 5, n - 5);
+        break;
+    case 'N':
         break;
     case 'Z':
         if (s->login->phase != PHASE_PARAMS || n != 6)

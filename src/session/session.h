@@ -222,6 +222,14 @@ void server_login_secured(struct server *s, bool ok, const char *text);
 void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* ---- server_wishes.c: what the configuration wants of the connection ---- */
+/* Does TLS begin at once, without SSLRequest? */
+bool server_wants_direct(const struct server *s);
+/* Binding data of the connection and whether they are required; no data without TLS. */
+void server_binding(const struct server *s, struct scram_binding *out);
+/* The minor version of protocol 3 to ask for: 0 or 2. */
+uint16_t server_protocol_minor(const struct server *s);
+
 /* ---- dispatch.c: who gets which server ---- */
 struct shard *engine_shard(struct engine *e, struct pool *p);
 void shard_refresh(struct engine *e, struct shard *sh);
@@ -249,12 +257,13 @@ void dispatch_tick(struct engine *e);
 void engine_reap(struct engine *e);
 
 /* ---- cancel.c ---- */
-void cancel_request(struct engine *e,
-                    const unsigned char key[8]); /* from a client, to be told to all engines */
+/* A client's request, to be told to all engines; key: as in BackendKeyData, number and secret. */
+void cancel_request(struct engine *e, struct text key);
 void cancels_close(struct engine *e);
 /* Gives up those that take longer than cancel_wait_timeout. */
 void cancels_reap(struct engine *e);
-void cancel_local(struct engine *e, const unsigned char key[8]);
+/* The same for the engine's own clients. */
+void cancel_local(struct engine *e, struct text key);
 
 /* ---- mails between engines and the control thread ---- */
 enum mail_kind {
@@ -290,7 +299,8 @@ struct mail_policy {
 };
 struct mail_cancel {
     struct mail mail;
-    unsigned char key[8];
+    unsigned char key[CANCEL_KEY_LONG];
+    size_t n;
 };
 /* Posts a mail about a pool; silently does nothing when memory is short (the tick retries). */
 void engine_tell(struct engine *to, int kind, struct pool *p, int from);

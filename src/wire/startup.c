@@ -69,8 +69,10 @@ enum startup_kind startup_parse(const char *p, size_t n, struct startup *s, stru
         return STARTUP_MORE;
     uint32_t code = rd_u32(&r);
     bool special = code == CODE_SSL || code == CODE_GSS || code == CODE_CANCEL;
-    if (!special && code >> 16 == 2)
-        return bad(s, e, "old V2 protocol not supported");
+    if (!special && code >> 16 == 2) {
+        bad(s, e, "old V2 protocol not supported");
+        return s->kind = STARTUP_V2;
+    }
     if (!special && code >> 16 != 3) {
         err_set_state(e, "0A000", "unsupported frontend protocol %u.%u", (unsigned)(code >> 16),
                       (unsigned)(code & 0xffff));
@@ -162,10 +164,10 @@ bool startup_options(struct text options, struct arena *a,
     return true;
 }
 
-void startup_build(struct buf *b, const struct startup_param *params, int n)
+void startup_build(struct buf *b, uint16_t minor, const struct startup_param *params, int n)
 {
     size_t mark = msg_begin(b, 0);
-    msg_u32(b, CODE_V3);
+    msg_u32(b, CODE_V3 | minor);
     for (int i = 0; i < n; i++) {
         if (!params[i].name.n)
             continue; /* it would end the list */

@@ -13,6 +13,7 @@
 enum startup_kind {
     STARTUP_MORE,
     STARTUP_BAD,
+    STARTUP_V2, /* of protocol 2; with e */
     STARTUP_SSL,
     STARTUP_GSS,
     STARTUP_CANCEL,
@@ -36,9 +37,9 @@ struct startup {
     int n_params;
 };
 
-/* Looks at p[0..n). STARTUP_MORE until the packet is whole. STARTUP_BAD with e: protocol 2, bad
+/* Looks at p[0..n). STARTUP_MORE until the packet is whole. STARTUP_BAD with e: bad
  * length, bad strings, more than STARTUP_MAX_PARAMS parameters (texts as PgBouncer: "invalid
- * packet length", "old V2 protocol not supported"). */
+ * packet length"). */
 enum startup_kind startup_parse(const char *p, size_t n, struct startup *s, struct err *e);
 
 /* Value of the startup `options` parameter taken apart: `-c k=v`, `-ck=v`, `--k=v`, backslash
@@ -49,8 +50,8 @@ bool startup_options(struct text options, struct arena *a,
                      void *arg, struct err *e);
 
 /* Builders. */
-/* StartupMessage 3.0 */
-void startup_build(struct buf *b, const struct startup_param *params, int n);
+/* StartupMessage 3.minor */
+void startup_build(struct buf *b, uint16_t minor, const struct startup_param *params, int n);
 void startup_build_ssl(struct buf *b);
 void startup_build_cancel(struct buf *b, uint32_t id, struct text key);
 

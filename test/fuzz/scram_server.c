@@ -43,7 +43,7 @@ static void checked(enum auth_method method, struct text secret, struct text one
     enum auth_step step;
     buf_init(&out);
     struct login_check *c =
-        login_check_new(method, TEXT("u"), secret, secret.n > 0, seed, 1, &out, &step, &e);
+        login_check_new(method, TEXT("u"), secret, secret.n > 0, seed, 1, NULL, &out, &step, &e);
     CHECK(c && step == AUTH_MORE);
     step = login_check_step(c, one.p, one.n, &out, &e);
     if (step == AUTH_MORE)

@@ -63,7 +63,7 @@ static struct result login(enum auth_method method, const char *secret, bool kno
     struct buf to_client;
     buf_init(&to_client);
     struct login_check *c = login_check_new(method, TEXT("alice"), text_of(secret), known, seed,
-                                            128, &to_client, &r.check, &r.e);
+                                            128, NULL, &to_client, &r.check, &r.e);
     struct login_answer *a = login_answer_new(TEXT("alice"), text_of(password), keys);
     run(c, a, &to_client, &r);
     struct text t = login_check_password(c);
@@ -141,7 +141,7 @@ static void test_alike(void)
         struct err e;
         buf_init(&out[i]);
         struct login_check *c = login_check_new(AUTH_M_SCRAM, TEXT("alice"), TEXT("pencil"), i != 1,
-                                                seed, 128, &out[i], &step, &e);
+                                                seed, 128, NULL, &out[i], &step, &e);
         login_check_step(c, first, sizeof(first) - 1, &out[i], &e);
         login_check_free(c);
         struct text t = buf_text(&out[i]);
@@ -169,8 +169,8 @@ static void bad_message(enum auth_method method, struct text body, const char *w
     struct err e = { 0 };
     enum auth_step step;
     buf_init(&out);
-    struct login_check *c =
-        login_check_new(method, TEXT("alice"), TEXT("pencil"), true, seed, 1, &out, &step, &e);
+    struct login_check *c = login_check_new(method, TEXT("alice"), TEXT("pencil"), true, seed, 1,
+                                            NULL, &out, &step, &e);
     is_int(login_check_step(c, body.p, body.n, &out, &e), AUTH_REFUSED, "client: %s", what);
     is_str(e.sqlstate, "08P01", "SQLSTATE");
     is_int(login_check_step(c, "pencil", 7, &out, &e), AUTH_REFUSED, "no second try");

@@ -286,8 +286,65 @@ static void test_mechanisms(void)
     buf_release(&out);
 }
 
+/* Client and server, bound to what each of them sees. The step at which it ends. */
+static enum auth_step bound(const struct scram_binding *at_client,
+                            const struct scram_binding *at_server, char mechanism[32])
+{
+    struct scram_secret secret = stored();
+    struct scram_server *s = scram_server_new(&secret, false);
+    struct scram_client *c = scram_client_new(TEXT("pencil"), NULL);
+    struct buf up, down;
+    struct err e = { 0 };
+    buf_init(&up);
+    buf_init(&down);
+    scram_client_bind(c, at_client);
+    scram_server_bind(s, at_server);
+    struct text mechs = scram_mechanisms(at_server);
+    enum auth_step step = scram_client_first(c, mechs.p, mechs.n + 1, &up, &e);
+    snprintf(mechanism, 32, "%.*s", (int)buf_len(&up), buf_len(&up) ? buf_data(&up) : "");
+    if (step == AUTH_MORE)
+        step = scram_server_first(s, buf_data(&up), buf_len(&up), &down, &e);
+    buf_clear(&up);
+    if (step == AUTH_MORE)
+        step = scram_client_continue(c, buf_data(&down), buf_len(&down), &up, &e);
+    buf_clear(&down);
+    if (step == AUTH_MORE)
+        step = scram_server_final(s, buf_data(&up), buf_len(&up), &down, NULL, &e);
+    if (step == AUTH_OK)
+        step = scram_client_final(c, buf_data(&down), buf_len(&down), &e);
+    scram_client_free(c);
+    scram_server_free(s);
+    buf_release(&up);
+    buf_release(&down);
+    return step;
+}
+
+static void test_binding(void)
+{
+    const struct scram_binding none = { .n = 0 }, a = { .data = "aaaa", .n = 4 },
+                               b = { .data = "aaab", .n = 4 }, longer = { .data = "aaaab", .n = 5 },
+                               must = { .data = "aaaa", .n = 4, .required = true },
+                               cannot = { .required = true };
+    char m[32];
+    is_int(bound(&a, &a, m), AUTH_OK, "bound");
+    is_str(m, "SCRAM-SHA-256-PLUS", "its mechanism");
+    is_int(bound(&must, &must, m), AUTH_OK, "required on both sides");
+    is_str(m, "SCRAM-SHA-256-PLUS", "its mechanism");
+    is_int(bound(&a, &b, m), AUTH_REFUSED, "other data");
+    is_int(bound(&a, &longer, m), AUTH_REFUSED, "longer data");
+    is_int(bound(&longer, &a, m), AUTH_REFUSED, "shorter data");
+    is_int(bound(&none, &a, m), AUTH_OK, "a client that cannot");
+    is_str(m, "SCRAM-SHA-256", "its mechanism");
+    is_int(bound(&a, &none, m), AUTH_OK, "a server that cannot");
+    is_str(m, "SCRAM-SHA-256", "its mechanism");
+    is_int(bound(&must, &none, m), AUTH_REFUSED, "the client insists, the server cannot");
+    is_int(bound(&cannot, &a, m), AUTH_REFUSED, "the client insists and cannot");
+    is_int(bound(&none, &must, m), AUTH_REFUSED, "the server insists, the client cannot");
+}
+
 int main(void)
 {
+    test_binding();
     test_server_example();
     test_server_first();
     test_client_example();

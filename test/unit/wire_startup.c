@@ -47,7 +47,7 @@ static void test_kinds(void)
     startup_build_cancel(&b, 77, text_n(zeros, 257));
     is_int(parse(buf_text(&b), &s, &e), STARTUP_BAD, "key of 257 bytes");
     is_str(e.msg, "invalid packet length", "its text");
-    is_int(parse(TEXT("\0\0\0\11\0\2\0\0\0"), &s, &e), STARTUP_BAD, "protocol 2");
+    is_int(parse(TEXT("\0\0\0\11\0\2\0\0\0"), &s, &e), STARTUP_V2, "protocol 2");
     is_str(e.msg, "old V2 protocol not supported", "its text");
     is_int(parse(TEXT("\0\0\0\11\0\4\0\0\0"), &s, &e), STARTUP_BAD, "protocol 4");
     is_str(e.sqlstate, "0A000", "its SQLSTATE");
@@ -72,7 +72,7 @@ static void test_message(void)
     struct err e;
     struct buf b;
     buf_init(&b);
-    startup_build(&b, in, 4);
+    startup_build(&b, 0, in, 4);
     size_t n = buf_len(&b), more = 0, refused = 0;
     is_int(startup_parse(b.p, n, &s, &e), STARTUP_MESSAGE, "StartupMessage");
     is_int(s.n_params, 3, "parameters");
@@ -99,10 +99,10 @@ static void test_message(void)
     struct startup_param many[STARTUP_MAX_PARAMS + 1];
     for (int i = 0; i <= STARTUP_MAX_PARAMS; i++)
         many[i] = in[0];
-    startup_build(&b, many, STARTUP_MAX_PARAMS);
+    startup_build(&b, 0, many, STARTUP_MAX_PARAMS);
     is_int(parse(buf_text(&b), &s, &e), STARTUP_MESSAGE, "100 parameters");
     buf_clear(&b);
-    startup_build(&b, many, STARTUP_MAX_PARAMS + 1);
+    startup_build(&b, 0, many, STARTUP_MAX_PARAMS + 1);
     is_int(parse(buf_text(&b), &s, &e), STARTUP_BAD, "101 parameters");
     buf_release(&b);
 }

@@ -16,13 +16,13 @@ use Time::HiRes qw(time);
 
 # ---- connecting ----
 
-# new(host, port, timeout, tls => {ca => FILE, key, cert, args => []}): a socket, nothing sent yet.
+# new(host, port, timeout, tls => {ca => FILE, key, cert, direct => bool, args => []}): a socket, nothing sent yet.
 sub new {
     my ($class, %o) = @_;
     my $self = bless { host => '127.0.0.1', timeout => 20, %o, in => '', notices => [], notifications => [],
         params => {} }, $class;
     if (my $tls = $o{tls}) {
-        my @argv = ('/usr/bin/openssl', 's_client', '-quiet', '-starttls', 'postgres', '-connect', "$self->{host}:$o{port}",
+        my @argv = ('/usr/bin/openssl', 's_client', '-quiet', ($tls->{direct} ? ('-alpn', 'postgresql') : ('-starttls', 'postgres')), '-connect', "$self->{host}:$o{port}",
             $tls->{ca} ? ('-CAfile', $tls->{ca}, '-verify_return_error') : (),
             $tls->{key} ? ('-key', $tls->{key}, '-cert', $tls->{cert}) : (), @{ $tls->{args} // [] });
         open my $save, '>&', \*STDERR;
