@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-enum session_state { STATE_VIRTUAL, STATE_PASSTHROUGH, SESSION_STATE_UNSET };
+enum state_mode { STATE_VIRTUAL, STATE_PASSTHROUGH, SESSION_STATE_UNSET };
 enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT, POOL_MODE_UNSET };
 enum tenant_mode {
     TENANT_OFF,

@@ -20,10 +20,12 @@ enum server_role { ROLE_UNKNOWN, ROLE_NO, ROLE_YES };
 
 struct shard;
 struct client;
-struct server_login; /* session: login in progress */
-struct pending;      /* session: expected replies */
-struct server_stmts; /* session: statements prepared on it */
-struct vars;         /* session: tracked parameters */
+struct server_login;  /* session: login in progress */
+struct pending;       /* session: expected replies */
+struct server_stmts;  /* session: statements prepared on it */
+struct vars;          /* session: tracked parameters */
+struct session_state; /* session: settings that clients left on it (state.h) */
+struct touch;         /* session: settings that may have changed */
 
 struct server {
     uint32_t magic;
@@ -51,6 +53,7 @@ struct server {
     bool discarded;      /* a DISCARD ALL of this batch took tenant_guc back, for good */
     bool held;           /* the client's next messages wait for the end of such a batch */
     bool direct;         /* TLS began without SSLRequest */
+    bool ask_failed;     /* the question about its settings failed */
     bool own_failed;     /* a message of our own batch failed */
     uint64_t batch;      /* Syncs sent */
     uint64_t batch_done; /* ... and answered */
@@ -74,8 +77,14 @@ struct server {
     struct pending *pending;
     struct server_stmts *stmts;
     struct vars *vars;
-    char *set_undo;     /* guarded: takes settings for one statement back (settings.h); malloc */
-    uint64_t set_batch; /* in which they were set */
+    struct session_state
+        *settings;       /* settings that differ from what it was started with; referenced */
+    struct touch *touch; /* settings that its client touched, NULL = none; */
+    struct touch *asked; /* ... and that it was asked for */
+    uint64_t last_client;        /* whose statements ran on it last */
+    bool opaque;         /* its client ran what nobody can know: DISCARD ALL before reuse */
+    char *set_undo;      /* guarded: takes settings for one statement back (settings.h); malloc */
+    uint64_t set_batch;  /* in which they were set */
     char *guc; /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */
 };
 

@@ -3,6 +3,7 @@
 #include "session/identity.h"
 #include "session/record.h"
 #include "session/shares.h"
+#include "session/state.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -227,6 +228,13 @@ void client_leave_server(struct client *c)
         return;
     if (s->conn)
         conn_resume(s->conn);
+    if (s->asked && s->pending->n == 1 && s->state == SERVER_ACTIVE && s->left == 0 && !s->touch &&
+        !s->opaque && !s->dirty && !c->left && !c->extended &&
+        !c->engine->setup->g.server_reset_query_always) {
+        s->request_at = c->engine->loop.now;
+        server_set_state(s, SERVER_TESTED); /* until it has told its settings */
+        return;
+    }
     bool clean = pending_empty(s->pending) && s->status == 'I' && s->left == 0 && c->left == 0 &&
                  !c->extended && !s->copy_in && !s->skipping && !conn_blocked(s->conn);
     if (clean)
@@ -350,6 +358,7 @@ static void bury(struct client *c)
     e->n_clients--;
     atomic_fetch_sub_explicit(&e->loop.load, 1, memory_order_relaxed);
     vars_release(&c->vars, &e->hub->var_names);
+    session_state_unref(c->settings);
     map_release(&c->stmts);
     map_release(&c->portals);
     if (c->keys) {

@@ -74,7 +74,8 @@ struct client {
     unsigned char cancel_key[CANCEL_KEY_LONG];
     bool long_key;
     struct vars vars;
-    struct map stmts;     /* name → client_stmt */
+    struct session_state *settings; /* its other settings (state.h), referenced; NULL = none */
+    struct map stmts;               /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */
     bool reset_bound;     /* enforced: a portal may be a RESET ALL */
     bool discard_bound;   /* DISCARD ALL was bound since the client last had no transaction */

@@ -8,6 +8,7 @@
 #include "session/record.h"
 #include "session/session.h"
 #include "session/settings.h"
+#include "session/state.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -517,7 +518,14 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     if (!wire_parse_read(m + 5, n - 5, &w))
         return malformed(c);
     if (passes_names(c)) {
+        struct effects *e = NULL;
+        if (!state_effects(c, w.sql, &e))
+            return no_memory(c);
         enum step passed = forward_whole(c, PEND_PARSE, m, n);
+        bool noted = passed != STEP_DONE || state_sent(c, e, NULL);
+        free(e);
+        if (!noted)
+            return no_memory(c);
         if (passed == STEP_DONE)
             record_exempt(c, w.sql);
         return passed;
@@ -558,6 +566,10 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     }
     stat_inc(&stats(c)->client_parses);
     client_note_request(c);
+    if (!state_before(c, st->effects)) {
+        stmt_unref(st);
+        return no_memory(c);
+    }
     step = w.name.n                                        ? parse_named(c, w.name, st)
            : !gone || extended_ensure(c, gone->stmt, true) ? parse_unnamed(c, st)
            : c->closing                                    ? STEP_GONE
@@ -677,11 +689,16 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (st->verdict)
         client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
+    if (!state_allows(c, st->effects, false))
+        return done(c);
+    if (!state_before(c, st->effects) || !state_bound(c, st, &w))
+        return no_memory(c);
     if (!extended_ensure(c, st, w.stmt.n > 0) || !settings_before_bind(c, st->verdict) ||
         !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
         !send_bind(c, &w, st, added, n_added, m, n))
         return c->closing ? STEP_GONE : no_memory(c);
-    if (st->verdict && st->verdict->leaves_state)
+    if (st->verdict && st->verdict->leaves_state &&
+        !(c->virtual_state && effects_have(st->effects, STATE_KEEPS)))
         c->server->dirty = true;
     if (copies)
         client_copy_bound(c, st->verdict);

@@ -4,6 +4,7 @@
 #include "session/login.h"
 #include "session/record.h"
 #include "session/shares.h"
+#include "session/state.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -297,7 +298,7 @@ static bool send_welcome(struct client *c, const struct welcome *w)
     struct buf b;
 
     if (!vars_copy(&c->vars, &w->vars, &h->var_names) ||
-        !vars_copy(&c->vars, &l->vars, &h->var_names) || !add_host(c))
+        !vars_copy(&c->vars, &l->vars, &h->var_names) || !add_host(c) || !state_login(c, &w->vars))
         return false;
     buf_init(&b);
     wire_auth_build(&b, 0, NULL, 0);

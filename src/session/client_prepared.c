@@ -7,6 +7,7 @@
  */
 #include "session/extended.h"
 #include "session/settings.h"
+#include "session/state.h"
 
 #include "base/check.h"
 #include "tenant/utility.h"
@@ -274,7 +275,7 @@ static void note_run(struct client *c, const struct stmt *st)
 {
     client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
-    if (st->verdict->leaves_state)
+    if (!state_bound(c, st, NULL) || st->verdict->leaves_state)
         c->server->dirty = true;
 }
 

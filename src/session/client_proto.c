@@ -6,6 +6,7 @@
 #include "session/binding.h"
 #include "session/identity.h"
 #include "session/record.h"
+#include "session/state.h"
 
 #include "base/check.h"
 
@@ -135,6 +136,31 @@ void client_refuse_text(struct client *c, bool simple, const char *sqlstate, con
 
 /* ---- messages ---- */
 
+/* The effects of a Query on its way to the server; what is too long to be kept whole may do
+ * anything. STEP_DONE: it may be sent; STEP_MORE: it was refused. */
+static enum step effects_of(struct client *c, const char *m, size_t have, const struct frame *f)
+{
+    struct effects *e = NULL;
+    struct text sql;
+    enum step step = STEP_DONE;
+    bool ok = true;
+
+    if (f->len > have)
+        ok = state_sent_unseen(c);
+    else if (wire_query_read(m + 5, f->len - 5, &sql))
+        ok = state_effects(c, sql, &e);
+    if (ok && e) {
+        if (!state_allows(c, e, true))
+            step = STEP_MORE;
+        else
+            ok = state_before(c, e) && state_sent(c, e, NULL);
+    }
+    free(e);
+    if (!ok)
+        client_drop(c, "out of memory");
+    return c->closing ? STEP_GONE : step;
+}
+
 /* A Query of a client that no tenant rule binds: forwarded as it comes in. */
 static enum step query_plain(struct client *c, char *m, size_t have, const struct frame *f,
                              size_t *used)
@@ -145,6 +171,11 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
         if (!client_need_server(c))
             return c->closing ? STEP_GONE : STEP_WAIT;
         struct server *s = c->server;
+        enum step step = c->virtual_state ? effects_of(c, m, have, f) : STEP_DONE;
+        if (step != STEP_DONE) {
+            *used = f->len;
+            return step == STEP_MORE ? STEP_DONE : step;
+        }
         struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
         if (!p)
             return STEP_GONE;
@@ -217,6 +248,10 @@ static enum step function_call(struct client *c, char *m, size_t n)
         return c->closing ? STEP_GONE : STEP_WAIT;
     if (!server_expect(c->server, PEND_FUNCTION, PEND_FORWARD))
         return STEP_GONE;
+    if (!state_sent_function(c, m + 5, n - 5)) {
+        client_drop(c, "out of memory");
+        return STEP_GONE;
+    }
     c->extended = false;
     client_note_request(c);
     conn_write(c->server->conn, m, n);
@@ -353,7 +388,8 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
             return st;
     }
     if (f->type == 'Q' && !client_guarded(c)) {
-        if (f->len > have && record_wants_exempt(c) && !record_too_long(c, f->len))
+        if (f->len > have && ((record_wants_exempt(c) && !record_too_long(c, f->len)) ||
+                              (c->virtual_state && f->len <= STATE_MAX_QUERY)))
             return STEP_MORE;
         enum step st = query_plain(c, m, have, f, used);
         if (st == STEP_DONE && !c->left_drop)
@@ -409,7 +445,8 @@ static void release_unused(struct client *c)
     struct server *s = c->server;
 
     if (s && !c->left && !c->extended && c->pool_mode != POOL_SESSION &&
-        pending_empty(s->pending) && s->status == 'I' && !s->left && !s->skipping && !s->copy_in)
+        pending_empty(s->pending) && s->status == 'I' && !s->left && !s->skipping && !s->copy_in &&
+        !state_ask(s))
         server_release(s);
 }
 

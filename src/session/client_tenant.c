@@ -3,6 +3,7 @@
 #include "session/binding.h"
 #include "session/extended.h"
 #include "session/settings.h"
+#include "session/state.h"
 #include "session/utility.h"
 
 #include "session/record.h"
@@ -108,6 +109,21 @@ bool client_wait_catalog(struct client *c, const struct verdict *v)
 static enum step send_query(struct client *c, const char *m, size_t n, struct verdict *v)
 {
     struct server *s = c->server;
+    struct effects *e = NULL;
+    struct text sql;
+    if (wire_query_read(m + 5, n - 5, &sql) && !state_effects(c, sql, &e)) {
+        client_drop(c, "out of memory");
+        return STEP_GONE;
+    }
+    bool kept = effects_have(e, STATE_KEEPS), allowed = state_allows(c, e, true);
+    bool noted = !allowed || (state_before(c, e) && state_sent(c, e, NULL));
+    free(e);
+    if (!allowed)
+        return c->closing ? STEP_GONE : STEP_DONE;
+    if (!noted) {
+        client_drop(c, "out of memory");
+        return STEP_GONE;
+    }
     struct pend *p =
         settings_before_query(c, v) ? server_expect(s, PEND_QUERY, PEND_FORWARD) : NULL;
 
@@ -126,7 +142,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
     c->unnamed = NULL;
     c->extended = false;
     client_note_request(c);
-    if (v && v->leaves_state && client_enforced(c))
+    if (v && v->leaves_state && client_enforced(c) && !kept)
         s->dirty = true;
     if (v && v->copy && client_enforced(c) && !client_copy_begin(c, p, v)) {
         client_drop(c, "out of memory");

@@ -8,6 +8,7 @@
 #include "session/hosts.h"
 #include "session/session.h"
 #include "session/shares.h"
+#include "session/state.h"
 
 #include "base/check.h"
 
@@ -142,6 +143,7 @@ void engine_take_server(struct engine *e, struct mail_server *m)
         free(copy->vars);
         free(copy->guc);
         free(copy->set_undo);
+        state_free_server(copy);
         pool_slot_put(m->pool);
         if (s)
             slab_put(&e->servers, s);
@@ -195,11 +197,15 @@ static bool paused(const struct shard *sh)
 static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
-    uint32_t mask;
+    uint32_t mask = 0;
     bool ok = binding_set(c, s); /* on its own: a SET that fails must not take it back */
 
     buf_init(&sql);
-    if (ok && vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask) > 0)
+    if (ok) {
+        vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask);
+        state_diff(c, s, &sql);
+    }
+    if (ok && (buf_len(&sql) || sql.failed))
         ok = !sql.failed && server_own_query(s, buf_text(&sql), mask);
     buf_release(&sql);
     return ok;

@@ -3,6 +3,7 @@
 #include "session/hosts.h"
 #include "session/session.h"
 #include "session/shares.h"
+#include "session/state.h"
 
 #include "base/check.h"
 
@@ -92,6 +93,7 @@ static void free_server(struct server *s)
     }
     free(s->guc);
     free(s->set_undo);
+    state_free_server(s);
     list_del(&s->node);
     s->shard->n_servers[SERVER_DEAD]--;
     s->magic = 0;
@@ -204,6 +206,8 @@ static struct text reset_query(const struct server *s)
 {
     const struct settings *g = &s->shard->engine->setup->g;
 
+    if (s->opaque)
+        return TEXT("DISCARD ALL");
     if ((s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always) &&
         *g->server_reset_query)
         return text_of(g->server_reset_query);
@@ -232,6 +236,7 @@ void server_release(struct server *s)
     server_count_bytes(s);
     if (c) {
         client_count_bytes(c);
+        s->last_client = c->id;
         c->server = NULL;
         s->client = NULL;
         server_share_put(s);
@@ -243,14 +248,18 @@ void server_release(struct server *s)
         server_close(s, NULL, "out of memory");
         return;
     }
+    if (state_unclean(s))
+        s->opaque = true;
     struct text reset = reset_query(s);
     const char *connect_query = s->shard->db ? s->shard->db->connect_query : NULL;
-    if (s->dirty && connect_query && *connect_query) {
+    if ((s->dirty || s->opaque || state_undoes(s, connect_query)) && connect_query &&
+        *connect_query) {
         server_close(s, NULL, "a reset would undo connect_query");
         return;
     }
     if (reset.n && !server_worn_out(s)) {
         s->dirty = false;
+        state_reset(s, reset);
         free(s->guc); /* the reset takes it back */
         s->guc = NULL;
         server_set_state(s, SERVER_TESTED);

@@ -9,6 +9,7 @@
 #include "session/hosts.h"
 #include "session/session.h"
 #include "session/settings.h"
+#include "session/state.h"
 #include "session/utility.h"
 
 #include "base/check.h"
@@ -240,6 +241,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         forward_fields(s, r, m, len);
         return true;
     }
+    state_doubt(s);
     if (s->discarded && p->action != PEND_OWN) { /* the error took back the renewal only */
         forward_fields(s, r, m, len);
         server_close(s, "08P01", "the tenant could not be bound");
@@ -248,6 +250,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
     switch (p->action) {
     case PEND_OWN:
         s->own_failed = !p->may_fail;
+        s->ask_failed = p->note == NOTE_STATE;
         if (s->own_failed)
             server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
         if (is_extended(p)) { /* the server ignores what was sent behind it */
@@ -347,6 +350,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     }
     s->status = m[5];
     bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND, held = p->note == NOTE_HELD;
+    bool asked = p->note == NOTE_STATE;
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
@@ -363,6 +367,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (rebind && s->status == 'E')
         s->own_failed = false; /* whatever took the tenant away is undone with its transaction */
     if (own && !own_done(s, vars))
+        return false;
+    if (asked && !state_answered(s, s->ask_failed))
         return false;
     if (!own && c)
         count_query(s, c);
@@ -389,7 +395,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         server_ready(s);
         return false;
     }
-    if ((own && !rebind) || c->pool_mode == POOL_SESSION || c->left || c->extended)
+    if ((own && !rebind && !asked) || c->pool_mode == POOL_SESSION || c->left || c->extended)
         return true;
     run_flush(r);
     if (r->next >= 0 &&
@@ -398,6 +404,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
                      shown(r->next));
         return false;
     }
+    if (state_ask(s))
+        return !s->dying;
     server_release(s);
     return false;
 }
@@ -450,6 +458,8 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
 {
     struct text tag = text_n(body, n ? n - 1 : 0);
 
+    if (s->touch && text_is(tag, "ROLLBACK"))
+        state_doubt(s);
     if (text_is(tag, "DISCARD ALL") && pending_head(s->pending)->kind == PEND_EXECUTE)
         s->discarded = s->guc && s->client && client_enforced(s->client);
     if (text_is(tag, "DISCARD ALL") || text_is(tag, "DEALLOCATE ALL")) {
@@ -586,6 +596,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         return false;
     }
     p = pending_head(s->pending);
+    if (f->type == 'D' && p->note == NOTE_STATE)
+        state_row(s, m + 5, f->len - 5);
     if (f->type == 'n' && p->rows_only) { /* the client sent a Query, which has no such answer */
         run_take(r, f->len, false);
         answered(s, r);
@@ -659,7 +671,7 @@ static bool streams(const struct server *s, char type)
 {
     const struct pend *p = pending_head(s->pending);
     return (type == 'D' || type == 'd' || type == 'V') && p && p->action != PEND_FAKE &&
-           p->action != PEND_REFUSE && plausible(p, type);
+           p->action != PEND_REFUSE && p->note != NOTE_STATE && plausible(p, type);
 }
 
 static size_t take_input(struct server *s, char *data, size_t n)

@@ -87,6 +87,7 @@ static void stmt_free(struct stmt *s)
     free((void *)(uintptr_t)s->sql.p);
     if (s->sent.p != s->sql.p)
         free((void *)(uintptr_t)s->sent.p);
+    free(s->effects);
     free(s->types);
     free(s->sent_types);
     free(s);
@@ -145,7 +146,9 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     s->types = calloc((size_t)n_types + 1, sizeof(uint32_t));
     s->n_types = n_types;
     s->key = text_n(text_dup(buf_text(key)), buf_len(key));
-    if (!s->sql.p || !s->types || !s->key.p) {
+    s->maybe_effects = s->sql.p && effects_maybe(s->sql);
+    if (!s->sql.p || !s->types || !s->key.p ||
+        (s->maybe_effects && !effects_read(s->sql, false, &s->effects))) {
         stmt_free(s);
         return NULL;
     }

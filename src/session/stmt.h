@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "tenant/effects.h"
 #include "tenant/tenant.h"
 
 struct engine;
@@ -25,6 +26,8 @@ struct stmt {
     /* on servers: PGBULKHEAD_n; the same in all workers for the same text and types */
     const char *name;
     struct stmt_name *shared; /* holds it */
+    bool maybe_effects;       /* of `sql`, see effects_maybe */
+    struct effects *effects;  /* of `sql`, NULL = none */
     struct verdict *verdict;  /* guarded clients; NULL otherwise */
     uint64_t policy_generation;
     bool proven; /* a server of the pool has prepared it: a later Parse needs none to be answered */
@@ -42,7 +45,7 @@ void stmt_unref(struct stmt *s);
 struct client_stmt {
     struct stmt *stmt;
     uint32_t judged_for; /* client.judged_for of the verdict */
-    char name[]; /* NUL-terminated; map key */
+    char name[];         /* NUL-terminated; map key */
 };
 
 /* Statements prepared on one server, by their server-side name, least recently used first. Moves

@@ -85,9 +85,11 @@ int vars_diff(const struct vars *want, const struct vars *have, const struct var
         const char *w = want->value[i], *h = have->value[i];
         if (!w || !h || strcmp(w, h) == 0)
             continue;
-        buf_printf(out, "SET %s=", n->name[i]);
+        /* SET takes a value of several parts apart itself, for others than the standard ones */
+        buf_printf(out, i < VARS_STANDARD ? "SET %s=" : "SELECT pg_catalog.set_config('%s',",
+                   n->name[i]);
         wire_quote_literal(out, text_of(w));
-        buf_char(out, ';');
+        buf_text_append(out, i < VARS_STANDARD ? TEXT(";") : TEXT(",false);"));
         *mask |= UINT32_C(1) << i;
         count++;
     }

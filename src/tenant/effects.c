@@ -602,6 +602,15 @@ static const struct {
 
 /* ---- words within statements ---- */
 
+/* The number of $n. */
+static int n_param(const struct reader *r, int i)
+{
+    struct text s = token_text(r->sql, r->t[i]);
+    int64_t n = 0;
+
+    return text_to_int64(text_n(s.p + 1, s.n - 1), &n) && n < 65536 ? (int)n : 0;
+}
+
 /* set_config(name, value, is_local) whose bracket is at `open`. */
 static void read_set_config(struct reader *r, int at, int open)
 {
@@ -622,6 +631,8 @@ static void read_set_config(struct reader *r, int at, int open)
     struct effect *e = add(r, FX_SET, at);
     e->name = name;
     e->value = value;
+    if (n_arg == 3 && arg[1] - arg[0] == 2 && r->t[arg[0]].kind == TOKEN_PARAM)
+        e->param = n_param(r, arg[0]);
 }
 
 static void call(struct reader *r, int at, struct text f)

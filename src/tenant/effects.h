@@ -58,6 +58,7 @@ struct effect {
     uint32_t end;     /* where its statement ends: the `;` or the end of the text */
     struct text name; /* with a NUL behind it */
     struct text value;
+    int param; /* FX_SET: the parameter of Bind that is the setting's name, 0 = none */
 };
 
 /* One block of memory with its texts. */
