@@ -66,10 +66,15 @@ static bool snapshot(struct entry *e, int n, struct session_state **out)
     return true;
 }
 
-static bool holds(const struct session_state *st, const char *name)
+static const struct entry *find(const struct session_state *st, const char *name)
 {
     const struct entry key = { name, NULL };
-    return st && bsearch(&key, st->e, (size_t)st->n, sizeof(*st->e), by_name);
+    return st ? bsearch(&key, st->e, (size_t)st->n, sizeof(*st->e), by_name) : NULL;
+}
+
+static bool holds(const struct session_state *st, const char *name)
+{
+    return find(st, name) != NULL;
 }
 
 /* ---- what is touched ---- */
@@ -300,17 +305,30 @@ bool state_effects(const struct client *c, struct text sql, struct effects **out
     return effects_read(sql, escapes(c), out);
 }
 
+/* What the effects may add to the client's settings. */
+static size_t addition(const struct client *c, const struct effects *e)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < e->n; i++) {
+        const struct entry *old = find(c->settings, e->list[i].name.p);
+        size_t more = e->list[i].value.n, less = old ? strlen(old->value) : 0;
+        if (e->list[i].kind == FX_SET && !binds_tenants(c->server, e->list[i].name) &&
+            kept(c->server, e->list[i].name))
+            bytes += old ? (more > less ? more - less : 0) : e->list[i].name.n + more + 2;
+    }
+    return bytes;
+}
+
 bool state_allows(struct client *c, const struct effects *e, bool simple)
 {
-    size_t bytes = c->settings ? c->settings->bytes : 0;
-
     if (!c->virtual_state || !effects_have(e, FX_BIT(FX_SET)))
         return true;
-    for (int i = 0; i < e->n; i++)
-        if (e->list[i].kind == FX_SET)
-            bytes += e->list[i].name.n + e->list[i].value.n + 2;
-    if (bytes <= STATE_MAX_BYTES)
+    size_t more = addition(c, e);
+    if ((c->settings ? c->settings->bytes : 0) + c->settings_coming + more <= STATE_MAX_BYTES) {
+        c->settings_coming += (uint32_t)more;
         return true;
+    }
     client_refuse_text(c, simple, "54000",
                        "the settings of this session would take more than %d bytes",
                        STATE_MAX_BYTES);
@@ -341,12 +359,6 @@ static void set_config(struct buf *sql, const struct entry *e, bool *more)
     wire_quote_literal(sql, text_of(e->value));
     buf_text_append(sql, TEXT(",false)"));
     *more = true;
-}
-
-static const struct entry *find(const struct session_state *st, const char *name)
-{
-    const struct entry key = { name, NULL };
-    return st ? bsearch(&key, st->e, (size_t)st->n, sizeof(*st->e), by_name) : NULL;
 }
 
 static bool same(const struct session_state *a, const struct session_state *b)
@@ -598,6 +610,8 @@ bool state_answered(struct server *s, bool failed)
         return true;
     session_state_unref(c->settings);
     c->settings = session_state_ref(now);
+    if (!s->touch)
+        c->settings_coming = 0;
     if (now && now->bytes > STATE_MAX_BYTES) {
         client_close(c, "54000", "the settings of this session take more than %d bytes",
                      STATE_MAX_BYTES);
