@@ -215,7 +215,10 @@ for s in $stages; do
         for n in 1 4; do
             [ -x "$work/plain/pgbulkhead" ] && BH_WORKERS=$n check "workers-$n" "$work/plain" -j2 \
                 TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/702-trouble.pl $t/810-drivers.pl"
-        done ;;
+        done
+        # A few bytes at a time.
+        [ -x "$work/plain/pgbulkhead" ] && BH_PKT_BUF=64 check "pkt-buf-64" "$work/plain" -j2 \
+            TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/106-prepared.pl $t/107-hostile.pl $t/300-tls-clients.pl $t/400-tenants.pl" ;;
     asan)
         one build-asan build "$work/asan" --enable-sanitize=address,undefined CC="$cc" CFLAGS='-O1 -g' && {
             export BH_SANITIZE=1 BH_SLOW=1 BH_PGBENCH_SECONDS=2 BH_PGBENCH_SCALE=1

@@ -363,7 +363,7 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         return c->closing ? STEP_GONE : STEP_DONE;
     }
     if (f->type == 'Q' && c->setup->g.disable_pqexec) {
-        client_close(c, NULL, "Simple query protocol is disabled");
+        client_close(c, NULL, "PQexec disallowed");
         return STEP_GONE;
     }
     if (c->ident) {
