@@ -31,13 +31,10 @@ static void check_auth(struct load *l)
     key_show(key_find(keys, TEXT("auth_type")), g, &shown);
     buf_char(&shown, '\0');
     switch (g->auth_type) {
-    case AUTH_ANY:
-        break;
+    case AUTH_ANY: /* the others: load_access */
     case AUTH_HBA:
     case AUTH_LDAP:
     case AUTH_PAM:
-        trouble_problem(&l->t, load_key_at(l, "auth_type"), TEXT("auth_type"),
-                        "auth_type=%s: not available yet", buf_data(&shown));
         break;
     case AUTH_TRUST:
     case AUTH_CERT:

@@ -430,7 +430,7 @@ void key_show(const struct key *k, const void *base, struct buf *out)
     case KIND_TEXT:
         text = *(const char *const *)at;
         if (k->flags & KEYF_SECRET)
-            buf_text_append(out, TEXT("***"));
+            buf_text_append(out, text && *text ? TEXT("***") : TEXT(""));
         else
             buf_text_append(out, text_of(text));
         break;

@@ -3,6 +3,7 @@
 #include "conf/setup.h"
 
 #include "conf/load.h"
+#include "conf/regex.h"
 #include "conf/suggest.h"
 
 #include <stdio.h>
@@ -257,6 +258,7 @@ static void load_everything(struct load *l, const struct setup_override *over, i
     fill_hosts(s);
     load_user_lists(l);
     load_identity(l);
+    load_access(l);
     load_check(l);
 }
 
@@ -290,6 +292,7 @@ static void setup_free(struct setup *s)
     map_release(&s->db_by_name);
     map_release(&s->user_by_name);
     map_release(&s->tenant_by_name);
+    regex_free_all(&s->patterns);
     arena_release(&s->arena);
     secret_wipe_all(&s->secrets);
     source_unref(s->source);

@@ -197,6 +197,9 @@ struct tenant_operator {
 
 struct secret;
 struct source; /* the lines it was made of; private to conf */
+struct hba;
+struct ldap_conf;
+struct regex;
 
 struct setup {
     _Atomic int refs;
@@ -228,6 +231,9 @@ struct setup {
     const struct text *track_extra;
     int n_track_extra;
     struct source *source;  /* shared with setups that differ in SETs only */
+    const struct hba *hba;        /* conf/hba.h; NULL unless auth_type=hba */
+    const struct ldap_conf *ldap; /* of auth_ldap_options, or NULL */
+    struct regex *patterns;       /* of rules and maps, freed at the end */
     struct secret *secrets; /* memory of passwords and auth_file secrets, wiped at the end */
     struct text warnings;   /* lines to log at start: keys without effect yet, odd combinations */
 };

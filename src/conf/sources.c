@@ -209,10 +209,6 @@ void load_identity(struct load *l)
          "the source token needs tenant_token_keys");
     need(l, !(src & SOURCE_CERT) || g->client_tls_sslmode >= 4 /* verify-ca */, "tenant_identity",
          "the source cert needs client_tls_sslmode=verify-ca or verify-full");
-    need(l,
-         !text_is(text_of(g->auth_dbname), "pgbouncer") &&
-             !text_is(text_of(g->auth_dbname), "pgbulkhead"),
-         "auth_dbname", "the console cannot be the authentication database");
     need(l, load_guc_ok(text_of(g->tenant_startup_option)), "tenant_startup_option",
          "not the name of a custom setting such as pgbulkhead.tenant");
     need(l, !text_is_i(text_of(g->tenant_startup_option), "pgbulkhead.tenant_token"),

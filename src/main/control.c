@@ -7,6 +7,7 @@
 #include "main/chore.h"
 #include "main/console_glue.h"
 #include "main/lookupd.h"
+#include "main/proofd.h"
 #include "main/system.h"
 #include "main/version.h"
 
@@ -147,10 +148,18 @@ static void call_lookup(void *arg, struct lookup_ask *a)
     lookupd_ask(c->lookupd, a);
 }
 
+static void call_prove(void *arg, struct proof_ask *a)
+{
+    struct control *c = arg;
+
+    proofd_ask(c->proofd, a);
+}
+
 const struct hub_calls control_hub_calls = { .console = call_console,
                                              .cancel = call_cancel,
                                              .want_catalog = call_want_catalog,
-                                             .lookup = call_lookup };
+                                             .lookup = call_lookup,
+                                             .prove = call_prove };
 
 /* ---- once a second ---- */
 
@@ -298,6 +307,8 @@ static bool start_listeners(struct control *c, struct err *e)
                                .backlog = (int)g->listen_backlog,
                                .unix_dir = g->unix_socket_dir,
                                .unix_mode = (int)g->unix_socket_mode,
+                               .unix_owner = system_future_owner(c->options->user ? c->options->user
+                                                                                  : g->user),
                                .unix_group = g->unix_socket_group,
                                .reuseport = g->so_reuseport,
                                .defer_accept = (int)g->tcp_defer_accept };
@@ -394,6 +405,9 @@ static bool start(struct control *c, struct err *e)
     c->lookupd = lookupd_start(&c->log);
     if (!c->lookupd)
         return err_set(e, "cannot start the threads of auth_query");
+    c->proofd = proofd_new(&c->log);
+    if (!c->proofd)
+        return err_set(e, "out of memory");
     c->hub.audit = writer_start(&c->log, "tenant_audit_log");
     if (!c->hub.audit)
         return err_set(e, "cannot start the audit log's thread");
@@ -418,6 +432,8 @@ static void stop(struct control *c)
         catalogd_stop(c->catalogd);
     if (c->lookupd)
         lookupd_stop(c->lookupd);
+    if (c->proofd)
+        proofd_stop(c->proofd);
     for (struct mail *m = c->loop.base ? mailbox_take(&c->loop.box) : NULL; m;) {
         struct mail *next = m->next;
         if (m->kind == MAIL_CHORE) { /* goes with the chore */

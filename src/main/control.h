@@ -12,6 +12,7 @@
 
 struct catalogd;
 struct lookupd;
+struct proofd;
 struct chore;
 struct console;
 struct metrics;
@@ -31,6 +32,7 @@ struct control {
     struct hub hub;
     struct catalogd *catalogd;
     struct lookupd *lookupd;
+    struct proofd *proofd;
     struct chore *chore; /* DELETE or EXPORT TENANT under way, or NULL */
     struct console *console;
     struct metrics *metrics;

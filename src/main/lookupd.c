@@ -310,14 +310,12 @@ static void look_up(struct worker *w, struct lookup_ask *a, struct arena *scratc
     const char *name = first_of(db ? db->auth_dbname : NULL, g->auth_dbname);
     struct catalog_source src;
     struct err e = { 0 };
-    char text[160];
 
     if (*name)
         db = setup_database(a->setup, text_of(name), scratch);
     if (!db && *name) {
-        snprintf(text, sizeof(text), "authentication database \"%s\" is not configured", name);
-        log_warn(w->d->log, "%s", text);
-        answer_short(a, LOOKUP_FAILED, text);
+        log_error(w->d->log, "authentication database \"%s\" is not configured", name);
+        answer_short(a, LOOKUP_FAILED, "bouncer config error");
         return;
     }
     if (!db || !*user) { /* the console, or a database that is not there: told after the password */

@@ -104,6 +104,13 @@ bool system_daemon_ready(int ready, struct err *e)
     return true;
 }
 
+uid_t system_future_owner(const char *user)
+{
+    const struct passwd *pw = geteuid() == 0 && *user ? getpwnam(user) : NULL;
+
+    return pw ? pw->pw_uid : 0;
+}
+
 bool system_drop_privileges(const char *user, struct log *log, struct err *e)
 {
     if (geteuid() != 0)

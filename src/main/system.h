@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Takes libpq's variables (PGHOST, PGOPTIONS, ...) out of the environment: what they say is for
  * other programs. Before threads. */
@@ -22,6 +23,8 @@ bool system_daemon_ready(int ready, struct err *e);
 /* As root: gives the log file to the user and becomes it ("" = none: refused). Otherwise nothing.
  */
 bool system_drop_privileges(const char *user, struct log *log, struct err *e);
+/* The uid that it will become by that; 0: it stays what it is, or there is no such user. */
+uid_t system_future_owner(const char *user);
 /* Writes the process number; refuses when the file names a living process. *written is set to path.
  * "" = nothing. */
 bool system_pidfile(const char *path, const char **written, struct err *e);

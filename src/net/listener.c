@@ -214,6 +214,9 @@ static bool clear_stale(const struct sockaddr_un *un, socklen_t len)
 static bool set_rights(const char *path, const struct listener_opts *o, struct err *e)
 {
     char text[128];
+    if (o->unix_owner != 0 && chown(path, o->unix_owner, (gid_t)-1) != 0)
+        return err_set(e, "cannot give %s to user %u: %s", path, (unsigned)o->unix_owner,
+                       errno_text(errno, text, sizeof(text)));
     if (o->unix_group && *o->unix_group) {
         errno = 0;
         struct group *g = getgrnam(o->unix_group);

@@ -10,6 +10,7 @@ struct listener_opts {
     int port, backlog;
     const char *unix_dir; /* "" = none; "@x" abstract */
     int unix_mode;
+    uid_t unix_owner;       /* who the process will be; 0 = leave */
     const char *unix_group; /* "" = leave */
     bool reuseport;
     int defer_accept; /* seconds the kernel holds a connection back until its first bytes come; 0 =

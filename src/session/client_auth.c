@@ -3,6 +3,7 @@
  * for servers. */
 #include "session/lookup.h"
 #include "session/login.h"
+#include "session/proof.h"
 
 #include "base/random.h"
 
@@ -23,43 +24,112 @@ bool client_own_uid(const struct client *c)
            cred.uid == geteuid();
 }
 
-static enum auth_method method_of(const struct setup *s)
-{
-    switch (s->g.auth_type) {
-    case AUTH_ANY:
-        return AUTH_M_ANY;
-    case AUTH_TRUST:
-        return AUTH_M_TRUST;
-    case AUTH_PLAIN:
-        return AUTH_M_PLAIN;
-    case AUTH_CERT:
-        return AUTH_M_CERT;
-    case AUTH_SCRAM:
-        return AUTH_M_SCRAM;
-    default:
-        return AUTH_M_MD5;
-    }
-}
-
-/* auth_type=cert: the certificate's common name is the user name. */
-static void check_cert(struct client *c)
-{
-    char *cn = c->conn->tls ? tls_peer_cn(c->conn->tls) : NULL;
-    bool ok = cn && text_is(c->user_name, cn) && (c->user || c->login->looked_up);
-
-    free(cn);
-    if (!ok) {
-        client_reject(c, REJECT_AUTH);
-        client_close(c, "28000", "TLS certificate name mismatch");
-        return;
-    }
-    client_login_proven(c);
-}
-
 static void auth_failed(struct client *c, const struct err *e)
 {
     client_reject(c, REJECT_AUTH);
     client_close(c, e->sqlstate[0] ? e->sqlstate : "28P01", "%s", e->msg);
+}
+
+/* The fields of a client's certificate say who it is; what is wrong stands in the log only. */
+static bool cert_names(struct client *c, struct text map)
+{
+    enum tls_field_found found = TLS_FIELD_NONE;
+    const char *why = NULL;
+    char *cn = NULL;
+
+    if (c->conn->tls)
+        found = tls_peer_field(c->conn->tls, TLS_FIELD_CN, &cn);
+    if (!c->conn->tls)
+        why = "TLS connection required";
+    else if (found == TLS_FIELD_NONE)
+        why = "TLS client certificate required";
+    else if (found != TLS_FIELD_ONE || !access_mapped(c->setup->hba, map, cn, c->user_name))
+        why = "TLS certificate name mismatch";
+    free(cn);
+    if (!why)
+        return true;
+    client_log(c, LOG_LV_ERROR, "%s", why);
+    return false;
+}
+
+static void cert_failed(struct client *c)
+{
+    client_reject(c, REJECT_AUTH);
+    client_close(c, "28000", "certificate authentication failed");
+}
+
+/* clientcert= of the rule, whatever its method. */
+static bool cert_asked(struct client *c, const struct hba_rule *r)
+{
+    char *cn = NULL;
+    bool ok = true;
+
+    if (r->clientcert == HBA_CERT_CA) { /* verified; its fields do not matter */
+        ok = c->conn->tls && tls_peer_field(c->conn->tls, TLS_FIELD_CN, &cn) != TLS_FIELD_NONE;
+        free(cn);
+        if (!ok)
+            client_log(c, LOG_LV_ERROR, "TLS client certificate required");
+    } else if (r->clientcert == HBA_CERT_FULL) {
+        ok = cert_names(c, r->map);
+    }
+    if (!ok)
+        cert_failed(c);
+    return ok;
+}
+
+static enum login_how how_of(enum hba_method m)
+{
+    static const enum login_how how[] = {
+        [HBA_TRUST] = HOW_TRUST, [HBA_PLAIN] = HOW_PLAIN, [HBA_MD5] = HOW_MD5,
+        [HBA_SCRAM] = HOW_SCRAM, [HBA_CERT] = HOW_CERT,   [HBA_PEER] = HOW_PEER,
+        [HBA_PAM] = HOW_PAM,     [HBA_LDAP] = HOW_LDAP
+    };
+    return how[m];
+}
+
+/* How this login is to be proven. false: not at all, the client was closed. */
+static bool choose(struct client *c)
+{
+    static const enum login_how how[] = {
+        [AUTH_ANY] = HOW_ANY, [AUTH_TRUST] = HOW_TRUST, [AUTH_PLAIN] = HOW_PLAIN,
+        [AUTH_MD5] = HOW_MD5, [AUTH_CERT] = HOW_CERT,   [AUTH_LDAP] = HOW_LDAP,
+        [AUTH_PAM] = HOW_PAM, [AUTH_SCRAM] = HOW_SCRAM
+    };
+    struct client_login *l = c->login;
+
+    if (c->setup->g.auth_type != AUTH_HBA) {
+        l->how = how[c->setup->g.auth_type];
+        return true;
+    }
+    const struct access_ask ask = { .db = c->db_name,
+                                    .user = c->user_name,
+                                    .is_unix = c->is_unix,
+                                    .tls = c->conn->tls != NULL,
+                                    .peer = &c->conn->peer };
+    l->rule = access_rule(c->setup->hba, &ask);
+    if (!l->rule || l->rule->method == HBA_REJECT) {
+        if (l->rule)
+            client_log(c, LOG_LV_LOG, "rejected by %s:%d", l->rule->file, l->rule->line);
+        else
+            client_log(c, LOG_LV_LOG, "no line of auth_hba_file is for this login");
+        client_reject(c, REJECT_AUTH);
+        client_close(c, "28000", "login rejected");
+        return false;
+    }
+    l->how = how_of(l->rule->method);
+    return cert_asked(c, l->rule);
+}
+
+/* cert: the certificate's common name is the user name, or is mapped to it. */
+static void check_cert(struct client *c)
+{
+    if (!cert_names(c, c->login->rule ? c->login->rule->map : text_n(NULL, 0)))
+        cert_failed(c);
+    else if (!c->user && !c->login->looked_up) {
+        client_log(c, LOG_LV_LOG, "no such user: %s", c->user_name.p);
+        cert_failed(c);
+    } else
+        client_login_proven(c);
 }
 
 /* A user who logs in with a token: in clear, so only where nobody can read along. */
@@ -98,15 +168,34 @@ static void token_message(struct client *c, const char *body, size_t n)
 
 static void authenticate(struct client *c);
 
+/* Does auth_query have to be asked about the user? Those whom others prove are not looked up, but
+ * for their tenant. */
+static bool wants_look_up(const struct client *c)
+{
+    const struct database_conf *db = c->login->db;
+    const char *who = db && db->auth_user ? db->auth_user : c->setup->g.auth_user;
+    enum login_how how = c->login->how;
+
+    if (!*who || how == HOW_ANY || (c->user && c->user->in_auth_file))
+        return false;
+    return (how != HOW_PAM && how != HOW_LDAP) || (c->setup->tenant_sources & SOURCE_AUTH_QUERY);
+}
+
 /* auth_query: false when the user needs none. */
 static bool ask_for_user(struct client *c)
 {
     const struct database_conf *db = c->login->db;
-    const char *who = db && db->auth_user ? db->auth_user : c->setup->g.auth_user;
+    const char *where = db && db->auth_dbname ? db->auth_dbname : c->setup->g.auth_dbname;
     struct hub *h = c->engine->hub;
 
-    if (!*who || c->setup->g.auth_type == AUTH_ANY || (c->user && c->user->in_auth_file))
+    if (!wants_look_up(c))
         return false;
+    struct db_ledger *in = *where ? registry_find_db(c->engine->registry, text_of(where)) : NULL;
+    if (in && atomic_load(&in->disabled)) {
+        client_reject(c, REJECT_AUTH);
+        client_close(c, NULL, "authentication database \"%s\" is disabled", where);
+        return true;
+    }
     struct lookup_ask *a = lookup_ask_new(c);
     if (!a) {
         client_drop(c, "out of memory");
@@ -152,6 +241,8 @@ void client_login_looked_up(struct client *c, const struct mail_lookup *m)
             client_drop(c, m->user.n > 127 ? "user name is too long" : "out of memory");
             return;
         }
+        if (!choose(c)) /* the rules are about the user by that name */
+            return;
     }
     authenticate(c);
     if (c->closing || !c->conn)
@@ -172,6 +263,8 @@ void client_auth_begin(struct client *c)
         client_login_proven(c);
         return;
     }
+    if (!choose(c))
+        return;
     if (c->user && c->user->password_token) {
         ask_for_token(c);
         return;
@@ -179,6 +272,86 @@ void client_auth_begin(struct client *c)
     if (ask_for_user(c))
         return;
     authenticate(c);
+}
+
+/* A question that another thread answers; meanwhile the client waits. */
+static void ask_outside(struct client *c, enum proof_kind kind, struct text password)
+{
+    struct hub *h = c->engine->hub;
+    struct proof_ask *a = proof_ask_new(c, kind, c->login->rule, password);
+
+    if (!a) {
+        client_drop(c, "out of memory");
+        return;
+    }
+    c->login->phase = PHASE_PROOF;
+    h->calls->prove(h->calls_arg, a);
+}
+
+void client_auth_answered(struct client *c, enum outside_answer answer)
+{
+    struct client_login *l = c->login;
+    struct err err = { 0 };
+
+    if (!l || l->phase != PHASE_PROOF || c->closing)
+        return;
+    if (answer != OUTSIDE_YES) {
+        err_set_state(&err, l->how == HOW_PEER ? "28000" : "28P01", "%s",
+                      l->how == HOW_PEER  ? "unix socket login rejected"
+                      : l->how == HOW_PAM ? "PAM authentication failed"
+                                          : "LDAP authentication failed");
+        auth_failed(c, &err);
+        return;
+    }
+    client_login_proven(c);
+    if (c->closing || !c->conn)
+        return;
+    conn_resume(c->conn);
+    conn_reshow(c->conn);
+}
+
+static void check_peer(struct client *c)
+{
+    if (c->user || c->login->looked_up) {
+        ask_outside(c, PROOF_PEER, text_n(NULL, 0));
+        return;
+    }
+    client_log(c, LOG_LV_LOG, "no such user: %s", c->user_name.p);
+    client_reject(c, REJECT_AUTH);
+    client_close(c, "28000", "unix socket login rejected");
+}
+
+/* PAM and LDAP need the password itself. */
+static void ask_for_password(struct client *c)
+{
+    struct buf out;
+
+    buf_init(&out);
+    wire_auth_build(&out, 3, NULL, 0);
+    client_send(c, &out);
+    buf_release(&out);
+    c->login->phase = PHASE_PASSWORD;
+}
+
+static void outside_message(struct client *c, const char *body, size_t n)
+{
+    struct client_login *l = c->login;
+    struct err err = { 0 };
+    struct rd r = rd_init(body, n);
+    struct text given = rd_cstr(&r);
+
+    if (!rd_done(&r) || !given.n) {
+        err_set_state(&err, given.n ? "08P01" : "28P01", "%s authentication failed",
+                      l->how == HOW_PAM ? "PAM" : "LDAP");
+        auth_failed(c, &err);
+        return;
+    }
+    l->typed = text_dup(given);
+    if (!l->typed) {
+        client_drop(c, "out of memory");
+        return;
+    }
+    ask_outside(c, l->how == HOW_PAM ? PROOF_PAM : PROOF_LDAP, given);
 }
 
 /* What SCRAM may be bound to: the client's TLS connection. On a Unix socket nobody is between. */
@@ -191,29 +364,22 @@ static void client_binding(const struct client *c, struct scram_binding *out)
         out->n = tls_end_point(c->conn->tls, out->data);
 }
 
-/* The exchange that auth_type demands, when it is known what there is about the user. */
-static void authenticate(struct client *c)
+/* Exchanges that need nothing but what we know of the user. */
+static void exchange(struct client *c, enum auth_method method)
 {
     struct client_login *l = c->login;
     const struct setup *s = c->setup;
-    enum auth_method method = method_of(s);
-    struct err err = { 0 };
-    struct buf out;
-    enum auth_step step;
-    struct scram_binding binding;
-    bool known = l->looked_up || (c->user && (c->user->in_auth_file || method == AUTH_M_CERT));
-    if (method == AUTH_M_CERT) {
-        check_cert(c);
-        return;
-    }
-    if (method == AUTH_M_TRUST && !known) {
-        snprintf(err.msg, sizeof(err.msg), "\"trust\" authentication failed");
-        auth_failed(c, &err);
-        return;
-    }
+    bool known = l->looked_up || (c->user && c->user->in_auth_file);
     struct text secret = l->looked_up ? text_of(l->looked_secret)
                          : c->user    ? c->user->secret
                                       : TEXT("");
+    struct scram_binding binding;
+    struct err err = { 0 };
+    struct buf out;
+    enum auth_step step;
+
+    if (!known && method != AUTH_M_ANY)
+        client_log(c, LOG_LV_LOG, "no such user: %s", c->user_name.p);
     if (method == AUTH_M_SCRAM)
         secret = scram_cache_get(c->engine->scram, c->user_name, secret);
     buf_init(&out);
@@ -236,6 +402,38 @@ static void authenticate(struct client *c)
         l->phase = PHASE_PASSWORD;
 }
 
+/* What the method demands, when it is known what there is about the user. */
+static void authenticate(struct client *c)
+{
+    switch (c->login->how) {
+    case HOW_ANY:
+        exchange(c, AUTH_M_ANY);
+        break;
+    case HOW_TRUST:
+        exchange(c, AUTH_M_TRUST);
+        break;
+    case HOW_PLAIN:
+        exchange(c, AUTH_M_PLAIN);
+        break;
+    case HOW_MD5:
+        exchange(c, AUTH_M_MD5);
+        break;
+    case HOW_SCRAM:
+        exchange(c, AUTH_M_SCRAM);
+        break;
+    case HOW_CERT:
+        check_cert(c);
+        break;
+    case HOW_PEER:
+        check_peer(c);
+        break;
+    case HOW_PAM:
+    case HOW_LDAP:
+        ask_for_password(c);
+        break;
+    }
+}
+
 void client_auth_message(struct client *c, const char *body, size_t n)
 {
     struct client_login *l = c->login;
@@ -244,6 +442,10 @@ void client_auth_message(struct client *c, const char *body, size_t n)
 
     if (l->token_password) {
         token_message(c, body, n);
+        return;
+    }
+    if (l->how == HOW_PAM || l->how == HOW_LDAP) {
+        outside_message(c, body, n);
         return;
     }
     buf_init(&out);
@@ -264,7 +466,7 @@ bool client_auth_keep(struct client *c)
 {
     struct client_login *l = c->login;
     const struct scram_keys *keys = l->check ? login_check_keys(l->check) : NULL;
-    struct text password = l->check ? login_check_password(l->check) : TEXT("");
+    struct text password = l->check ? login_check_password(l->check) : text_of(l->typed);
 
     if (keys && keys->valid) {
         c->keys = malloc(sizeof(*c->keys));

@@ -28,6 +28,9 @@ void client_login_free(struct client *c)
     if (l->looked_secret)
         wipe(l->looked_secret, strlen(l->looked_secret));
     free(l->looked_secret);
+    if (l->typed)
+        wipe(l->typed, strlen(l->typed));
+    free(l->typed);
     vars_release(&l->vars, &c->engine->hub->var_names);
     free(l);
 }
@@ -226,7 +229,8 @@ void client_login_proven(struct client *c)
     }
     if (c->setup->g.auth_type == AUTH_ANY && !l->db->user) {
         client_reject(c, REJECT_AUTH);
-        client_close(c, "28000", "auth_type=any requires a forced user");
+        client_log(c, LOG_LV_ERROR, "auth_type=any requires a forced user");
+        client_close(c, "28000", "bouncer config error");
         return;
     }
     if (!bind_tenant(c))
@@ -395,9 +399,11 @@ size_t client_login_input(struct client *c, char *data, size_t n)
     while (pos < n && !c->closing && client_at_login(c) && !list_linked(&c->console_node)) {
         struct client_login *l = c->login;
         struct frame f;
-        if ((l->phase == PHASE_WELCOME || l->phase == PHASE_LOOKUP) && n - pos >= CLIENT_KEEP)
+        bool waits =
+            l->phase == PHASE_WELCOME || l->phase == PHASE_LOOKUP || l->phase == PHASE_PROOF;
+        if (waits && n - pos >= CLIENT_KEEP)
             conn_pause(c->conn); /* client_login_resume goes on */
-        if (l->phase == PHASE_TLS || l->phase == PHASE_WELCOME || l->phase == PHASE_LOOKUP)
+        if (l->phase == PHASE_TLS || waits)
             break;
         if (l->phase == PHASE_STARTUP) {
             size_t used = client_startup_input(c, data + pos, n - pos);

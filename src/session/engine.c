@@ -3,6 +3,7 @@
 #include "session/hosts.h"
 #include "session/notes.h"
 #include "session/lookup.h"
+#include "session/proof.h"
 #include "session/session.h"
 #include "session/shares.h"
 
@@ -158,6 +159,9 @@ static void on_mail(void *owner, struct mail *m)
         break;
     case MAIL_LOOKUP:
         client_looked_up(e, (struct mail_lookup *)m);
+        break;
+    case MAIL_PROOF:
+        client_proof_came(e, (struct mail_proof *)m);
         break;
     case MAIL_CANCEL: {
         struct mail_cancel *mc = (struct mail_cancel *)m;

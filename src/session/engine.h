@@ -13,6 +13,7 @@
 #include "session/client.h"
 
 struct lookup_ask;
+struct proof_ask;
 
 /* What the layers above give the hub. Called on the worker's thread. */
 struct hub_calls {
@@ -28,6 +29,8 @@ struct hub_calls {
     void (*want_catalog)(void *arg, struct text db_name);
     /* A user is to be looked up (session/lookup.h); the question is given away. */
     void (*lookup)(void *arg, struct lookup_ask *a);
+    /* A login is to be proven elsewhere (session/proof.h); the question is given away. */
+    void (*prove)(void *arg, struct proof_ask *a);
 };
 
 struct hub {

@@ -4,13 +4,38 @@
 #ifndef SESSION_LOGIN_H
 #define SESSION_LOGIN_H
 
+#include "auth/access.h"
+#include "auth/outside.h"
 #include "session/identity.h"
 
-enum login_phase { PHASE_STARTUP, PHASE_TLS, PHASE_LOOKUP, PHASE_PASSWORD, PHASE_WELCOME };
+enum login_phase {
+    PHASE_STARTUP,
+    PHASE_TLS,
+    PHASE_LOOKUP,
+    PHASE_PASSWORD,
+    PHASE_PROOF, /* PAM, a directory, the system is being asked */
+    PHASE_WELCOME
+};
+
+/* How a login is proven: auth_type, or the method of its rule in auth_hba_file. */
+enum login_how {
+    HOW_ANY,
+    HOW_TRUST,
+    HOW_PLAIN,
+    HOW_MD5,
+    HOW_SCRAM,
+    HOW_CERT,
+    HOW_PEER,
+    HOW_PAM,
+    HOW_LDAP
+};
 
 struct client_login {
     enum login_phase phase;
+    enum login_how how;
+    const struct hba_rule *rule; /* auth_type=hba: the one that holds; of c->setup */
     struct login_check *check;
+    char *typed;                    /* the password sent for PAM or LDAP, malloc, wiped; or NULL */
     const struct database_conf *db; /* NULL: no such database; told after the password was right */
     struct pool *pool;
     struct vars vars; /* from the startup packet */
@@ -34,6 +59,8 @@ size_t client_startup_input(struct client *c, char *data, size_t n);
 /* client_auth.c: the startup packet is read (names, db); asks for what proves the user. Ends in
  * client_login_proven, or closes the client. */
 void client_auth_begin(struct client *c);
+/* PAM, a directory or the system has answered. */
+void client_auth_answered(struct client *c, enum outside_answer answer);
 /* Body of a password message. */
 void client_auth_message(struct client *c, const char *body, size_t n);
 /* Is it the process's own uid over the Unix socket, under one of the console's two names? */

@@ -278,6 +278,7 @@ enum mail_kind {
     MAIL_POLICY,
     MAIL_EVICT,
     MAIL_LOOKUP,
+    MAIL_PROOF,
     MAIL_SHARE,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };

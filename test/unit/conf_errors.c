@@ -112,7 +112,7 @@ static const struct mistake mistakes[] = {
     { "certificates without TLS", OK "tenant_identity = cert\n",
       "t.ini:3: tenant_identity: the source cert needs client_tls_sslmode=verify-ca or verify-full\n" },
     { "the console as authentication database", OK "auth_dbname = pgbouncer\n",
-      "t.ini:3: auth_dbname: the console cannot be the authentication database\n" },
+      "t.ini:3: auth_dbname: cannot use the reserved \"pgbouncer\" database as an auth_dbname\n" },
     { "an option without a dot", OK "tenant_startup_option = tenant\n",
       "t.ini:3: tenant_startup_option: not the name of a custom setting such as pgbulkhead.tenant\n" },
     { "a token as password without tokens", OK "[users]\nu = password_token=1\n",
@@ -160,8 +160,10 @@ static const struct mistake mistakes[] = {
       "bad.txt:3: expected \"user\" \"secret\", both in double quotes\n"
       "bad.txt:4: the user name is empty\n"
       "bad.txt:5: a space is missing after the secret\n" },
-    { "pam", "[pgbouncer]\nauth_type=pam\n",
-      "t.ini:2: auth_type: auth_type=pam: not available yet\n" },
+    { "hba without rules", "[pgbouncer]\nauth_type=hba\n",
+      "t.ini:2: auth_type: auth_type=hba needs auth_hba_file\n" },
+    { "the console as a database's authentication database", OK "[databases]\nd = auth_dbname=pgbulkhead\n",
+      "t.ini:4: auth_dbname: cannot use the reserved \"pgbulkhead\" database as an auth_dbname\n" },
     { "cert without TLS", "[pgbouncer]\nauth_type=cert\nadmin_users=a\n",
       "t.ini:2: auth_type: auth_type=cert needs client_tls_sslmode=verify-ca or verify-full\n" },
     /* TLS */
