@@ -22,7 +22,8 @@ struct mail_console {
 /* A cancel request's key, for the console to look at. */
 struct mail_console_cancel {
     struct mail mail;
-    unsigned char key[8];
+    size_t n;
+    char key[CANCEL_KEY_LONG];
 };
 
 void services_adopt(struct control *c, struct mail_console *m);

@@ -9,6 +9,7 @@
 #include "main/lookupd.h"
 #include "main/proofd.h"
 #include "main/system.h"
+#include "main/takeover.h"
 #include "main/version.h"
 
 #include <errno.h>
@@ -117,15 +118,16 @@ static void call_console(void *arg, struct conn *conn, struct text user, struct 
     loop_post(&c->loop, &m->mail);
 }
 
-static void call_cancel(void *arg, const unsigned char key[8])
+static void call_cancel(void *arg, struct text key)
 {
     struct control *c = arg;
-    struct mail_console_cancel *m = calloc(1, sizeof(*m));
+    struct mail_console_cancel *m = key.n <= sizeof(m->key) ? calloc(1, sizeof(*m)) : NULL;
 
     if (!m)
         return;
+    m->n = key.n;
     m->mail.kind = MAIL_CONSOLE_CANCEL;
-    memcpy(m->key, key, sizeof(m->key));
+    memcpy(m->key, key.p, key.n);
     loop_post(&c->loop, &m->mail);
 }
 
@@ -163,34 +165,13 @@ const struct hub_calls control_hub_calls = { .console = call_console,
 
 /* ---- once a second ---- */
 
-static int64_t all_servers(struct control *c)
-{
-    int64_t n = 0;
-    int pools;
-    struct pool **p = registry_pools(&c->hub.registry, &pools);
-    for (int i = 0; p && i < pools; i++)
-        n += atomic_load(&p[i]->servers);
-    free(p);
-    return n;
-}
-
-static void look_at_shutdown(struct control *c)
-{
-    if (c->shutdown == SHUTDOWN_WHEN_CLIENTS_LEFT && quota_used(&c->hub.registry.clients) == 0) {
-        log_info(&c->log, "all clients have left, exiting");
-        loop_stop(&c->loop);
-    } else if (c->shutdown == SHUTDOWN_WHEN_SERVERS_LEFT && all_servers(c) == 0) {
-        log_info(&c->log, "all servers are released, exiting");
-        loop_stop(&c->loop);
-    }
-}
-
 static void on_tick(void *owner)
 {
     struct control *c = owner;
     usec_t now = c->loop.now;
 
-    look_at_shutdown(c);
+    stopping_tick(c);
+    control_notify(c);
     if (now - c->last_second < USEC_PER_SEC)
         return;
     c->last_second = now;
@@ -204,38 +185,6 @@ static void on_tick(void *owner)
 
 static const struct loop_handler control_loop = { .mail = on_mail, .tick = on_tick };
 
-/* ---- shutting down ---- */
-
-void control_shutdown_now(struct control *c)
-{
-    log_info(&c->log, "shutting down");
-    loop_stop(&c->loop);
-}
-
-void control_pause(struct control *c, bool pause)
-{
-    atomic_store(&c->hub.registry.paused, pause);
-    services_pause(c, pause);
-}
-
-void control_shutdown(struct control *c, enum shutdown_mode mode)
-{
-    if (c->shutdown != RUNNING) {
-        control_shutdown_now(c);
-        return;
-    }
-    c->shutdown = mode;
-    atomic_store(&c->hub.registry.shutting_down, true);
-    if (c->listeners)
-        listeners_close_tcp(c->listeners);
-    if (mode == SHUTDOWN_WHEN_SERVERS_LEFT) {
-        log_info(&c->log, "shutdown: waiting for servers to be released");
-        control_pause(c, true);
-    } else {
-        log_info(&c->log, "shutdown: waiting for clients to leave");
-    }
-}
-
 /* ---- signals ---- */
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)
@@ -244,6 +193,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
     struct err err = { 0 };
     (void)what;
 
+    loop_enter(&c->loop);
     switch (sig) {
     case SIGHUP:
         log_info(&c->log, "got SIGHUP, re-reading config");
@@ -252,11 +202,11 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
         break;
     case SIGTERM:
         log_info(&c->log, "got SIGTERM");
-        control_shutdown(c, SHUTDOWN_WHEN_CLIENTS_LEFT);
+        control_shutdown(c, SHUTDOWN_WHEN_CLIENTS_LEFT, true);
         break;
     case SIGINT:
         log_info(&c->log, "got SIGINT");
-        control_shutdown(c, SHUTDOWN_WHEN_SERVERS_LEFT);
+        control_shutdown(c, SHUTDOWN_WHEN_SERVERS_LEFT, false);
         break;
     case SIGQUIT:
         log_info(&c->log, "got SIGQUIT, fast exit");
@@ -274,7 +224,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
             control_pause(c, false);
         }
     }
-    loop_flush(&c->loop);
+    loop_leave(&c->loop);
 }
 
 static bool start_signals(struct control *c)
@@ -311,8 +261,12 @@ static bool start_listeners(struct control *c, struct err *e)
                                                                                   : g->user),
                                .unix_group = g->unix_socket_group,
                                .reuseport = g->so_reuseport,
-                               .defer_accept = (int)g->tcp_defer_accept };
+                               .defer_accept = (int)g->tcp_defer_accept,
+                               .activated = c->notify.sockets,
+                               .n_activated = c->notify.n_sockets };
+    o.n_inherited = takeover_sockets(c->takeover, &o.inherited);
     c->listeners = listeners_open(&c->loop, &o, accepted, c, e);
+    c->notify.n_sockets = 0; /* they belong to the listeners now, also if that failed */
     return c->listeners != NULL;
 }
 
@@ -385,15 +339,22 @@ static bool start(struct control *c, struct err *e)
         return false;
     system_raise_limits(&c->log);
     system_forget_libpq();
+    if (!notify_init(&c->notify, e))
+        return false;
     if (c->options->daemon && !system_daemonize(g->pidfile, *g->logfile || g->syslog, &ready, e))
         return false;
     if (!loop_init(&c->loop, -1, &c->log, &control_loop, c, 100))
         return err_set(e, "cannot set up the control loop");
+    c->takeover = takeover_new(c);
+    if (!c->takeover)
+        return err_set(e, "out of memory");
+    if (c->options->reboot && !takeover_begin(c->takeover, e))
+        return false;
     if (!start_listeners(c, e))
         return false;
     if (!system_drop_privileges(c->options->user ? c->options->user : g->user, &c->log, e))
         return false;
-    if (!system_pidfile(g->pidfile, &c->pidfile, e))
+    if (!system_pidfile_free(g->pidfile, takeover_from(c->takeover), e))
         return false;
     if (!hub_init(&c->hub, &c->loop, &c->log, c->setup, BULKHEAD_VERSION, &control_hub_calls, c))
         return err_set(e, "out of memory");
@@ -416,6 +377,13 @@ static bool start(struct control *c, struct err *e)
                        strerror(errno));
     if (!services_start(c, e) || !run_engines(c, e))
         return false;
+    pid_t old = takeover_from(c->takeover);
+    if (!old && !system_pidfile(g->pidfile, &c->pidfile, e))
+        return false;
+    takeover_finish(c->takeover);
+    if (old && !system_pidfile(g->pidfile, &c->pidfile, e)) /* the other one is on its way out */
+        log_warn(&c->log, "%s", e->msg);
+    notify_ready(&c->notify, c->options->daemon || old);
     return ready < 0 || system_daemon_ready(ready, e);
 }
 
@@ -425,6 +393,7 @@ static void stop(struct control *c)
 {
     if (c->listeners)
         listeners_close(c->listeners);
+    c->listeners = NULL;
     for (int i = 0; i < c->hub.n_engines; i++)
         if (c->hub.engine[i]->loop.thread)
             engine_stop(c->hub.engine[i]);
@@ -455,6 +424,8 @@ static void stop(struct control *c)
     writer_stop(c->hub.audit);
     if (c->hub.control)
         hub_release(&c->hub);
+    takeover_free(c->takeover);
+    notify_release(&c->notify);
     for (int i = 0; i < c->n_signals; i++)
         event_free(c->signals[i]);
     if (c->loop.base)

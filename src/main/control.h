@@ -6,6 +6,7 @@
 #ifndef MAIN_CONTROL_H
 #define MAIN_CONTROL_H
 
+#include "main/notify.h"
 #include "main/options.h"
 #include "net/listener.h"
 #include "session/engine.h"
@@ -13,6 +14,7 @@
 struct catalogd;
 struct lookupd;
 struct proofd;
+struct takeover;
 struct chore;
 struct console;
 struct metrics;
@@ -38,7 +40,16 @@ struct control {
     struct metrics *metrics;
     struct event *signals[8];
     int n_signals;
+    struct takeover *takeover;
+    struct notify notify;
+    usec_t last_status;
+    uint64_t seen_turns[MAX_WORKERS]; /* of the workers, when the watchdog was fed */
     enum shutdown_mode shutdown;
+    usec_t shutdown_at;
+    usec_t drain_until; /* clients are let go, at the latest then; 0 = not */
+    usec_t drained_at;
+    bool drain_asked;          /* workers look for clients to let go */
+    _Atomic usec_t drain_idle; /* ... that have been idle for so long */
     usec_t last_second;
     usec_t last_probe, last_stats_line;
     bool reload_ok;      /* the last RELOAD worked */
@@ -62,7 +73,13 @@ bool control_tls(const struct setup *s, const struct tls_ctx *client_was,
                  struct err *e);
 /* Are the keys of signed tokens usable? false: e. */
 bool control_tokens(const struct setup *s, struct err *e);
-void control_shutdown(struct control *c, enum shutdown_mode mode);
+/* stopping.c. drain: clients are let go, if drain_timeout says so. A second time: at once. */
+void control_shutdown(struct control *c, enum shutdown_mode mode, bool drain);
+/* Another process has our sockets: serves those that are here until they have left. */
+void control_handed_over(struct control *c);
+/* Each tick: is it time to end? What does systemd want to know? */
+void stopping_tick(struct control *c);
+void control_notify(struct control *c);
 void control_shutdown_now(struct control *c);
 /* PAUSE and RESUME of everything (signals). */
 void control_pause(struct control *c, bool pause);
@@ -70,6 +87,9 @@ void control_pause(struct control *c, bool pause);
 bool services_start(struct control *c, struct err *e);
 void services_stop(struct control *c);
 void services_second(struct control *c);
+/* The listening socket of the metrics, -1 = none; leave: it is another process's now. */
+int services_metrics_fd(const struct control *c);
+void services_leave(struct control *c);
 extern const struct hub_calls control_hub_calls;
 
 #endif

@@ -21,6 +21,7 @@ static void usage(FILE *to)
         "  -t, --check           check the configuration and exit: 0 good, 1 bad\n"
         "  -d, --daemon          run in the background (needs pidfile and logfile or syslog)\n"
         "  -q, --quiet           do not log to stderr\n"
+        "  -R, --reboot          take over the sockets of the process that runs with this configuration\n"
         "  -u, --user=USER       become this system user when started as root\n"
         "  -v, --verbose         more lines in the log; may be repeated\n"
         "      --init=DSN        write a first configuration from the catalog of that database and exit\n"
@@ -74,10 +75,8 @@ void options_read(struct options *o, int argc, char **argv)
             o->action = OPTIONS_EXIT;
             return;
         case 'R':
-            fputs("pgbulkhead: -R (online restart) is not available yet\n", stderr);
-            o->action = OPTIONS_EXIT;
-            o->exit_code = 1;
-            return;
+            o->reboot = true;
+            break;
         case LONG_INIT:
             o->init = optarg;
             break;

@@ -12,7 +12,7 @@ struct options {
     int exit_code;    /* for OPTIONS_EXIT */
     const char *file; /* configuration */
     const char *user; /* -u, NULL = none */
-    bool daemon, quiet;
+    bool daemon, quiet, reboot;
     int verbose;
     const char *init;    /* OPTIONS_INIT: the connection string */
     const char *columns; /* its --columns, or NULL */

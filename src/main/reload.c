@@ -178,6 +178,7 @@ static void forget_sets(struct control *c)
 
 bool control_reload(struct control *c, struct err *e)
 {
+    notify_reloading(&c->notify);
     bool ok = load(c, false, e);
 
     c->reload_ok = ok;
@@ -188,6 +189,7 @@ bool control_reload(struct control *c, struct err *e)
     if (*c->setup->g.logfile && !log_open(&c->log, c->setup->g.logfile))
         log_error(&c->log, "cannot open log file %s", c->setup->g.logfile);
     open_audit(c);
+    notify_ready(&c->notify, false);
     return ok;
 }
 

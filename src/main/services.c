@@ -4,6 +4,7 @@
 
 #include "console/console.h"
 #include "main/chore.h"
+#include "main/takeover.h"
 #include "metrics/metrics.h"
 
 /* ---- what the console asks of main ---- */
@@ -23,8 +24,10 @@ static void do_shutdown(void *arg, enum console_shutdown mode)
     if (mode == SHUTDOWN_NOW)
         control_shutdown_now(arg);
     else
-        control_shutdown(arg, mode == SHUTDOWN_WAIT_SERVERS ? SHUTDOWN_WHEN_SERVERS_LEFT
-                                                            : SHUTDOWN_WHEN_CLIENTS_LEFT);
+        control_shutdown(arg,
+                         mode == SHUTDOWN_WAIT_SERVERS ? SHUTDOWN_WHEN_SERVERS_LEFT
+                                                       : SHUTDOWN_WHEN_CLIENTS_LEFT,
+                         false);
 }
 
 static bool do_life(void *arg, const struct console_life *rq, struct err *e)
@@ -67,7 +70,9 @@ void services_adopt(struct control *c, struct mail_console *m)
 
 void services_cancel(struct control *c, const struct mail_console_cancel *m)
 {
-    console_cancel(c->console, m->key);
+    if (m->n == CANCEL_KEY_SHORT)
+        console_cancel(c->console, (const unsigned char *)m->key);
+    takeover_cancel(c->takeover, text_n(m->key, m->n));
 }
 
 /* ---- what the metrics ask of main ---- */
@@ -142,9 +147,10 @@ void services_pause(struct control *c, bool pause)
 bool services_start(struct control *c, struct err *e)
 {
     const struct settings *g = &c->setup->g;
-    const struct metrics_opts o = {
+    struct metrics_opts o = {
         .listen_addr = g->metrics_listen_addr,
         .port = (int)g->metrics_port,
+        .fd = c->notify.metrics >= 0 ? c->notify.metrics : takeover_metrics(c->takeover),
         .ops = &metrics_ops,
         .arg = c,
     };
@@ -152,8 +158,9 @@ bool services_start(struct control *c, struct err *e)
     c->console = console_new(&c->hub, &c->loop, &console_ops, c);
     if (!c->console)
         return err_set(e, "cannot set up the console: out of memory");
-    if (g->metrics_port == 0)
+    if (g->metrics_port == 0 && o.fd < 0)
         return true;
+    c->notify.metrics = -1; /* the service's now */
     c->metrics = metrics_new(&c->hub, &c->loop, &o, e);
     return c->metrics != NULL;
 }
@@ -164,6 +171,17 @@ void services_stop(struct control *c)
     metrics_free(c->metrics);
     c->console = NULL;
     c->metrics = NULL;
+}
+
+int services_metrics_fd(const struct control *c)
+{
+    return c->metrics ? metrics_fd(c->metrics) : -1;
+}
+
+void services_leave(struct control *c)
+{
+    if (c->metrics)
+        metrics_leave(c->metrics);
 }
 
 void services_second(struct control *c)

@@ -133,8 +133,8 @@ bool system_drop_privileges(const char *user, struct log *log, struct err *e)
     return true;
 }
 
-/* Does the file name a process that lives? */
-static bool held(const char *path)
+/* Does the file name a process that lives, and is not `but`? */
+static bool held(const char *path, pid_t but)
 {
     char text[32] = "";
     FILE *f = fopen(path, "re");
@@ -143,15 +143,20 @@ static bool held(const char *path)
     bool got = fgets(text, sizeof(text), f) != NULL;
     fclose(f);
     long pid = got ? strtol(text, NULL, 10) : 0;
-    return pid > 0 && pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+    return pid > 0 && pid != getpid() && pid != but && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+bool system_pidfile_free(const char *path, pid_t but, struct err *e)
+{
+    if (*path && held(path, but))
+        return err_set(e, "pidfile %s exists, another instance is running", path);
+    return true;
 }
 
 bool system_pidfile(const char *path, const char **written, struct err *e)
 {
     if (!*path)
         return true;
-    if (held(path))
-        return err_set(e, "pidfile %s exists, another instance is running", path);
     FILE *f = fopen(path, "we");
     if (!f)
         return err_set(e, "cannot write pidfile %s: %s", path, strerror(errno));

@@ -27,6 +27,9 @@ bool system_drop_privileges(const char *user, struct log *log, struct err *e);
 uid_t system_future_owner(const char *user);
 /* Writes the process number; refuses when the file names a living process. *written is set to path.
  * "" = nothing. */
+/* false, e: the file names a process that lives, and is not `but` (0 = nobody is exempt). */
+bool system_pidfile_free(const char *path, pid_t but, struct err *e);
+/* Writes the process number; *written is set to path. "" = nothing. */
 bool system_pidfile(const char *path, const char **written, struct err *e);
 /* Name of the syslog facility with that index of the key's table. */
 const char *system_facility(int index);

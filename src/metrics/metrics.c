@@ -7,13 +7,16 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/listener.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MAX_SCRAPES 16 /* at once */
 #define TIMEOUT_S 15
+#define MAX_CONNECTIONS 64             /* more wait in the backlog */
 #define FORGET_US (600 * USEC_PER_SEC) /* servers that are not probed any more */
 
 struct metrics {
@@ -21,7 +24,9 @@ struct metrics {
     struct loop *control;
     struct metrics_opts opts;
     struct evhttp *http;
-    struct evconnlistener *listener;
+    struct evhttp_bound_socket *bound;
+    struct evconnlistener *listener;               /* NULL: given away */
+    struct bufferevent *open[MAX_CONNECTIONS + 1]; /* referenced; NULL: free */
     struct backend *backends;
     int n_backends, cap_backends;
     int scrapes; /* under way */
@@ -190,7 +195,7 @@ static void on_other(struct evhttp_request *req, void *arg)
 {
     (void)arg;
     if (method_ok(req))
-        reply_text(req, 404, "Not Found", "not found: /metrics /healthz /readyz\n");
+        reply_text(req, 404, "Not Found", "not found: /metrics /healthz /livez /readyz\n");
 }
 
 /* ---- probes ---- */
@@ -262,18 +267,87 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
     evconnlistener_disable(l);
 }
 
+/* evhttp takes its callbacks away from a connection that it gives up. */
+static bool given_up(struct bufferevent *b)
+{
+    bufferevent_data_cb rd, wr;
+    bufferevent_event_cb ev;
+    void *arg;
+
+    bufferevent_getcb(b, &rd, &wr, &ev, &arg);
+    return !rd && !wr && !ev;
+}
+
+/* How many connections there are; lets go of those that evhttp gave up (or of all). */
+static int count_open(struct metrics *m, bool drop)
+{
+    int n = 0;
+
+    for (int i = 0; i <= MAX_CONNECTIONS; i++) {
+        if (m->open[i] && (drop || given_up(m->open[i]))) {
+            bufferevent_decref(m->open[i]);
+            m->open[i] = NULL;
+        }
+        n += m->open[i] != NULL;
+    }
+    return n;
+}
+
+/* A connection was accepted: evhttp asks for its buffers. At the limit no more are accepted until
+ * the next second finds room. */
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+    struct metrics *m = arg;
+    int n = count_open(m, false);
+    struct bufferevent *b = bufferevent_socket_new(base, -1, 0);
+
+    for (int i = 0; b && i <= MAX_CONNECTIONS; i++)
+        if (!m->open[i]) {
+            m->open[i] = b;
+            bufferevent_incref(b);
+            n++;
+            break;
+        }
+    if (n >= MAX_CONNECTIONS && m->listener)
+        evconnlistener_disable(m->listener);
+    return b;
+}
+
 void metrics_second(struct metrics *m)
 {
-    evconnlistener_enable(m->listener);
+    if (count_open(m, false) < MAX_CONNECTIONS && m->listener)
+        evconnlistener_enable(m->listener);
+}
+
+int metrics_fd(const struct metrics *m)
+{
+    return m->listener ? (int)evconnlistener_get_fd(m->listener) : -1;
+}
+
+void metrics_leave(struct metrics *m)
+{
+    if (!m->listener)
+        return;
+    m->listener = NULL;
+    evhttp_del_accept_socket(m->http, m->bound);
 }
 
 static bool bind_http(struct metrics *m, const char *addr)
 {
-    struct evhttp_bound_socket *s =
-        evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port);
-
-    if (!s)
+    if (m->opts.fd >= 0 && (evutil_make_socket_nonblocking(m->opts.fd) != 0 ||
+                            evutil_make_socket_closeonexec(m->opts.fd) != 0))
         return false;
+    struct evhttp_bound_socket *s =
+        m->opts.fd >= 0 ? evhttp_accept_socket_with_handle(m->http, m->opts.fd)
+                        : evhttp_bind_socket_with_handle(m->http, addr, (uint16_t)m->opts.port);
+
+    if (!s) {
+        if (m->opts.fd >= 0)
+            close(m->opts.fd);
+        return false;
+    }
+    m->bound = s;
+    evhttp_set_bevcb(m->http, on_connection, m);
     m->listener = evhttp_bound_socket_get_listener(s);
     evconnlistener_set_error_cb(m->listener, on_accept_error);
     return true;
@@ -295,6 +369,7 @@ static bool open_http(struct metrics *m, struct err *e)
     evhttp_set_gencb(m->http, on_other, m);
     if (evhttp_set_cb(m->http, "/metrics", on_metrics, m) != 0 ||
         evhttp_set_cb(m->http, "/healthz", on_health, m) != 0 ||
+        evhttp_set_cb(m->http, "/livez", on_health, m) != 0 ||
         evhttp_set_cb(m->http, "/readyz", on_ready, m) != 0)
         return err_set(e, "cannot set up the metrics service: out of memory");
     errno = 0;
@@ -330,6 +405,7 @@ void metrics_free(struct metrics *m)
     if (!m)
         return;
     evhttp_free(m->http);
+    count_open(m, true);
     m->http = NULL;
     m->dead = true;
     if (m->scrapes == 0)

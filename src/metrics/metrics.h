@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The metrics service: HTTP on the control loop (libevent's evhttp). /metrics is Prometheus' text
- * format 0.0.4, /healthz says that the process answers, /readyz that it takes clients.
+ * format 0.0.4, /healthz (/livez) says that the process answers, /readyz that it takes clients.
  */
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
@@ -20,6 +20,7 @@ struct metrics_ops {
 struct metrics_opts {
     const char *listen_addr; /* one address; "*" = all of IPv4 */
     int port;
+    int fd; /* a listening socket to use instead, which becomes the service's; -1 = none */
     const struct metrics_ops *ops; /* must outlive the service */
     void *arg;
 };
@@ -34,6 +35,10 @@ struct metrics *metrics_new(struct hub *h, struct loop *control, const struct me
 void metrics_free(struct metrics *m);
 /* Once a second: accepts again after descriptors or memory were short. */
 void metrics_second(struct metrics *m);
+
+/* The listening socket. leave: accepts no more there and closes our descriptor. */
+int metrics_fd(const struct metrics *m);
+void metrics_leave(struct metrics *m);
 
 /* What a probe found out about a server. */
 struct metrics_backend_row {

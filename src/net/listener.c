@@ -5,7 +5,9 @@
 #include "net/conn_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,13 +20,15 @@
 
 #define ACCEPTS 64                        /* accepted per readiness */
 #define ACCEPT_REST (100 * USEC_PER_MSEC) /* pause when there are no descriptors */
+#define DRAIN_TIME (250 * USEC_PER_MSEC)  /* for handshakes that have begun */
 
 struct listener {
     struct listener *next;
     struct listeners *set;
     int fd;
     bool is_unix;
-    char *path; /* to unlink; NULL for TCP and abstract sockets */
+    bool lent;  /* systemd's: it has the socket too, and goes on listening when we close ours */
+    char *path; /* to unlink; NULL for TCP, abstract and lent sockets */
     struct event *ev;
 };
 
@@ -33,8 +37,8 @@ struct listeners {
     struct listener *first;
     void (*accepted)(void *arg, int fd, bool is_unix);
     void *arg;
-    bool paused, resting;
-    struct loop_timer rest;
+    bool paused, resting, draining;
+    struct loop_timer rest, drained;
 };
 
 static void update_events(struct listeners *ls)
@@ -62,14 +66,12 @@ static void take_rest(struct listeners *ls)
     loop_timer_set(&ls->rest, ACCEPT_REST);
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *arg)
+static void accept_some(struct listener *i)
 {
-    struct listener *i = arg;
     struct listeners *ls = i->set;
     struct loop *l = ls->loop;
     bool is_unix = i->is_unix;
-    (void)what;
-    loop_enter(l);
+    int fd = i->fd;
     for (int n = 0; n < ACCEPTS && !ls->paused; n++) {
         int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (got >= 0) {
@@ -87,6 +89,16 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
             break;
         /* Others are about the connection that has gone already (accept(2)). */
     }
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *i = arg;
+    struct loop *l = i->set->loop;
+    (void)fd;
+    (void)what;
+    loop_enter(l);
+    accept_some(i);
     loop_leave(l);
 }
 
@@ -113,10 +125,43 @@ static bool set_flag(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
+/* Does the socket listen there? */
+static bool listens_at(int fd, const struct sockaddr *want, socklen_t len)
+{
+    struct sockaddr_storage have;
+    socklen_t n = sizeof(have);
+    if (getsockname(fd, (struct sockaddr *)&have, &n) != 0 || have.ss_family != want->sa_family)
+        return false;
+    if (want->sa_family == AF_INET) {
+        const struct sockaddr_in *a = (const void *)&have, *b = (const void *)want;
+        return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
+    }
+    if (want->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const void *)&have, *b = (const void *)want;
+        return a->sin6_port == b->sin6_port && a->sin6_scope_id == b->sin6_scope_id &&
+               memcmp(&a->sin6_addr, &b->sin6_addr, sizeof(a->sin6_addr)) == 0;
+    }
+    return n == len && memcmp(&have, want, n) == 0;
+}
+
+int listener_take(int *fds, int n, const struct sockaddr *want, socklen_t len)
+{
+    for (int i = 0; i < n; i++)
+        if (fds[i] >= 0 && listens_at(fds[i], want, len)) {
+            int fd = fds[i];
+            fds[i] = -1;
+            return fd;
+        }
+    return -1;
+}
+
 /* A bound and listening TCP socket, or -1 with errno. */
 static int open_tcp(const struct addrinfo *ai, const struct listener_opts *o)
 {
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = listener_take(o->inherited, o->n_inherited, ai->ai_addr, ai->ai_addrlen);
+    if (fd >= 0)
+        return fd;
+    fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     bool fine = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -271,11 +316,16 @@ static bool listen_unix(struct listeners *ls, const struct listener_opts *o, str
             un.sun_path[0] = '\0';
             len--; /* an abstract name ends with its length */
         }
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        fd = listener_take(o->inherited, o->n_inherited, (const struct sockaddr *)&un, len);
+        bool taken = fd >= 0;
+        if (!taken)
+            fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
             err_set(e, "cannot listen on %s: no descriptor", path);
         else
-            fine = bind_unix(fd, &un, len, path, o, &bound, e);
+            fine = taken || bind_unix(fd, &un, len, path, o, &bound, e);
+        if (taken)
+            bound = path[0] != '@';
     }
     if (fine && !(i = add_listener(ls, fd, true)))
         fine = err_set(e, "out of memory");
@@ -283,7 +333,7 @@ static bool listen_unix(struct listeners *ls, const struct listener_opts *o, str
         i->path = path;
         return true;
     }
-    if (!fine && bound)
+    if (!fine && bound) /* out of memory, or rights that could not be set */
         unlink(path);
     if (!fine && fd >= 0)
         close(fd);
@@ -291,39 +341,51 @@ static bool listen_unix(struct listeners *ls, const struct listener_opts *o, str
     return fine;
 }
 
-struct listeners *listeners_open(struct loop *l, const struct listener_opts *o,
-                                 void (*accepted)(void *arg, int fd, bool is_unix), void *arg,
-                                 struct err *e)
+/* Sockets that systemd made: taken as they are. */
+static bool adopt_all(struct listeners *ls, const struct listener_opts *o, struct err *e)
 {
-    struct listeners *ls = calloc(1, sizeof(*ls));
-    if (!ls || !loop_timer_init(&ls->rest, l, rest_over, ls)) {
-        free(ls);
-        err_set(e, "out of memory");
-        return NULL;
+    for (int i = 0; i < o->n_activated; i++) {
+        int fd = o->activated[i], type = 0, listening = 0, domain = 0;
+        socklen_t n = sizeof(type);
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_STREAM ||
+            getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) != 0 || !listening ||
+            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) != 0)
+            return err_set(e, "descriptor %d from LISTEN_FDS is no listening stream socket", fd);
+        if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
+            return err_set(e, "descriptor %d from LISTEN_FDS is neither TCP nor Unix", fd);
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+            fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)
+            return err_set(e, "descriptor %d from LISTEN_FDS: %s", fd, strerror(errno));
+        struct listener *l = add_listener(ls, fd, domain == AF_UNIX);
+        if (!l)
+            return err_set(e, "out of memory");
+        l->lent = true;
     }
-    ls->loop = l;
-    ls->accepted = accepted;
-    ls->arg = arg;
-    if (!listen_tcp_all(ls, o, e) || !listen_unix(ls, o, e)) {
-        listeners_close(ls);
-        return NULL;
-    }
-    update_events(ls);
-    return ls;
+    return true;
 }
 
-void listeners_pause(struct listeners *ls, bool pause)
+static bool all(const struct listener *i)
 {
-    ls->paused = pause;
-    update_events(ls);
+    (void)i;
+    return true;
 }
 
-static void close_some(struct listeners *ls, bool unix_too)
+static bool all_tcp(const struct listener *i)
+{
+    return !i->is_unix;
+}
+
+static bool lent_tcp(const struct listener *i)
+{
+    return !i->is_unix && i->lent;
+}
+
+static void close_some(struct listeners *ls, bool (*which)(const struct listener *))
 {
     struct listener **at = &ls->first;
     while (*at) {
         struct listener *i = *at;
-        if (i->is_unix && !unix_too) {
+        if (!which(i)) {
             at = &i->next;
             continue;
         }
@@ -337,16 +399,102 @@ static void close_some(struct listeners *ls, bool unix_too)
     }
 }
 
+static void drain_over(void *arg)
+{
+    struct listeners *ls = arg;
+    for (struct listener *i = ls->first; i; i = i->next)
+        if (!i->is_unix)
+            accept_some(i);
+    close_some(ls, all_tcp);
+    ls->draining = false;
+}
+
+struct listeners *listeners_open(struct loop *l, const struct listener_opts *o,
+                                 void (*accepted)(void *arg, int fd, bool is_unix), void *arg,
+                                 struct err *e)
+{
+    struct listeners *ls = calloc(1, sizeof(*ls));
+    if (!ls || !loop_timer_init(&ls->rest, l, rest_over, ls) ||
+        !loop_timer_init(&ls->drained, l, drain_over, ls)) {
+        if (ls)
+            loop_timer_release(&ls->rest);
+        free(ls);
+        err_set(e, "out of memory");
+        return NULL;
+    }
+    ls->loop = l;
+    ls->accepted = accepted;
+    ls->arg = arg;
+    if (o->n_activated ? !adopt_all(ls, o, e)
+                       : !listen_tcp_all(ls, o, e) || !listen_unix(ls, o, e)) {
+        listeners_close(ls);
+        return NULL;
+    }
+    update_events(ls);
+    return ls;
+}
+
+void listeners_pause(struct listeners *ls, bool pause)
+{
+    ls->paused = pause;
+    update_events(ls);
+}
+
+/* From now on the kernel drops requests to connect, without an answer; what has begun is finished.
+ * With so_reuseport the client's next attempt, a second later, meets another process. */
+static void refuse_syn(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* flags of the TCP header */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog prog = { .len = 4, .filter = code };
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
+}
+
 void listeners_close_tcp(struct listeners *ls)
 {
-    close_some(ls, false);
+    close_some(ls, lent_tcp);
+    for (struct listener *i = ls->first; i; i = i->next)
+        if (!i->is_unix) {
+            refuse_syn(i->fd);
+            accept_some(i);
+            ls->draining = true;
+        }
+    if (ls->draining)
+        loop_timer_set(&ls->drained, DRAIN_TIME);
+}
+
+bool listeners_draining(const struct listeners *ls)
+{
+    return ls->draining;
+}
+
+int listeners_fds(const struct listeners *ls, int *fds, int max)
+{
+    int n = 0;
+    for (struct listener *i = ls->first; i && n < max; i = i->next)
+        fds[n++] = i->fd;
+    return n;
+}
+
+void listeners_leave(struct listeners *ls)
+{
+    for (struct listener *i = ls->first; i; i = i->next) {
+        free(i->path);
+        i->path = NULL;
+    }
+    close_some(ls, all);
 }
 
 void listeners_close(struct listeners *ls)
 {
     if (!ls)
         return;
-    close_some(ls, true);
+    close_some(ls, all);
     loop_timer_release(&ls->rest);
+    loop_timer_release(&ls->drained);
     free(ls);
 }

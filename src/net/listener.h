@@ -15,6 +15,13 @@ struct listener_opts {
     bool reuseport;
     int defer_accept; /* seconds the kernel holds a connection back until its first bytes come; 0 =
                          no */
+    /* Sockets made by systemd: used instead of addresses and Unix socket; they become the set's. */
+    const int *activated;
+    int n_activated;
+    /* Sockets of a predecessor: used where they listen at a wanted address; those that were taken
+     * become -1. */
+    int *inherited;
+    int n_inherited;
 };
 
 struct listeners;
@@ -27,8 +34,18 @@ struct listeners *listeners_open(struct loop *l, const struct listener_opts *o,
 /* Stops and restarts accepting (out of descriptors, pause). When accept says EMFILE/ENFILE it
  * pauses itself 100 ms. */
 void listeners_pause(struct listeners *ls, bool pause);
-/* Closes TCP sockets only / all (unlinks the Unix socket). */
+/* Takes no new connections over TCP, but accepts those that have begun to connect; closes the
+ * sockets a moment later (systemd's at once: their queue is systemd's). */
 void listeners_close_tcp(struct listeners *ls);
+/* Is that moment not over? */
+bool listeners_draining(const struct listeners *ls);
+/* The descriptors of all sockets, for a successor; returns how many, at most max. */
+int listeners_fds(const struct listeners *ls, int *fds, int max);
+/* Closes our descriptors of them, without unlinking: they are somebody else's now. */
+void listeners_leave(struct listeners *ls);
+/* Closes all (unlinks the Unix socket). */
 void listeners_close(struct listeners *ls);
+/* The one of n descriptors that listens at an address, which is replaced by -1; -1 = none. */
+int listener_take(int *fds, int n, const struct sockaddr *want, socklen_t len);
 
 #endif

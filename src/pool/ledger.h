@@ -98,6 +98,8 @@ struct registry {
     struct quota clients; /* max_client_conn */
     _Atomic bool paused;  /* PAUSE without a name */
     _Atomic bool shutting_down;
+    _Atomic bool admits_last; /* ... but who was accepted at the last moment is still served */
+    _Atomic bool handed_over; /* ... and another process has the listening sockets */
     _Atomic uint64_t next_client_id;
 };
 

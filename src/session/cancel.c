@@ -191,23 +191,32 @@ void cancel_local(struct engine *e, struct text key)
     }
 }
 
+static void tell(struct engine *e, struct text key)
+{
+    struct mail_cancel *m = malloc(sizeof(*m));
+
+    if (!m)
+        return;
+    *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL, .n = key.n };
+    memcpy(m->key, key.p, key.n);
+    loop_post(&e->loop, &m->mail);
+}
+
 void cancel_request(struct engine *e, struct text key)
 {
     if (key.n > CANCEL_KEY_LONG)
         return; /* of somebody else */
-    for (int i = 0; i < e->hub->n_engines; i++) {
-        if (i == e->id)
-            continue;
-        struct mail_cancel *m = malloc(sizeof(*m));
-        if (!m)
-            continue;
-        *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL, .n = key.n };
-        memcpy(m->key, key.p, key.n);
-        loop_post(&e->hub->engine[i]->loop, &m->mail);
-    }
+    for (int i = 0; i < e->hub->n_engines; i++)
+        if (i != e->id)
+            tell(e->hub->engine[i], key);
     cancel_local(e, key);
-    if (key.n == CANCEL_KEY_SHORT)
-        e->hub->calls->cancel(e->hub->calls_arg, (const unsigned char *)key.p);
+    e->hub->calls->cancel(e->hub->calls_arg, key);
+}
+
+void hub_cancel(struct hub *h, struct text key)
+{
+    for (int i = 0; key.n <= CANCEL_KEY_LONG && i < h->n_engines; i++)
+        tell(h->engine[i], key);
 }
 
 void cancels_reap(struct engine *e)

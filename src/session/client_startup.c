@@ -239,9 +239,17 @@ static void refuse_v2(struct client *c)
     client_drop(c, "old V2 protocol not supported");
 }
 
+/* At the end the Unix socket stays open for the console only. */
+static bool comes_too_late(const struct client *c)
+{
+    struct registry *r = c->engine->registry;
+
+    return atomic_load(&r->shutting_down) && !atomic_load(&r->handed_over) &&
+           (c->is_unix || !atomic_load(&r->admits_last));
+}
+
 static void startup_message(struct client *c, const struct startup *s)
 {
-    struct engine *e = c->engine;
     struct err err = { 0 };
 
     if (tls_demanded(c) && !c->conn->tls) {
@@ -255,7 +263,7 @@ static void startup_message(struct client *c, const struct startup *s)
         return;
     }
     c->admin = is_console(c->db_name);
-    if (atomic_load(&e->registry->shutting_down) && !c->admin) {
+    if (comes_too_late(c) && !c->admin) {
         client_close(c, "57P01", "pooler is shutting down");
         return;
     }

@@ -22,8 +22,8 @@ struct hub_calls {
      */
     void (*console)(void *arg, struct conn *conn, struct text user, struct text app, bool admin,
                     struct text early);
-    /* A cancel request has come whose key may be the console's. */
-    void (*cancel)(void *arg, const unsigned char key[8]);
+    /* A cancel request has come whose key may be the console's, or another process's. */
+    void (*cancel)(void *arg, struct text key);
     /* The database's catalog is wanted: no policy yet, or a statement named something unknown. main
      * loads it and calls hub_policy. Many calls for one database are folded. */
     void (*want_catalog)(void *arg, struct text db_name);
@@ -167,6 +167,10 @@ void engine_resume(struct engine *e, struct text db);    /* give waiting clients
 void engine_reconnect(struct engine *e, struct text db); /* replace servers as they are released */
 void engine_kill(struct engine *e, struct text db);      /* drop clients and servers at once */
 bool engine_kill_client(struct engine *e, uint64_t client_id); /* false: not here */
+/* A cancel request that came from elsewhere; any thread. */
+void hub_cancel(struct hub *h, struct text key);
+/* Before the end: lets go of clients that have been between transactions for that long (57P01). */
+void engine_drain(struct engine *e, usec_t idle_for);
 
 /* How many of the engine's clients are bound to the tenant; close: they are closed. */
 int engine_tenant_clients(struct engine *e, struct text tenant, bool close);

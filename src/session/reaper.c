@@ -5,6 +5,7 @@
 #include "base/check.h"
 
 #define CATALOG_WAIT (30 * USEC_PER_SEC)
+#define LAST_IDLE (2 * USEC_PER_SEC) /* for servers while we wait for our end */
 
 static bool over(usec_t now, usec_t since, usec_t limit)
 {
@@ -126,7 +127,12 @@ static void reap_idle(struct shard *sh)
     usec_t now = e->loop.now;
     const struct settings *g = &e->setup->g;
     int64_t min = sh->limits.min_pool_size;
+    usec_t limit = g->server_idle_timeout;
 
+    if (atomic_load(&e->registry->shutting_down)) { /* another process may need their places */
+        min = 0;
+        limit = LAST_IDLE;
+    }
     shard_hold(sh);
     LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_IDLE]) {
         struct server *s = LIST_ENTRY(n, struct server, node);
@@ -135,7 +141,7 @@ static void reap_idle(struct shard *sh)
         else if (now > s->connected_at && now - s->connected_at > sh->limits.server_lifetime &&
                  s->assigned_at)
             server_close(s, NULL, "server lifetime over");
-        else if (over(now, s->released_at, g->server_idle_timeout) &&
+        else if (over(now, s->released_at, limit) &&
                  atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) > min)
             server_close(s, NULL, "server idle timeout");
     }
@@ -148,6 +154,7 @@ static void keep_warm(struct shard *sh)
     bool reserved;
 
     if (!sh->db || sh->limits.min_pool_size <= 0 || sh->failed_at ||
+        atomic_load(&sh->engine->registry->shutting_down) ||
         (sh->n_idle_clients + sh->n_active + sh->n_waiting == 0 && !sh->always_warm) ||
         atomic_load(&sh->pool->db->paused) || atomic_load(&sh->engine->registry->paused))
         return;

@@ -129,7 +129,7 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
     snprintf(sh->failure.msg, sizeof(sh->failure.msg), "%s", text);
     snprintf(sh->failure_state, sizeof(sh->failure_state), "%s", sqlstate ? sqlstate : "08006");
     stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
-    server_close(s, sqlstate, "%s", s->refused ? "login failed" : text); /* its text was logged */
+    server_close(s, sqlstate, "%s", text);
 }
 
 static bool next_address(struct server *s);
@@ -457,7 +457,6 @@ static void on_error(struct server *s, const char *body, size_t n)
                TEXT_ARG(f.message));
     if (strcmp(state, "28P01") == 0 || strcmp(state, "28000") == 0)
         forget_secrets(s->shard);
-    s->refused = true;
     server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21,
                         f.message.n ? f.message.p : "server refused login.");
 }

@@ -12,10 +12,11 @@ struct sample {
 static const struct sample globals[] = {
     { "listen_addr", "127.0.0.1,::1", NULL }, { "listen_port", "6543", NULL }, { "listen_backlog", "64", NULL },
     { "unix_socket_dir", "/run/x", NULL }, { "unix_socket_mode", "0700", NULL }, { "unix_socket_group", "adm", NULL },
-    { "user", "postgres", NULL }, { "pidfile", "/run/x.pid", NULL }, { "logfile", "/var/log/x y.log", NULL },
+    { "user", "postgres", NULL }, { "takeover_socket", "@next", NULL },
+    { "pidfile", "/run/x.pid", NULL }, { "logfile", "/var/log/x y.log", NULL },
     { "syslog", "on", "1" }, { "syslog_ident", "bulk", NULL }, { "syslog_facility", "local3", NULL },
     { "log_connections", "0", NULL }, { "log_disconnections", "no", "0" }, { "log_pooler_errors", "false", "0" },
-    { "log_stats", "0", NULL }, { "stats_period", "30", NULL }, { "verbose", "2", NULL },
+    { "log_stats", "0", NULL }, { "drain_timeout", "30", NULL }, { "stats_period", "30", NULL }, { "verbose", "2", NULL },
     { "conffile", "other.ini", NULL }, { "job_name", "j", NULL }, { "service_name", "s", NULL },
     { "so_reuseport", "1", NULL }, { "peer_id", "7", NULL }, { "resolv_conf", "/etc/r", NULL },
     { "dns_max_ttl", "10", NULL }, { "dns_nxdomain_ttl", "11", NULL }, { "dns_zone_check_period", "12", NULL },

@@ -76,6 +76,11 @@ static int knock_unix(const char *path)
     return -1;
 }
 
+static bool drained(void *arg)
+{
+    return !listeners_draining(arg);
+}
+
 static void tcp(struct runner *r)
 {
     struct err e = { 0 };
@@ -102,7 +107,11 @@ static void tcp(struct runner *r)
     run_turns(r, 5);
     is_int(d.tcp, 2, "accepted after");
     close(fd);
+    fd = knock_tcp(o.port);
     listeners_close_tcp(ls);
+    is_int(d.tcp, 3, "who had connected before the end is accepted");
+    close(fd);
+    ok(listeners_draining(ls) && run_until(r, drained, ls), "closed a moment later");
     is_int(knock_tcp(o.port), -1, "closed");
     listeners_close(ls);
     close(d.fd);
