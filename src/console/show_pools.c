@@ -287,7 +287,6 @@ static void put_item(struct admin *a, const char *name, uint64_t n)
 static void lists_done(struct admin *a, const struct survey *s)
 {
     const struct setup *setup = console_setup(a->console);
-    struct registry *reg = &a->console->hub->registry;
     uint64_t autos = 0, pools = 0;
     int n;
     struct arena arena;
@@ -300,8 +299,9 @@ static void lists_done(struct admin *a, const struct survey *s)
     }
     arena_release(&arena);
     free(dbs);
-    free(registry_pools(reg, &n));
-    pools = (uint64_t)n + 1; /* and the console's */
+    for (int i = 0; i < s->n_pools; i++)
+        pools += s->pools[i].pool != NULL;
+    pools++; /* the console's */
     wire_rowdesc_build(&a->out, list_columns, COLUMNS(list_columns));
     put_item(a, "databases", (uint64_t)setup->n_databases + autos + 1);
     put_item(a, "users", (uint64_t)setup->n_users);
@@ -362,8 +362,11 @@ static void mem_done(struct admin *a, const struct survey *s)
     free(registry_pools(&c->hub->registry, &pools));
     wire_rowdesc_build(&a->out, mem_columns, COLUMNS(mem_columns));
     put_mem(a, "user_cache", sizeof(struct user_ledger), (size_t)users, 0);
-    put_mem(a, "db_cache", sizeof(struct db_ledger), (size_t)dbs, 0);
-    put_mem(a, "pool_cache", sizeof(struct pool), (size_t)pools, 0);
+    size_t workers = (size_t)c->hub->registry.n_workers;
+    put_mem(a, "db_cache", sizeof(struct db_ledger) + workers * sizeof(struct db_stats),
+            (size_t)dbs, 0);
+    put_mem(a, "pool_cache", sizeof(struct pool) + workers * sizeof(struct pool_worker),
+            (size_t)pools, 0);
     put_mem(a, "server_cache", s->server_bytes, s->used_servers, s->free_servers);
     put_mem(a, "client_cache", s->client_bytes, s->used_clients, s->free_clients);
     put_mem(a, "iobuf_cache", s->scratch_bytes, (size_t)c->hub->n_engines, 0);

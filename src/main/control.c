@@ -356,7 +356,8 @@ static bool start(struct control *c, struct err *e)
         return false;
     if (!system_pidfile_free(g->pidfile, takeover_from(c->takeover), e))
         return false;
-    if (!hub_init(&c->hub, &c->loop, &c->log, c->setup, BULKHEAD_VERSION, &control_hub_calls, c))
+    if (!hub_init(&c->hub, &c->loop, &c->log, worker_count(c->setup), c->setup, BULKHEAD_VERSION,
+                  &control_hub_calls, c))
         return err_set(e, "out of memory");
     if (!start_engines(c, e) || !start_signals(c))
         return e->msg[0] ? false : err_set(e, "cannot install signal handlers");

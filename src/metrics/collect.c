@@ -290,6 +290,11 @@ static void write_workers(const struct collect *c, struct expo *x)
         worker_label(x, e);
         expo_uint(x, atomic_load_explicit(&c->hub->engine[e]->loop.turns, memory_order_relaxed));
     }
+    collect_family(x, METRIC_worker_deadline_looks_total);
+    for (int e = 0; e < c->hub->n_engines; e++) {
+        worker_label(x, e);
+        expo_uint(x, stat_get(&c->hub->engine[e]->stats.looks));
+    }
     collect_family(x, METRIC_worker_connections);
     for (int e = 0; e < c->hub->n_engines; e++) {
         worker_label(x, e);

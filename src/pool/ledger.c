@@ -90,9 +90,10 @@ int pool_idle_elsewhere(const struct pool *p, int self, int n_workers)
     return -1;
 }
 
-void registry_init(struct registry *r)
+void registry_init(struct registry *r, int n_workers)
 {
-    *r = (struct registry){ 0 };
+    CHECK(n_workers > 0 && n_workers <= MAX_WORKERS);
+    *r = (struct registry){ .n_workers = n_workers };
     CHECK(pthread_mutex_init(&r->mutex, NULL) == 0);
     map_init(&r->dbs);
     map_init(&r->users);
@@ -113,6 +114,7 @@ void registry_release(struct registry *r)
     }
     for (int i = 0; i < r->n_dbs; i++) {
         free_text(r->db_list[i]->name);
+        free(r->db_list[i]->stats);
         free(r->db_list[i]);
     }
     for (int i = 0; i < r->n_users; i++) {
@@ -167,7 +169,10 @@ static struct db_ledger *find_db(struct registry *r, struct text name)
         return NULL;
     }
     d->name = copy_text(name);
-    if (!d->name.p) {
+    d->stats = calloc((size_t)r->n_workers, sizeof(*d->stats));
+    if (!d->name.p || !d->stats) {
+        free_text(d->name);
+        free(d->stats);
         free(d);
         return NULL;
     }
@@ -223,7 +228,7 @@ struct db_ledger *registry_find_db(struct registry *r, struct text name)
 static struct pool *make_pool(struct registry *r, struct text key, struct text db, struct text user,
                               bool guarded)
 {
-    struct pool *p = calloc(1, sizeof(*p));
+    struct pool *p = calloc(1, sizeof(*p) + sizeof(p->worker[0]) * (size_t)r->n_workers);
     struct text own_key = copy_text(key);
 
     if (!p || !own_key.p || !grow(&r->list, r->n, &r->cap))

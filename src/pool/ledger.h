@@ -44,7 +44,7 @@ struct db_ledger {
     _Atomic uint64_t waiting; /* workers with clients that a quota of this database holds up */
     _Atomic(void *) policy; /* struct policy of the tenant layer as last published; owned by main */
     _Atomic uint64_t search_path_serial; /* grows when the policy's search path changes */
-    struct db_stats stats[MAX_WORKERS];
+    struct db_stats *stats;              /* of each worker */
 };
 
 struct user_ledger {
@@ -66,12 +66,13 @@ struct pool {
     _Atomic int64_t size, reserve, min_size; /* limits; size 0 = unlimited */
     _Atomic int pool_mode;                   /* for SHOW */
     _Atomic uint64_t waiting;                /* bit w: worker w has waiting clients */
+    _Atomic int shards;                      /* workers that have a part of it */
+    pthread_mutex_t mutex;                   /* guards welcome; login path only */
+    struct welcome *welcome;
     struct pool_worker {
         _Atomic int idle;      /* servers that could be handed over */
-        _Atomic usec_t oldest; /* when its first waiting client began to wait; 0 = none */
-    } worker[MAX_WORKERS];
-    pthread_mutex_t mutex; /* guards welcome; login path only */
-    struct welcome *welcome;
+        _Atomic usec_t oldest; /* since when it is the turn of its first waiting client; 0 = none */
+    } worker[];                /* of each worker */
 };
 
 /* Takes a server slot: the pool's size (or size + reserve when reserve_ok), then the database's,
@@ -95,6 +96,7 @@ struct registry {
     int n_dbs, cap_dbs;
     struct user_ledger **user_list;
     int n_users, cap_users;
+    int n_workers;
     struct quota clients; /* max_client_conn */
     _Atomic bool paused;  /* PAUSE without a name */
     _Atomic bool shutting_down;
@@ -103,7 +105,8 @@ struct registry {
     _Atomic uint64_t next_client_id;
 };
 
-void registry_init(struct registry *r);
+/* n_workers: how many threads will have clients and servers. */
+void registry_init(struct registry *r, int n_workers);
 void registry_release(struct registry *r);
 /* Found or made. NULL: out of memory. */
 struct db_ledger *registry_db(struct registry *r, struct text name);

@@ -6,6 +6,7 @@
 #ifndef POOL_SERVER_H
 #define POOL_SERVER_H
 
+#include "base/wheel.h"
 #include "net/conn.h"
 #include "pool/ledger.h"
 
@@ -32,6 +33,7 @@ struct server {
     enum server_state state;
     struct list node; /* in the shard's list of its state */
     struct shard *shard;
+    struct due due; /* when a time limit is to be looked at */
     struct conn *conn;
     struct client *client; /* who uses it, ACTIVE only */
     struct share *share;   /* the tenant's, in which it counts as used; NULL: in none */

@@ -67,6 +67,7 @@ struct server *shard_server_new(struct shard *sh, struct slab *slab)
     s->magic = SERVER_MAGIC;
     s->shard = sh;
     s->state = SERVER_LOGIN;
+    due_init(&s->due);
     list_push_tail(&sh->servers[SERVER_LOGIN], &s->node);
     sh->n_servers[SERVER_LOGIN]++;
     return s;

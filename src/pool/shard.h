@@ -19,6 +19,7 @@ struct shard {
     struct engine *engine;
     struct list node;   /* in the engine's list of shards */
     struct list hungry; /* linked while clients wait */
+    struct due due;     /* when it is to be looked at: min_pool_size, pool_idle_timeout */
     struct list offer;  /* linked while servers are to be offered to other workers */
     int offers;         /* how many */
     struct list servers[SERVER_STATES];
@@ -29,16 +30,17 @@ struct shard {
     struct list active;       /* clients with a server */
     struct list idle_clients; /* logged in, no server */
     int n_waiting, n_active, n_idle_clients;
+    int n_clients;             /* that refer to it, at their login too */
+    usec_t used_at;            /* when it got or lost a client or server last */
     int n_cancel_active;       /* cancel connections under way */
     struct pool_limits limits; /* of the setup in force */
     const struct database_conf
         *db; /* in the engine's setup, or the shard's own copy for "*" databases; NULL: removed */
     struct arena db_arena;
-    usec_t failed_at;   /* last failed server login; 0 = the last one succeeded */
-    struct err failure; /* what clients are told meanwhile */
-    char failure_state[6];
-    bool starting;   /* the last login failed because the server is starting up: clients wait */
-    usec_t asked_at; /* last request for a server of another worker */
+    usec_t failed_at;    /* last failed server login; 0 = the last one succeeded */
+    struct err *failure; /* what clients are told meanwhile; NULL: out of memory, or none */
+    bool starting;       /* the last login failed because the server is starting up: clients wait */
+    usec_t asked_at;     /* last request for a server of another worker */
     int next_host;
     bool always_warm;        /* min_pool_size holds without clients too */
     bool pumping;            /* shard_pump runs */

@@ -225,13 +225,13 @@ void cancels_reap(struct engine *e)
 
     LIST_FOREACH_SAFE(n, next, &e->cancels) {
         struct cancel *k = LIST_ENTRY(n, struct cancel, node);
-        if (limit && e->loop.now - k->started > limit) {
-            struct server *s = held_server(k);
-            if (s && k->sent)
-                s->close_needed =
-                    true; /* it may still be hit, and must not be when it is another client's */
-            finish(k);
-        }
+        if (!limit || e->loop.now - k->started <= limit)
+            break; /* they are in the order of their start */
+        struct server *s = held_server(k);
+        if (s && k->sent)
+            s->close_needed =
+                true; /* it may still be hit, and must not be when it is another client's */
+        finish(k);
     }
 }
 

@@ -134,12 +134,14 @@ void client_new(struct engine *e, int fd, bool is_unix)
     map_init(&c->portals);
     list_init(&c->console_node);
     list_init(&c->turn_node);
+    due_init(&c->due);
     list_push_tail(&e->login_clients, &c->node);
     list_push_tail(&e->all_clients, &c->all);
     e->n_clients++;
     e->n_login++;
     if (!is_unix)
         set_sock_opts(e, fd);
+    client_due(c);
     c->conn = conn_adopt(&e->loop, fd, &client_handler, c);
     if (!c->conn || !client_login_begin(c)) /* conn_adopt has closed fd when it failed */
         client_drop(c, "out of memory");
@@ -201,6 +203,8 @@ void client_set_state(struct client *c, enum client_state to)
     default:
         CHECK(!"no such state");
     }
+    if (to != CLIENT_DEAD)
+        client_due(c);
 }
 
 void client_count_bytes(struct client *c)
@@ -269,7 +273,13 @@ static void let_go(struct client *c)
         quota_put(&c->login_user->clients);
     c->counted = c->db_counted = c->user_counted = false;
     client_login_free(c);
+    due_clear(&c->due);
     client_set_state(c, CLIENT_DEAD);
+    if (c->shard) {
+        c->shard->n_clients--;
+        c->shard->used_at = e->loop.now;
+        shard_due(c->shard);
+    }
     engine_turn(e);
 }
 

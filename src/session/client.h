@@ -4,6 +4,7 @@
 #define SESSION_CLIENT_H
 
 #include "auth/login.h"
+#include "base/wheel.h"
 #include "pool/shard.h"
 #include "session/pending.h"
 #include "session/stmt.h"
@@ -33,6 +34,7 @@ struct client {
     struct conn *conn;
     struct shard *shard;   /* after login */
     struct server *server; /* while ACTIVE */
+    struct due due;        /* when a time limit is to be looked at */
     uint64_t id;
     struct client_login *login;
     struct list console_node; /* linked while it is about to go to the control thread */

@@ -39,7 +39,9 @@ void clients_take_setup(struct engine *e)
 {
     LIST_FOREACH(n, &e->all_clients) {
         struct client *c = LIST_ENTRY(n, struct client, all);
-        if (c->state != CLIENT_DEAD && c->shard && c->shard->db)
-            client_limits(c, e->setup, c->shard->db);
+        if (c->state == CLIENT_DEAD || !c->shard || !c->shard->db)
+            continue;
+        client_limits(c, e->setup, c->shard->db);
+        client_due(c);
     }
 }

@@ -244,6 +244,7 @@ void client_login_proven(struct client *c)
         client_drop(c, "out of memory");
         return;
     }
+    c->shard->n_clients++;
     if (!c->shard->db)
         shard_refresh(e, c->shard);
     if (!c->shard->db || atomic_load(&pool->db->disabled)) {
@@ -254,6 +255,7 @@ void client_login_proven(struct client *c)
     if (!take_places(c))
         return;
     client_auth_share(c);
+    shard_due(c->shard);
     l->pool = pool;
     l->phase = PHASE_WELCOME;
     client_login_resume(c);

@@ -101,6 +101,7 @@ bool client_wait_catalog(struct client *c, const struct verdict *v)
         return false;
     c->catalog_asked = now;
     c->catalog_wait = true;
+    client_due(c);
     c->engine->hub->calls->want_catalog(c->engine->hub->calls_arg, c->shard->pool->db_name);
     return true;
 }

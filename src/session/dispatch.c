@@ -67,6 +67,8 @@ struct shard *engine_shard(struct engine *e, struct pool *p)
         return NULL;
     sh->pool = p;
     sh->engine = e;
+    sh->used_at = e->loop.now;
+    due_init(&sh->due);
     list_init(&sh->hungry);
     list_init(&sh->offer);
     list_init(&sh->waiting);
@@ -80,7 +82,25 @@ struct shard *engine_shard(struct engine *e, struct pool *p)
     shard_refresh(e, sh);
     list_push_tail(&e->shards, &sh->node);
     e->shard_by_pool[p->index] = sh;
+    atomic_fetch_add(&p->shards, 1);
+    shard_due(sh);
     return sh;
+}
+
+void shard_drop(struct shard *sh)
+{
+    struct engine *e = sh->engine;
+    struct pool *p = sh->pool;
+
+    CHECK(sh->n_clients == 0 && shard_servers(sh) == 0 && list_empty(&sh->waiting));
+    if (atomic_fetch_sub(&p->shards, 1) == 1) { /* the last worker's part */
+        log_info(e->hub->log, "%.*s/%.*s: cleaning up idle pool", TEXT_ARG(p->db_name),
+                 TEXT_ARG(p->user_name));
+        pool_welcome_put(p, NULL);
+    }
+    list_del(&sh->node);
+    e->shard_by_pool[p->index] = NULL;
+    shard_free(sh);
 }
 
 /* ---- mails ---- */
@@ -102,6 +122,7 @@ static void give_away(struct server *s, int worker)
     if (!m)
         return;
     server_count_bytes(s);
+    due_clear(&s->due);
     server_set_state(s, SERVER_HANDOVER);
     list_del(&s->node);
     s->shard->n_servers[SERVER_HANDOVER]--;
@@ -110,6 +131,7 @@ static void give_away(struct server *s, int worker)
         list_push_tail(&s->shard->servers[SERVER_HANDOVER], &s->node);
         s->shard->n_servers[SERVER_HANDOVER]++;
         server_set_state(s, SERVER_IDLE);
+        server_due(s);
         free(m);
         return;
     }
@@ -117,6 +139,8 @@ static void give_away(struct server *s, int worker)
     conn_detach(s->conn);
     hosts_forget(s);
     *copy = *s;
+    s->shard->used_at = e->loop.now;
+    shard_due(s->shard);
     s->magic = 0;
     slab_put(&e->servers, s);
     *m = (struct mail_server){ .mail.kind = MAIL_SERVER,
@@ -153,6 +177,7 @@ void engine_take_server(struct engine *e, struct mail_server *m)
     *s = *copy;
     free(copy);
     s->shard = sh;
+    due_init(&s->due);
     hosts_watch(s);
     list_init(&s->node);
     list_push_tail(&sh->servers[SERVER_HANDOVER], &s->node);
@@ -160,6 +185,7 @@ void engine_take_server(struct engine *e, struct mail_server *m)
     server_set_state(s, SERVER_IDLE);
     if (m->generation != e->setup->generation || m->replaced != e->replaced)
         s->close_needed = true; /* it was on its way while the others of the pool were marked */
+    server_due(s);
     const char *why = server_worn_out(s);
     if (why)
         server_close(s, NULL, "%s", why);
@@ -269,6 +295,7 @@ static struct server *take_idle(struct shard *sh)
             server_set_state(s, SERVER_TESTED);
             s->checked = true; /* until it is used */
             s->request_at = sh->engine->loop.now;
+            server_due(s);
             if (!server_own_query(s, q, 0))
                 server_close(s, NULL, "out of memory");
             continue;
@@ -379,9 +406,12 @@ static bool fail_fast(struct shard *sh)
         return false;
     if (sh->engine->loop.now - sh->failed_at > retry_after(sh))
         return false;
+    struct err why = { .sqlstate = "08006", .msg = "server login failed" };
     struct client *c;
+    if (sh->failure)
+        why = *sh->failure;
     while ((c = first_waiting(sh)) != NULL)
-        client_close(c, sh->failure_state, "%s", sh->failure.msg);
+        client_close(c, why.sqlstate, "%s", why.msg);
     return true;
 }
 

@@ -17,7 +17,8 @@
 
 #define ENGINE_MAGIC 0xe46123u
 #define TICK_MS 100
-#define REAP_EVERY (300 * USEC_PER_MSEC)
+#define PUBLISH_EVERY (300 * USEC_PER_MSEC)
+#define DUE_TICK (100 * USEC_PER_MSEC)
 
 /* ---- end of turn ---- */
 
@@ -115,6 +116,7 @@ static void wake_for_policy(struct engine *e, struct db_ledger *db)
             conn_reshow(c->conn);
         }
     }
+    e->forced_done = false;
     /* servers of tenants whose pinned search path may be another now */
     LIST_FOREACH(n, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
@@ -122,8 +124,10 @@ static void wake_for_policy(struct engine *e, struct db_ledger *db)
             for (int i = 0; i < SERVER_STATES; i++)
                 LIST_FOREACH(k, &sh->servers[i]) {
                     struct server *s = LIST_ENTRY(k, struct server, node);
-                    if (s->search_path_serial != atomic_load(&db->search_path_serial))
+                    if (s->search_path_serial != atomic_load(&db->search_path_serial)) {
                         s->close_needed = true;
+                        server_due(s);
+                    }
                 }
     }
 }
@@ -206,9 +210,9 @@ static void on_tick(void *owner)
     dispatch_tick(e);
     shares_tick(e);
     hosts_tick(e);
-    if (e->loop.now - e->last_reap >= REAP_EVERY) {
+    engine_reap(e);
+    if (e->loop.now - e->last_reap >= PUBLISH_EVERY) {
         e->last_reap = e->loop.now;
-        engine_reap(e);
         publish_tenant_stats(e);
     }
 }
@@ -287,6 +291,10 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
     }
     e->loop.loopcnt = (int)s->g.sbuf_loopcnt;
     loop_at_once(&e->loop, s->g.pkt_buf);
+    e->loop.now = clock_mono_us();
+    wheel_init(&e->client_dues, DUE_TICK, e->loop.now);
+    wheel_init(&e->server_dues, DUE_TICK, e->loop.now);
+    wheel_init(&e->shard_dues, DUE_TICK, e->loop.now);
     struct resolver_opts ro = { .max_ttl = s->g.dns_max_ttl,
                                 .nxdomain_ttl = s->g.dns_nxdomain_ttl,
                                 .resolv_conf = *s->g.resolv_conf ? s->g.resolv_conf : NULL,
@@ -324,8 +332,10 @@ void engine_stop(struct engine *e)
     loop_join(&e->loop);
 }
 
-static void free_shard(struct shard *sh)
+void shard_free(struct shard *sh)
 {
+    due_clear(&sh->due);
+    free(sh->failure);
     arena_release(&sh->db_arena);
     if (sh->keys) {
         wipe(sh->keys, sizeof(*sh->keys));
@@ -343,7 +353,7 @@ void engine_free(struct engine *e)
     struct list *n;
 
     while ((n = list_pop(&e->shards)) != NULL)
-        free_shard(LIST_ENTRY(n, struct shard, node));
+        shard_free(LIST_ENTRY(n, struct shard, node));
     free(e->shard_by_pool);
     if (e->resolver)
         resolver_free(e->resolver);

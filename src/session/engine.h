@@ -7,6 +7,7 @@
 #define SESSION_ENGINE_H
 
 #include "base/slab.h"
+#include "base/wheel.h"
 #include "base/writer.h"
 #include "net/resolver.h"
 #include "net/worker.h"
@@ -65,6 +66,7 @@ struct engine_stats {
     stat_t tls_errors[2];        /* [client, server] */
     stat_t rejected[8];          /* by enum reject_reason */
     stat_t parse_sum_us, parse_count, parse_bucket[9];
+    stat_t looks; /* at deadlines of clients, servers and pools */
     stat_t cache_hits, template_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
 };
 enum reject_reason {
@@ -97,6 +99,9 @@ struct engine {
     struct list shards;           /* shard.node */
     struct shard **shard_by_pool; /* index = pool->index */
     int n_shard_slots;
+    struct wheel client_dues, server_dues, shard_dues;
+    bool end_seen;           /* shutting_down was taken into account */
+    bool forced_done;        /* pools of forced users with min_pool_size were opened */
     struct list hungry;      /* shards with waiting clients */
     struct list offers;      /* shards with servers for other workers */
     struct loop_later turn;  /* the end-of-turn work */
@@ -131,8 +136,8 @@ static inline struct buf *engine_work(struct engine *e)
 /* ---- control thread ---- */
 /* TLS contexts are made by the caller from the setup and referenced. Engines are made before
  * threads start. */
-bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s,
-              const char *version, const struct hub_calls *calls, void *arg);
+bool hub_init(struct hub *h, struct loop *control, struct log *log, int n_workers,
+              const struct setup *s, const char *version, const struct hub_calls *calls, void *arg);
 void hub_release(struct hub *h);
 struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct tls_ctx *client_tls,
                           struct tls_ctx *server_tls, struct err *err);

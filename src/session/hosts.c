@@ -51,8 +51,10 @@ void host_role(struct server *s, struct text name, struct text value)
         return;
     s->standby = on ? ROLE_YES : ROLE_NO;
     if (!s->login && s->shard->db &&
-        host_refuses(s, s->shard->db->session_attrs == ATTRS_PREFER_STANDBY))
+        host_refuses(s, s->shard->db->session_attrs == ATTRS_PREFER_STANDBY)) {
         s->close_needed = true;
+        server_due(s);
+    }
 }
 
 const char *host_refuses(const struct server *s, bool last)
@@ -153,6 +155,7 @@ void hosts_answer(void *engine, const char *name, const struct resolver_addr *a,
             continue;
         server_log(s, LOG_LV_LOG, "the name %s has another address now", name);
         s->close_needed = true;
+        server_due(s);
     }
 }
 

@@ -11,13 +11,13 @@
 
 #define TOKENS_REMEMBERED 100000 /* with tenant_token_replay=once */
 
-bool hub_init(struct hub *h, struct loop *control, struct log *log, const struct setup *s,
-              const char *version, const struct hub_calls *calls, void *arg)
+bool hub_init(struct hub *h, struct loop *control, struct log *log, int n_workers,
+              const struct setup *s, const char *version, const struct hub_calls *calls, void *arg)
 {
     *h = (struct hub){
         .control = control, .log = log, .version = version, .calls = calls, .calls_arg = arg
     };
-    registry_init(&h->registry);
+    registry_init(&h->registry, n_workers);
     atomic_store(&h->registry.clients.max, s->g.max_client_conn);
     var_names_init(&h->var_names, s);
     random_bytes(h->mock_seed, sizeof(h->mock_seed));
@@ -225,6 +225,7 @@ static void take_setup(struct engine *e, void *arg)
         e->scram = fresh;
     }
     shares_refresh(e);
+    reaper_new_limits(e);
     LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         struct arena scratch;
@@ -239,6 +240,8 @@ static void take_setup(struct engine *e, void *arg)
         if (e->setup->g.server_fast_close && sh->limits.pool_mode == POOL_SESSION)
             close_between_queries(sh);
         arena_release(&scratch);
+        sh->always_warm = false; /* open_forced says */
+        reaper_new_shard_limits(sh);
         shard_pump(sh);
     }
     clients_take_setup(e);

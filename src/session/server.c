@@ -62,6 +62,7 @@ void server_launch(struct shard *sh, bool reserved)
     s->pending = calloc(1, sizeof(*s->pending));
     s->vars = calloc(1, sizeof(*s->vars));
     s->stmts = server_stmts_new();
+    server_due(s);
     if (!s->pending || !s->vars || !s->stmts || !server_login_begin(s))
         server_login_failed(s, "53200", "out of memory");
 }
@@ -96,6 +97,8 @@ static void free_server(struct server *s)
     state_free_server(s);
     list_del(&s->node);
     s->shard->n_servers[SERVER_DEAD]--;
+    s->shard->used_at = e->loop.now;
+    shard_due(s->shard);
     s->magic = 0;
     slab_put(&e->servers, s);
 }
@@ -143,6 +146,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     say_goodbye(s);
     struct conn *conn = s->conn;
     server_set_state(s, SERVER_DEAD);
+    due_clear(&s->due);
     list_del(&s->node);
     list_push_tail(&e->dead_servers, &s->node);
     engine_turn(e);
@@ -198,6 +202,7 @@ void server_ready(struct server *s)
     }
     s->released_at = s->shard->engine->loop.now;
     server_set_state(s, SERVER_IDLE);
+    server_due(s);
     shard_offer(s->shard, s);
 }
 
@@ -264,6 +269,7 @@ void server_release(struct server *s)
         s->guc = NULL;
         server_set_state(s, SERVER_TESTED);
         s->request_at = s->shard->engine->loop.now;
+        server_due(s);
         if (!server_own_query(s, reset, 0))
             server_close(s, NULL, "out of memory");
         return;
@@ -271,6 +277,7 @@ void server_release(struct server *s)
     if (!pending_empty(s->pending)) {
         server_set_state(s, SERVER_TESTED);
         s->request_at = s->shard->engine->loop.now;
+        server_due(s);
         return;
     }
     server_ready(s);

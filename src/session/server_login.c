@@ -126,8 +126,12 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
         return;
     sh->failed_at = sh->engine->loop.now;
     sh->starting = sqlstate && strcmp(sqlstate, "57P03") == 0;
-    snprintf(sh->failure.msg, sizeof(sh->failure.msg), "%s", text);
-    snprintf(sh->failure_state, sizeof(sh->failure_state), "%s", sqlstate ? sqlstate : "08006");
+    if (!sh->failure)
+        sh->failure = malloc(sizeof(*sh->failure));
+    if (sh->failure) {
+        *sh->failure = (struct err){ 0 };
+        err_set_state(sh->failure, sqlstate ? sqlstate : "08006", "%s", text);
+    }
     stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
     server_close(s, sqlstate, "%s", text);
 }
@@ -546,6 +550,8 @@ static void login_done(struct server *s)
     publish_welcome(s);
     sh->failed_at = 0;
     sh->starting = false;
+    free(sh->failure);
+    sh->failure = NULL;
     stat_inc(&shard_stats(sh, sh->engine)->server_logins);
     if (s->conn->tls)
         server_log(s, LOG_LV_DEBUG, "tls=%s", tls_describe(s->conn->tls));
@@ -553,6 +559,7 @@ static void login_done(struct server *s)
     s->status = 'I';
     if (query && *query) {
         server_set_state(s, SERVER_TESTED);
+        server_due(s);
         if (!server_own_query(s, text_of(query), 0))
             server_close(s, NULL, "out of memory");
         return;

@@ -234,6 +234,7 @@ uint16_t server_protocol_minor(const struct server *s);
 /* ---- dispatch.c: who gets which server ---- */
 struct shard *engine_shard(struct engine *e, struct pool *p);
 void shard_refresh(struct engine *e, struct shard *sh);
+void shard_free(struct shard *sh); /* engine.c */
 /* The client joins the waiting ones and the shard looks for a server. */
 void shard_wait(struct client *c);
 void shard_unwait(struct client *c);
@@ -256,6 +257,16 @@ void dispatch_tick(struct engine *e);
 
 /* ---- reaper.c ---- */
 void engine_reap(struct engine *e);
+/* The object's state or the time of its limit is another: it is looked at in time. Cheap when it is
+ * looked at earlier anyway. */
+void client_due(struct client *c);
+void server_due(struct server *s);
+void shard_due(struct shard *sh);
+/* The setup is new; after shard_refresh, one shard's limits are. */
+void reaper_new_limits(struct engine *e);
+void reaper_new_shard_limits(struct shard *sh);
+/* dispatch.c: forgets a shard without clients and servers (pool_idle_timeout). */
+void shard_drop(struct shard *sh);
 
 /* ---- cancel.c ---- */
 /* A client's request, to be told to all engines; key: as in BackendKeyData, number and secret. */

@@ -80,8 +80,13 @@ static void averages(void)
 
 static void sums(void)
 {
+    struct db_stats *stats = calloc(3, sizeof(*stats));
     struct db_ledger *db = calloc(1, sizeof(*db));
     struct counters c;
+
+    if (!stats || !db)
+        exit(1);
+    db->stats = stats;
 
     stat_add(&db->stats[0].queries, 3);
     stat_add(&db->stats[1].queries, 4);
@@ -91,6 +96,7 @@ static void sums(void)
     is_int((long)c.v[COUNT_QUERIES], 7, "two workers' counters");
     is_int((long)c.v[COUNT_SENT], 9, "sent: to clients");
     free(db);
+    free(stats);
 }
 
 int main(void)

@@ -134,7 +134,7 @@ static void collected(void)
         free(h);
         return;
     }
-    registry_init(&h->registry);
+    registry_init(&h->registry, 2);
     h->version = "PgBulkhead 0.1.0";
     h->n_engines = 2;
     for (int i = 0; i < 2; i++)
