@@ -25,7 +25,7 @@ void client_limits(struct client *c, const struct setup *s, const struct databas
         c->pool_mode = pool.pool_mode;
     c->limits.pool_mode = c->pool_mode;
     if (client_at_login(c))
-        c->virtual_state = c->pool_mode != POOL_SESSION && c->limits.session_state == STATE_VIRTUAL;
+        c->virtual_state = c->pool_mode != POOL_SESSION && pool.session_state == STATE_VIRTUAL;
     c->query_timeout = first(u->query_timeout, s->g.query_timeout);
     c->idle_transaction_timeout = first(u->idle_transaction_timeout, s->g.idle_transaction_timeout);
     c->transaction_timeout = first(u->transaction_timeout, s->g.transaction_timeout);

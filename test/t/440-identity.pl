@@ -19,10 +19,11 @@ SQL
 my %user = (
     one => 'tenant=acme', app => 'tenants=acme,beta', many => "tenants='acme, beta' tenant_switch=1", any => 'tenants=* tenant_switch=1',
     fixed => 'tenant=acme tenants=acme,beta tenant_switch=1', ops => 'tenant=*', odd => 'tenants=acme tenant_switch=1 claim.tenant_no=99',
-    none => 'pool_mode=transaction', sess => 'tenants=acme,beta tenant_switch=1 pool_mode=session',
+    none => 'pool_mode=transaction', sess => 'tenants=acme,beta tenant_switch=1',
 );
 my $p = proxy(pg => $pg, databases => {
         db => 'dbname=postgres user=app pool_size=2 tenant_mode=rewrite tenant_guc=app.tenant', audit => 'dbname=postgres user=app pool_size=2 tenant_mode=audit',
+        ses => 'dbname=postgres user=app pool_size=2 tenant_mode=rewrite tenant_guc=app.tenant pool_mode=session',
         open => 'dbname=postgres user=app pool_size=2 tenant_mode=off' },
     users => \%user, auth => { map { ($_ => '') } keys %user }, rules => ['public.notes = tenant_id', 'public.bills = tenant_no'],
     extra => "\n[tenants]\nacme = tenant_no=11\nbeta = tenant_no=12\ngamma = tenant_no=13\n",
@@ -144,7 +145,7 @@ error_is($c->finish, '28000', qr/no tenant is set/, 'nor a function call');
 $c->cork; $c->close_name('S', 's'); $c->close_name('P', 'q'); $c->sync; $c->uncork;
 is(Bulkhead::Wire->types($c->finish->{msgs}), '33Z', 'Close works');
 # Session pooling: the server is cleaned.
-$c = $as->('acme', 'sess');
+$c = $p->connect('ses', 'sess', params => { 'pgbulkhead.tenant' => 'acme' });
 is($who->($c), 'acme', 'session pooling');
 my $pid = $c->value("SELECT pg_backend_pid()");
 $c->query("SET statement_timeout = '77s'");
