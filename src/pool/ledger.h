@@ -67,8 +67,9 @@ struct pool {
     _Atomic int pool_mode;                   /* for SHOW */
     _Atomic uint64_t waiting;                /* bit w: worker w has waiting clients */
     _Atomic int shards;                      /* workers that have a part of it */
-    pthread_mutex_t mutex;                   /* guards welcome; login path only */
+    pthread_mutex_t mutex;                   /* guards welcome and proven; login path only */
     struct welcome *welcome;
+    struct proven *proven; /* session's: what clients proved; NULL: nothing */
     struct pool_worker {
         _Atomic int idle;      /* servers that could be handed over */
         _Atomic usec_t oldest; /* since when it is the turn of its first waiting client; 0 = none */

@@ -12,7 +12,6 @@
 #include "pool/turn.h"
 
 struct engine;
-struct scram_keys;
 
 struct shard {
     struct pool *pool;
@@ -44,8 +43,6 @@ struct shard {
     int next_host;
     bool always_warm;        /* min_pool_size holds without clients too */
     bool pumping;            /* shard_pump runs */
-    struct scram_keys *keys; /* proved by the last client: for logging in to servers; NULL = none */
-    char *password;          /* sent in clear by the last client; NULL = none */
 };
 
 /* Moves the server to the list of the state; aborts on a move that the table does not allow. */

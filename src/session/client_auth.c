@@ -4,6 +4,7 @@
 #include "session/lookup.h"
 #include "session/login.h"
 #include "session/proof.h"
+#include "session/proven.h"
 
 #include "base/random.h"
 
@@ -487,22 +488,9 @@ bool client_auth_keep(struct client *c)
     return true;
 }
 
-/* The shard's servers may log in with what its latest client proved. */
+/* The pool's servers may log in with what its latest client proved. */
 void client_auth_share(struct client *c)
 {
-    struct shard *sh = c->shard;
-
-    if (c->keys && !sh->db->user) {
-        if (!sh->keys)
-            sh->keys = malloc(sizeof(*sh->keys));
-        if (sh->keys)
-            *sh->keys = *c->keys;
-    }
-    if (c->password && !sh->db->user) {
-        if (sh->password) {
-            wipe(sh->password, strlen(sh->password));
-            free(sh->password);
-        }
-        sh->password = strdup(c->password);
-    }
+    if (!c->shard->db->user && (c->keys || c->password))
+        pool_proven_put(c->shard->pool, c->keys, c->password);
 }

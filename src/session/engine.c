@@ -337,14 +337,6 @@ void shard_free(struct shard *sh)
     due_clear(&sh->due);
     free(sh->failure);
     arena_release(&sh->db_arena);
-    if (sh->keys) {
-        wipe(sh->keys, sizeof(*sh->keys));
-        free(sh->keys);
-    }
-    if (sh->password) {
-        wipe(sh->password, strlen(sh->password));
-        free(sh->password);
-    }
     free(sh);
 }
 

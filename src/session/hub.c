@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What engines share: configuration changes, policies, welcomes, and the console's orders. */
+#include "session/proven.h"
 #include "session/session.h"
 #include "session/shares.h"
 
@@ -36,6 +37,7 @@ bool hub_init(struct hub *h, struct loop *control, struct log *log, int n_worker
 void hub_release(struct hub *h)
 {
     for (int i = 0; i < h->registry.n; i++) {
+        pool_proven_free(h->registry.list[i]);
         struct welcome *w = h->registry.list[i]->welcome;
         if (w) {
             vars_release(&w->vars, &h->var_names);

@@ -67,7 +67,7 @@ void client_auth_message(struct client *c, const char *body, size_t n);
 bool client_own_uid(const struct client *c);
 /* Keeps what the client proved, for logging in to servers as the same user. false: no memory. */
 bool client_auth_keep(struct client *c);
-/* The shard's servers may log in with what its latest client proved. */
+/* The pool's servers may log in with what its latest client proved. */
 void client_auth_share(struct client *c);
 
 /* client_login.c: password (or whatever was asked for) is right. */

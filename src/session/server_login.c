@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Logging in to a server: address, connection, TLS, startup, authentication, its parameters. */
 #include "session/hosts.h"
+#include "session/proven.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -52,15 +53,6 @@ void server_login_free(struct server *s)
     login_answer_free(l->answer);
     buf_release(&l->welcome);
     free(l);
-}
-
-static void forget_secrets(struct shard *sh)
-{
-    if (sh->keys) {
-        wipe(sh->keys, sizeof(*sh->keys));
-        free(sh->keys);
-        sh->keys = NULL;
-    }
 }
 
 static void start_host(struct server *s);
@@ -309,18 +301,20 @@ static bool begin_answer(struct server *s)
     const struct database_conf *db = sh->db;
     const struct user_conf *u = setup_user(sh->engine->setup, sh->pool->user_name);
     struct text secret = TEXT("");
-    const struct scram_keys *keys = NULL;
+    struct proven proven;
 
+    if (!pool_proven_get(sh->pool, &proven))
+        return false;
     if (db->user && db->password)
         secret = text_of(db->password);
-    else if (sh->password &&
+    else if (proven.password &&
              !(u && u->secret.n && !md5_is_secret(u->secret) && !scram_is_secret(u->secret)))
-        secret = text_of(sh->password);
+        secret = text_of(proven.password);
     else if (u && !scram_is_secret(u->secret))
         secret = u->secret;
-    if (sh->keys && sh->keys->valid && (!secret.n || md5_is_secret(secret)))
-        keys = sh->keys;
-    s->login->answer = login_answer_new(sh->pool->user_name, secret, keys);
+    bool by_keys = proven.keys.valid && (!secret.n || md5_is_secret(secret));
+    s->login->answer = login_answer_new(sh->pool->user_name, secret, by_keys ? &proven.keys : NULL);
+    proven_release(&proven);
     return s->login->answer != NULL;
 }
 
@@ -441,7 +435,6 @@ static void on_auth(struct server *s, const char *body, size_t n)
         conn_write_copy(s->conn, out.p, out.n);
     buf_wipe(&out);
     if (step == AUTH_REFUSED) {
-        forget_secrets(s->shard);
         server_login_failed(s, err.sqlstate[0] ? err.sqlstate : "08006", "server login failed: %s",
                             err.msg);
     } else if (step == AUTH_OK) {
@@ -459,8 +452,6 @@ static void on_error(struct server *s, const char *body, size_t n)
         memcpy(state, f.sqlstate.p, 5);
     server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity),
                TEXT_ARG(f.message));
-    if (strcmp(state, "28P01") == 0 || strcmp(state, "28000") == 0)
-        forget_secrets(s->shard);
     server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21,
                         f.message.n ? f.message.p : "server refused login.");
 }

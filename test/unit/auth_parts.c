@@ -73,7 +73,21 @@ static void test_saslprep(void)
     prepared(TEXT("\xc2\xad\xc3"), TEXT("\xc2\xad\xc3"), "cut UTF-8");
     prepared(TEXT("\xc2\xad\xed\xa0\x80"), TEXT("\xc2\xad\xed\xa0\x80"), "surrogate");
     prepared(TEXT("\xc2\xad\xe0\x80\x80"), TEXT("\xc2\xad\xe0\x80\x80"), "overlong");
-    prepared(TEXT("\xc2\xad\xf0\x9f\x98\x80"), TEXT("\xf0\x9f\x98\x80"), "four bytes");
+    prepared(TEXT("\xc2\xad\xf0\x9d\x84\x9e"), TEXT("\xf0\x9d\x84\x9e"), "four bytes");
+    prepared(TEXT("\xc2\xad\xf0\x9f\x98\x80"), TEXT("\xc2\xad\xf0\x9f\x98\x80"),
+             "not assigned in Unicode 3.2: as it is");
+    prepared(TEXT("\xef\xac\x81x\xe2\x85\xa8"), TEXT("fixIX"), "NFKC takes apart");
+    prepared(TEXT("u\xcc\x88\xe1\x84\x80\xe1\x85\xa1"), TEXT("\xc3\xbc\xea\xb0\x80"),
+             "and together");
+    prepared(TEXT("a\xcc\x81\xcc\xa3"), TEXT("\xe1\xba\xa1\xcc\x81"), "marks in their order");
+    prepared(TEXT("\xe0\xa5\x98"), TEXT("\xe0\xa4\x95\xe0\xa4\xbc"), "not composed again");
+    prepared(TEXT("\xcd\x80-"), TEXT("\xcd\x80-"), "prohibited before NFKC: as it is");
+    prepared(TEXT("\xd7\x90\xc2\xad\xd7\x91"), TEXT("\xd7\x90\xd7\x91"), "right to left");
+    prepared(TEXT("\xd7\x90\xc2\xad-\xd7\x91"), TEXT("\xd7\x90-\xd7\x91"), "with a hyphen");
+    prepared(TEXT("\xd7\x90\xc2\xad-"), TEXT("\xd7\x90\xc2\xad-"),
+             "a hyphen at the end: as it is");
+    prepared(TEXT("\xd7\x90\xc2\xadx\xd7\x91"), TEXT("\xd7\x90\xc2\xadx\xd7\x91"),
+             "both directions: as it is");
     prepared(TEXT("\xc2\xad\xf4\x90\x80\x80"), TEXT("\xc2\xad\xf4\x90\x80\x80"), "beyond Unicode");
 }
 
