@@ -3,6 +3,7 @@
 #include "console/internal.h"
 
 #include "net/tls.h"
+#include "session/cancel.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -117,6 +118,64 @@ static uint32_t peer_pid(const struct conn *c)
     return c->local.ss_family == AF_UNIX ? sock_peer_pid(c->fd) : 0;
 }
 
+/* ---- cancel requests ---- */
+
+/* What is behind the common columns of a row without a client or server of ours. */
+static void put_rest(struct row *r, const struct conn *conn, bool socket, bool is_client,
+                     int worker, bool guarded)
+{
+    if (socket)
+        put_socket(r, conn, 0);
+    row_int(r, worker);
+    if (!socket && is_client) {
+        row_z(r, "");
+        row_z(r, "off");
+    } else if (!socket) {
+        row_int(r, guarded);
+    }
+}
+
+static void put_cancel(struct row *r, const struct cancel_info *k, bool socket, bool is_client,
+                       const struct times *t, struct buf *out)
+{
+    const struct cancel_asker *a = k->asker;
+    const struct conn asker = { .peer = a->peer, .local = a->local };
+    const struct conn_row cr = {
+        .type = is_client ? "C" : "S",
+        .state = is_client ? "active_cancel_req" : "active_cancel",
+        .user = k->shard->pool->user_name,
+        .database = k->shard->pool->db_name,
+        .conn = is_client ? &asker : k->conn,
+        .host = k->host,
+        .connected_at = is_client ? a->connected_at : k->started,
+        .request_at = k->started,
+        .wait_at = is_client ? k->started : 0,
+        .ptr = is_client ? a->ptr : k->ptr,
+        .link = is_client ? k->ptr : a->ptr,
+        .remote_pid = is_client ? 0 : k->pid,
+        .id = is_client ? a->client : k->id,
+    };
+    char state[40];
+
+    put_conn(r, &cr, state, sizeof(state), socket, t);
+    put_rest(r, is_client ? NULL : k->conn, socket, is_client, k->shard->engine->id,
+             k->shard->pool->guarded);
+    int columns = socket      ? COLUMNS(socket_columns)
+                  : is_client ? COLUMNS(client_columns)
+                              : COLUMNS(server_columns);
+    row_end(r, columns, out);
+}
+
+static void cancels_of(struct engine *e, bool socket, bool is_client, struct row *r,
+                       const struct times *t, struct buf *out)
+{
+    struct list *pos = NULL;
+    struct cancel_info k;
+
+    while (cancel_next(e, &pos, &k))
+        put_cancel(r, &k, socket, is_client, t, out);
+}
+
 /* ---- clients ---- */
 
 /* Since when it waits, for a server or for the answer. */
@@ -179,6 +238,7 @@ static void clients_of(struct engine *e, bool socket, bool active_only, struct b
             (!active_only || c->state == CLIENT_ACTIVE || c->state == CLIENT_WAITING))
             put_client(&r, c, app, socket, &t, out);
     }
+    cancels_of(e, socket, true, &r, &t, out);
 }
 
 /* The console's own connections, which live on this thread. */
@@ -207,13 +267,7 @@ static void put_admins(struct admin *a, bool socket)
             .id = o->id,
         };
         put_conn(&r, &cr, state, sizeof(state), socket, &t);
-        if (socket)
-            put_socket(&r, o->conn, 0);
-        row_int(&r, -1);
-        if (!socket) {
-            row_z(&r, "");
-            row_z(&r, "off");
-        }
+        put_rest(&r, o->conn, socket, true, -1, false);
         row_end(&r, socket ? COLUMNS(socket_columns) : COLUMNS(client_columns), &a->out);
     }
 }
@@ -284,6 +338,7 @@ static void servers_of(struct engine *e, bool socket, bool active_only, struct b
             }
         }
     }
+    cancels_of(e, socket, false, &r, &t, out);
 }
 
 static void fn_servers(struct engine *e, struct ask *ask, struct ask_part *part)

@@ -28,7 +28,41 @@ struct cancel {
     bool direct, sent;
     char host[256];
     usec_t started;
+    uint64_t id;
+    struct cancel_asker asker;
 };
+
+/* ---- who asked ---- */
+
+void cancel_answered(struct engine *e, uint64_t client)
+{
+    LIST_FOREACH(n, &e->login_clients) {
+        struct client *c = LIST_ENTRY(n, struct client, node);
+        if (c->id != client || !c->cancel_left)
+            continue;
+        if (--c->cancel_left == 0)
+            client_drop(c, "cancel request");
+        return;
+    }
+}
+
+/* Done with the request. Out of memory: the client is let go by its own time limit. */
+static void answer(struct engine *e, const struct cancel_asker *a)
+{
+    if (!a->client)
+        return;
+    if (a->worker == e->id) {
+        cancel_answered(e, a->client);
+        return;
+    }
+    struct mail_cancel_done *m = malloc(sizeof(*m));
+    if (!m)
+        return;
+    *m = (struct mail_cancel_done){ .mail.kind = MAIL_CANCEL_DONE, .client = a->client };
+    loop_post(&e->hub->engine[a->worker]->loop, &m->mail);
+}
+
+/* ---- a request under way ---- */
 
 static struct server *held_server(struct cancel *k)
 {
@@ -53,6 +87,7 @@ static void finish(struct cancel *k)
     if (s && s->cancels > 0 && --s->cancels == 0 && s->state == SERVER_BEING_CANCELED)
         server_ready(s);
     wipe(k->key, sizeof(k->key));
+    answer(k->engine, &k->asker);
     free(k);
 }
 
@@ -135,15 +170,18 @@ static const struct conn_handler cancel_handler = {
     .secured = on_secured,
 };
 
-static void start(struct engine *e, struct server *s)
+/* false: no connection was made, it is over. */
+static bool start(struct engine *e, struct server *s, const struct cancel_asker *asker)
 {
     struct err err = { 0 };
 
     if (s->cancels >= MAX_CANCELS)
-        return; /* who cancels in a loop does not get a connection for each */
+        return false; /* who cancels in a loop does not get a connection for each */
     struct cancel *k = calloc(1, sizeof(*k));
     if (!k)
-        return;
+        return false;
+    k->asker = *asker;
+    k->id = atomic_fetch_add(&e->hub->next_server, 1) + 1;
     k->engine = e;
     k->shard = s->shard;
     k->server_id = s->id;
@@ -158,13 +196,14 @@ static void start(struct engine *e, struct server *s)
     if (!k->conn) {
         log_warn(e->hub->log, "cancel request: cannot connect to the server: %s", err.msg);
         free(k);
-        return;
+        return false;
     }
     k->tls = s->conn->tls ? tls_ctx_ref(tls_context(s->conn->tls)) : NULL;
     s->cancels++;
     k->shard->n_cancel_active++;
     list_push_tail(&e->cancels, &k->node);
     stat_inc(&shard_stats(s->shard, e)->cancels);
+    return true;
 }
 
 /* Is it the client's whole key? In a time that does not tell how much of it was right. */
@@ -174,49 +213,67 @@ static bool is_key_of(const struct client *c, struct text key)
            digest_same(c->cancel_key, key.p, key.n);
 }
 
-void cancel_local(struct engine *e, struct text key)
+void cancel_local(struct engine *e, struct text key, const struct cancel_asker *asker)
 {
+    bool under_way = false;
     struct client *c =
         key.n < CANCEL_KEY_SHORT ? NULL : map_get(&e->cancel_keys, text_n(key.p, CANCEL_KEY_SHORT));
 
-    if (!c || !is_key_of(c, key))
-        return;
-    if (c->server && !pending_empty(c->server->pending))
-        start(e, c->server);
-    else if (c->state == CLIENT_WAITING && !client_at_login(c)) {
+    if (c && !is_key_of(c, key))
+        c = NULL;
+    if (c && c->server && !pending_empty(c->server->pending)) {
+        under_way = start(e, c->server, asker);
+    } else if (c && c->state == CLIENT_WAITING && !client_at_login(c)) {
         c->canceled = true; /* the message that waits is still in the input: it is answered there */
         shard_unwait(c);
         conn_resume(c->conn);
         conn_reshow(c->conn);
     }
+    if (!under_way)
+        answer(e, asker);
 }
 
-static void tell(struct engine *e, struct text key)
+/* false: out of memory. */
+static bool tell(struct engine *e, struct text key, const struct cancel_asker *asker)
 {
     struct mail_cancel *m = malloc(sizeof(*m));
 
     if (!m)
-        return;
-    *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL, .n = key.n };
+        return false;
+    *m = (struct mail_cancel){ .mail.kind = MAIL_CANCEL, .n = key.n, .asker = *asker };
     memcpy(m->key, key.p, key.n);
     loop_post(&e->loop, &m->mail);
+    return true;
 }
 
-void cancel_request(struct engine *e, struct text key)
+void cancel_request(struct client *c, struct text key)
 {
-    if (key.n > CANCEL_KEY_LONG)
-        return; /* of somebody else */
-    for (int i = 0; i < e->hub->n_engines; i++)
-        if (i != e->id)
-            tell(e->hub->engine[i], key);
-    cancel_local(e, key);
-    e->hub->calls->cancel(e->hub->calls_arg, key);
+    struct engine *e = c->engine;
+    const struct cancel_asker asker = { .worker = e->id,
+                                        .client = c->id,
+                                        .ptr = c,
+                                        .connected_at = c->connected_at,
+                                        .peer = c->conn->peer,
+                                        .local = c->conn->local };
+
+    c->cancel_left = 1;
+    if (key.n <= CANCEL_KEY_LONG) { /* else of somebody else */
+        for (int i = 0; i < e->hub->n_engines; i++)
+            if (i != e->id && tell(e->hub->engine[i], key, &asker))
+                c->cancel_left++;
+        c->cancel_left++;
+        cancel_local(e, key, &asker);
+        e->hub->calls->cancel(e->hub->calls_arg, key);
+    }
+    cancel_answered(e, c->id);
 }
 
 void hub_cancel(struct hub *h, struct text key)
 {
+    const struct cancel_asker nobody = { .client = 0 };
+
     for (int i = 0; key.n <= CANCEL_KEY_LONG && i < h->n_engines; i++)
-        tell(h->engine[i], key);
+        (void)tell(h->engine[i], key, &nobody);
 }
 
 void cancels_reap(struct engine *e)
@@ -238,6 +295,27 @@ void cancels_reap(struct engine *e)
 void cancels_close(struct engine *e)
 {
     LIST_FOREACH_SAFE(n, next, &e->cancels) {
-        finish(LIST_ENTRY(n, struct cancel, node));
+        struct cancel *k = LIST_ENTRY(n, struct cancel, node);
+        k->asker.client = 0; /* its worker ends too */
+        finish(k);
     }
+}
+
+bool cancel_next(const struct engine *e, struct list **pos, struct cancel_info *out)
+{
+    struct list *n = *pos ? (*pos)->next : e->cancels.next;
+
+    if (n == &e->cancels)
+        return false;
+    const struct cancel *k = LIST_ENTRY(n, struct cancel, node);
+    *out = (struct cancel_info){ .shard = k->shard,
+                                 .conn = k->conn,
+                                 .host = k->host,
+                                 .asker = &k->asker,
+                                 .ptr = k,
+                                 .id = k->id,
+                                 .pid = k->pid,
+                                 .started = k->started };
+    *pos = n;
+    return true;
 }

@@ -63,7 +63,8 @@ struct client {
     struct policy *policy;      /* referenced; refreshed from the ledger before each use */
     usec_t catalog_asked;       /* when it last waited for a fresh catalog */
     bool catalog_wait;
-    bool canceled; /* while it waited: its next message is answered with an error */
+    int cancel_left; /* its cancel request: engines that are not done with it, and one */
+    bool canceled;   /* while it waited: its next message is answered with an error */
 
     /* limits in force */
     struct pool_limits limits;
@@ -76,7 +77,7 @@ struct client {
     unsigned char cancel_key[CANCEL_KEY_LONG];
     bool long_key;
     struct vars vars;
-    uint32_t settings_coming; /* bytes that outstanding statements may add to `settings` */
+    uint32_t settings_coming;       /* bytes that outstanding statements may add to `settings` */
     struct session_state *settings; /* its other settings (state.h), referenced; NULL = none */
     struct map stmts;               /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */

@@ -282,6 +282,8 @@ size_t client_startup_input(struct client *c, char *data, size_t n)
     struct startup s;
     struct err err = { 0 };
 
+    if (c->cancel_left)
+        return n; /* a cancel request: nothing may follow */
     if (data[0] == TLS_HANDSHAKE && !c->conn->tls && !c->login->ssl_asked)
         return direct_tls(c, data, n);
     switch (startup_parse(data, n, &s, &err)) {
@@ -303,8 +305,7 @@ size_t client_startup_input(struct client *c, char *data, size_t n)
         conn_write_copy(c->conn, "N", 1);
         return n;
     case STARTUP_CANCEL: /* number and secret follow one another */
-        cancel_request(c->engine, text_n(s.cancel_key.p - 4, s.cancel_key.n + 4));
-        client_drop(c, "cancel request");
+        cancel_request(c, text_n(s.cancel_key.p - 4, s.cancel_key.n + 4));
         return n;
     case STARTUP_MESSAGE:
         startup_message(c, &s);

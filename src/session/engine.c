@@ -167,9 +167,12 @@ static void on_mail(void *owner, struct mail *m)
     case MAIL_PROOF:
         client_proof_came(e, (struct mail_proof *)m);
         break;
+    case MAIL_CANCEL_DONE:
+        cancel_answered(e, ((struct mail_cancel_done *)m)->client);
+        break;
     case MAIL_CANCEL: {
         struct mail_cancel *mc = (struct mail_cancel *)m;
-        cancel_local(e, text_n((const char *)mc->key, mc->n));
+        cancel_local(e, text_n((const char *)mc->key, mc->n), &mc->asker);
         break;
     }
     case MAIL_POLICY:

@@ -5,6 +5,7 @@
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
+#include "session/cancel.h"
 #include "session/engine.h"
 
 /* ---- log lines with the usual prefix ---- */
@@ -269,13 +270,14 @@ void reaper_new_shard_limits(struct shard *sh);
 void shard_drop(struct shard *sh);
 
 /* ---- cancel.c ---- */
-/* A client's request, to be told to all engines; key: as in BackendKeyData, number and secret. */
-void cancel_request(struct engine *e, struct text key);
+/* A client's request, to be told to all engines; key: as in BackendKeyData, number and secret. The
+ * client is closed when they are done with it. */
+void cancel_request(struct client *c, struct text key);
 void cancels_close(struct engine *e);
 /* Gives up those that take longer than cancel_wait_timeout. */
 void cancels_reap(struct engine *e);
 /* The same for the engine's own clients. */
-void cancel_local(struct engine *e, struct text key);
+void cancel_local(struct engine *e, struct text key, const struct cancel_asker *asker);
 
 /* ---- mails between engines and the control thread ---- */
 enum mail_kind {
@@ -291,6 +293,7 @@ enum mail_kind {
     MAIL_LOOKUP,
     MAIL_PROOF,
     MAIL_SHARE,
+    MAIL_CANCEL_DONE,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
 struct mail_server {
@@ -314,6 +317,11 @@ struct mail_cancel {
     struct mail mail;
     unsigned char key[CANCEL_KEY_LONG];
     size_t n;
+    struct cancel_asker asker;
+};
+struct mail_cancel_done {
+    struct mail mail;
+    uint64_t client;
 };
 /* Posts a mail about a pool; silently does nothing when memory is short (the tick retries). */
 void engine_tell(struct engine *to, int kind, struct pool *p, int from);
