@@ -337,6 +337,14 @@ static struct text db_name(const struct db_ledger *db)
     return db ? db->name : TEXT("");
 }
 
+static void log_issued(struct admin *a, const char *word, const struct db_ledger *db)
+{
+    if (db)
+        log_info(a->console->hub->log, "%s '%.*s' command issued", word, TEXT_ARG(db->name));
+    else
+        log_info(a->console->hub->log, "%s command issued", word);
+}
+
 static bool shutting_down(struct admin *a)
 {
     if (!atomic_load(&a->console->hub->registry.shutting_down))
@@ -446,8 +454,7 @@ void command_pause(struct admin *a, const struct statement *st)
             admin_error(a, "08P01", "already suspended/paused");
         return;
     }
-    log_info(a->console->hub->log, "PAUSE command issued%s%.*s", db ? ": " : "",
-             TEXT_ARG(db_name(db)));
+    log_issued(a, "PAUSE", db);
     if (!admin_ask(a, db_name(db), 0, fn_close_idle, done_close_idle)) {
         atomic_store(pause_flag(a, db), false);
         return;
@@ -470,8 +477,7 @@ void command_resume(struct admin *a, const struct statement *st)
             admin_error(a, "08P01", "pooler is not paused/suspended");
         return;
     }
-    log_info(a->console->hub->log, "RESUME command issued%s%.*s", db ? ": " : "",
-             TEXT_ARG(db_name(db)));
+    log_issued(a, "RESUME", db);
     (void)admin_ask(a, db_name(db), 0, fn_resume, done_resume);
 }
 
@@ -482,8 +488,7 @@ static void set_disabled(struct admin *a, const struct statement *st, bool disab
     if (!db)
         return;
     atomic_store(&db->disabled, disabled);
-    log_info(a->console->hub->log, "%s command issued: %.*s", disabled ? "DISABLE" : "ENABLE",
-             TEXT_ARG(db->name));
+    log_issued(a, disabled ? "DISABLE" : "ENABLE", db);
     admin_complete(a, disabled ? TEXT("DISABLE") : TEXT("ENABLE"));
 }
 
@@ -503,8 +508,7 @@ void command_reconnect(struct admin *a, const struct statement *st)
 
     if (!optional_db(a, st, &db))
         return;
-    log_info(a->console->hub->log, "RECONNECT command issued%s%.*s", db ? ": " : "",
-             TEXT_ARG(db_name(db)));
+    log_issued(a, "RECONNECT", db);
     (void)admin_ask(a, db_name(db), 0, fn_reconnect, done_reconnect);
 }
 
@@ -515,8 +519,7 @@ void command_kill(struct admin *a, const struct statement *st)
     if (!optional_db(a, st, &db))
         return;
     atomic_store(pause_flag(a, db), true);
-    log_info(a->console->hub->log, "KILL command issued%s%.*s", db ? ": " : "",
-             TEXT_ARG(db_name(db)));
+    log_issued(a, "KILL", db);
     (void)admin_ask(a, db_name(db), 0, fn_kill, done_kill);
 }
 
@@ -607,6 +610,7 @@ void command_wait_close(struct admin *a, const struct statement *st)
 
     if (!optional_db(a, st, &db))
         return;
+    log_issued(a, "WAIT_CLOSE", db);
     begin_wait(a, WAIT_CLOSED, db_name(db));
     admin_poll(a);
 }

@@ -80,7 +80,7 @@ void show_peers(struct admin *a, const struct statement *st)
         row_int(&r, s->peers[i].id);
         row_z(&r, s->peers[i].host);
         row_int(&r, s->peers[i].port);
-        row_int(&r, s->peers[i].pool_size);
+        row_int(&r, s->peers[i].pool_size < 0 ? s->g.default_pool_size : s->peers[i].pool_size);
         row_end(&r, COLUMNS(cols), &a->out);
     }
     admin_complete(a, TEXT("SHOW"));

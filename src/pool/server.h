@@ -48,6 +48,7 @@ struct server {
     bool skipping;       /* it failed an extended message and ignores everything up to Sync */
     bool copy_in;        /* the oldest expected reply is a COPY FROM that is running */
     bool fatal;          /* its last error was FATAL: it is about to close */
+    bool refused;        /* it answered our login with an error, which was logged */
     bool rebinding;      /* a Query of ours sets tenant_guc again: its client's messages wait */
     bool binding;        /* tenant_guc was sent in front of the client's messages, unanswered yet */
     bool binding_synced; /* ... and a Sync of the client's behind it: its next messages wait */

@@ -328,12 +328,12 @@ void engine_kill(struct engine *e, struct text db)
     LIST_FOREACH_SAFE(n, next, &e->all_clients) {
         struct client *c = LIST_ENTRY(n, struct client, all);
         if (c->state != CLIENT_DEAD && c->shard && concerns(c->shard, db))
-            client_close(c, "57P01", "server shutting down");
+            client_close(c, "57P01", "database removed");
     }
     LIST_FOREACH_SAFE(n, next, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
         for (int i = 0; concerns(sh, db) && i < SERVER_STATES; i++)
-            close_all(sh, (enum server_state)i, "KILL command used");
+            close_all(sh, (enum server_state)i, "database removed");
     }
 }
 

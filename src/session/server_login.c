@@ -125,7 +125,7 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
         err_set_state(sh->failure, sqlstate ? sqlstate : "08006", "%s", text);
     }
     stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
-    server_close(s, sqlstate, "%s", text);
+    server_close(s, sqlstate, "%s", s->refused ? "login failed" : text); /* its text was logged */
 }
 
 static bool next_address(struct server *s);
@@ -452,6 +452,7 @@ static void on_error(struct server *s, const char *body, size_t n)
         memcpy(state, f.sqlstate.p, 5);
     server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity),
                TEXT_ARG(f.message));
+    s->refused = true;
     server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21,
                         f.message.n ? f.message.p : "server refused login.");
 }
