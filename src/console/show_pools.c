@@ -190,7 +190,7 @@ void show_databases(struct admin *a, const struct statement *st)
     }
     for (int i = 0; i < n; i++) { /* made from "*" */
         const struct database_conf *db = setup_database(s, dbs[i]->name, &arena);
-        if (!db || !db->is_auto)
+        if (!db || !db->is_auto || db_ledger_forgotten(dbs[i]))
             continue;
         put_database(&r, s, db, dbs[i]);
         row_end(&r, COLUMNS(database_columns), &a->out);
@@ -295,7 +295,7 @@ static void lists_done(struct admin *a, const struct survey *s)
     arena_init(&arena, 0);
     for (int i = 0; i < n; i++) {
         const struct database_conf *db = setup_database(setup, dbs[i]->name, &arena);
-        autos += db && db->is_auto;
+        autos += db && db->is_auto && !db_ledger_forgotten(dbs[i]);
     }
     arena_release(&arena);
     free(dbs);

@@ -41,11 +41,19 @@ struct db_ledger {
     struct text name;
     struct quota servers, clients;
     _Atomic bool paused, disabled;
+    _Atomic int shards;    /* workers' parts of its pools */
+    _Atomic bool inactive; /* made from "*" and not used for long; see db_ledger_forgotten */
     _Atomic uint64_t waiting; /* workers with clients that a quota of this database holds up */
     _Atomic(void *) policy; /* struct policy of the tenant layer as last published; owned by main */
     _Atomic uint64_t search_path_serial; /* grows when the policy's search path changes */
     struct db_stats *stats;              /* of each worker */
 };
+
+/* Was it made from "*", and has autodb_idle_timeout taken it back? */
+static inline bool db_ledger_forgotten(const struct db_ledger *d)
+{
+    return atomic_load_explicit(&d->inactive, memory_order_relaxed) && atomic_load(&d->shards) == 0;
+}
 
 struct user_ledger {
     struct text name;

@@ -235,7 +235,8 @@ void client_login_proven(struct client *c)
     }
     if (!bind_tenant(c))
         return;
-    bool fresh = l->db->is_auto && !registry_find_db(e->registry, c->db_name);
+    const struct db_ledger *known = registry_find_db(e->registry, c->db_name);
+    bool fresh = l->db->is_auto && (!known || db_ledger_forgotten(known));
     struct pool *pool = registry_pool(e->registry, c->db_name, server_user(c), client_enforced(c));
     if (pool && fresh)
         client_log(c, LOG_LV_LOG, "registered new auto-database: db=%s", c->db_name.p);

@@ -83,6 +83,8 @@ struct shard *engine_shard(struct engine *e, struct pool *p)
     list_push_tail(&e->shards, &sh->node);
     e->shard_by_pool[p->index] = sh;
     atomic_fetch_add(&p->shards, 1);
+    atomic_fetch_add(&p->db->shards, 1);
+    atomic_store(&p->db->inactive, false);
     shard_due(sh);
     return sh;
 }
@@ -97,6 +99,12 @@ void shard_drop(struct shard *sh)
         log_info(e->hub->log, "%.*s/%.*s: cleaning up idle pool", TEXT_ARG(p->db_name),
                  TEXT_ARG(p->user_name));
         pool_welcome_put(p, NULL);
+    }
+    if (atomic_fetch_sub(&p->db->shards, 1) == 1 && sh->db && sh->db->is_auto) {
+        atomic_store(&p->db->inactive, true);
+        log_info(e->hub->log,
+                 "dropping database '%.*s' as it does not exist anymore or inactive auto-database",
+                 TEXT_ARG(p->db_name));
     }
     list_del(&sh->node);
     e->shard_by_pool[p->index] = NULL;

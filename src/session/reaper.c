@@ -254,6 +254,16 @@ static bool is_used(const struct shard *sh)
            list_linked(&sh->hungry);
 }
 
+/* How long an unused pool is kept; 0 = for ever. */
+static usec_t forget_after(const struct shard *sh)
+{
+    const struct settings *g = &sh->engine->setup->g;
+    usec_t pool = g->pool_idle_timeout;
+    usec_t autodb = sh->db && sh->db->is_auto ? g->autodb_idle_timeout : 0;
+
+    return !pool || (autodb && autodb < pool) ? autodb : pool;
+}
+
 void shard_due(struct shard *sh)
 {
     struct engine *e = sh->engine;
@@ -261,7 +271,7 @@ void shard_due(struct shard *sh)
     if (sh->limits.min_pool_size > 0 && sh->db)
         due_by(&e->shard_dues, &sh->due, e->loop.now);
     if (!is_used(sh))
-        due_by(&e->shard_dues, &sh->due, end(sh->used_at, e->setup->g.pool_idle_timeout));
+        due_by(&e->shard_dues, &sh->due, end(sh->used_at, forget_after(sh)));
 }
 
 /* Opens a server when there are fewer than min_pool_size; when to look again, 0: not before
@@ -293,11 +303,11 @@ static void shard_fires(struct due *d, void *arg)
     usec_t now = e->loop.now, again = keep_warm(sh, now);
 
     if (!is_used(sh)) {
-        if (over(now, sh->used_at, e->setup->g.pool_idle_timeout)) {
+        if (over(now, sh->used_at, forget_after(sh))) {
             shard_drop(sh);
             return;
         }
-        again = sooner(again, end(sh->used_at, e->setup->g.pool_idle_timeout));
+        again = sooner(again, end(sh->used_at, forget_after(sh)));
     }
     due_by(&e->shard_dues, &sh->due, again);
 }
