@@ -216,6 +216,8 @@ for s in $stages; do
             [ -x "$work/plain/pgbulkhead" ] && BH_WORKERS=$n check "workers-$n" "$work/plain" -j2 \
                 TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/702-trouble.pl $t/810-drivers.pl"
         done
+        [ -x "$work/plain/pgbulkhead" ] && BH_TLS=1 check "tls-both-sides" "$work/plain" -j2 \
+            TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/810-drivers.pl"
         # A few bytes at a time.
         [ -x "$work/plain/pgbulkhead" ] && BH_PKT_BUF=64 check "pkt-buf-64" "$work/plain" -j2 \
             TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/106-prepared.pl $t/107-hostile.pl $t/300-tls-clients.pl $t/400-tenants.pl" ;;

@@ -55,7 +55,7 @@ sub need_ours {
 sub psql {
     my ($conninfo, $sql, %o) = @_;
     my ($st, $out, $err) = run_cmd(argv => ['/usr/bin/psql', '-X', '-A', '-t', '-q', '-w', @{ $o{args} // [] }, '-d', $conninfo],
-        stdin => $sql, timeout => $o{timeout} // 30, env => { PGCONNECT_TIMEOUT => 15, LC_ALL => 'C.UTF-8', HOME => work_dir(), %{ $o{env} // {} } });
+        stdin => $sql, timeout => $o{timeout} // 30, env => { ($ENV{BH_TLS} ? (PGSSLMODE => 'require') : ()), PGCONNECT_TIMEOUT => 15, LC_ALL => 'C.UTF-8', HOME => work_dir(), %{ $o{env} // {} } });
     $out =~ s/\n\z//;
     return ($st, $out, $err);
 }
@@ -64,7 +64,7 @@ sub psql {
 sub pgbench {
     my ($conninfo, @args) = @_;
     my ($st, $out, $err) = run_cmd(argv => ['/usr/bin/pgbench', @args, $conninfo], timeout => 150,
-        env => { HOME => work_dir() });
+        env => { ($ENV{BH_TLS} ? (PGSSLMODE => 'require') : ()), HOME => work_dir() });
     return ($st, "$out$err");
 }
 

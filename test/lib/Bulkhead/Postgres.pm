@@ -48,7 +48,8 @@ sub _make {
         lc_messages => 'C', max_wal_size => '256MB', autovacuum => 'off', jit => 'off',
         %{ $self->{conf} // {} },
     );
-    if (my $tls = $self->{tls}) {
+    require Bulkhead::TLS if $ENV{BH_TLS};
+    if (my $tls = $self->{tls} // ($ENV{BH_TLS} ? Bulkhead::TLS->common : undef)) {
         my ($key, $cert) = $tls->cert('postgres-server', san => 'DNS:localhost,IP:127.0.0.1');
         $conf{ssl} = 'on';
         $conf{ssl_key_file} = $key;

@@ -11,6 +11,19 @@ use Time::HiRes qw(sleep);
 
 my ($n_proxies, @running, $binary, $kind) = (0);
 
+# BH_TLS=1: TLS on both sides, for tests that are not about TLS themselves.
+sub _with_tls {
+    my ($self) = @_;
+    return unless $ENV{BH_TLS} && ours() && $self->{pg} && !grep { /_tls_/ } keys %{ $self->{set} // {} };
+    require Bulkhead::TLS;
+    my $ca = Bulkhead::TLS->common;
+    my ($key, $cert) = $ca->cert('localhost', san => 'DNS:localhost,IP:127.0.0.1', file => "proxy$self->{n}");
+    $self->{set} = { %{ $self->{set} // {} }, client_tls_sslmode => 'allow', client_tls_key_file => $key, client_tls_cert_file => $cert,
+        server_tls_sslmode => 'verify-ca', server_tls_ca_file => $ca->ca };
+    $self->{tls_client} = { ca => $ca->ca };
+    return;
+}
+
 # The binary, copied to where the user postgres may run it.
 sub binary {
     return $binary if $binary;
@@ -43,6 +56,7 @@ sub new {
     binary();
     $self->{ini} = "$dir/proxy.ini";
     $self->{log} = "$dir/log";
+    $self->_with_tls;
     $self->write;
     $self->start if $o{start} // 1;
     return $self;
@@ -129,8 +143,8 @@ sub alive { my ($self) = @_; return $self->{pid} && !defined reap($self->{pid}) 
 sub connect {
     my ($self, $db, $user, %o) = @_;
     $o{password} = $self->{auth}{$user} if defined $user && !defined $o{password} && $self->{auth};
-    return Bulkhead::Wire->login(host => $self->{host}, port => $self->{port}, user => $user // 'postgres',
-        dbname => $db // 'postgres', %o);
+    return Bulkhead::Wire->login(host => $self->{host}, port => $self->{port}, ($ENV{BH_TLS} && $self->{tls_client} ? (tls => $self->{tls_client}) : ()),
+        user => $user // 'postgres', dbname => $db // 'postgres', %o);
 }
 
 # The admin console: rows as hashes, or a result for commands.

@@ -20,6 +20,10 @@ sub new {
     return $self;
 }
 
+# The one of all clusters and proxies with BH_TLS=1.
+my $common;
+sub common { return $common //= $_[0]->new(name => 'Common CA') }
+
 sub _openssl {
     my ($st, $out, $err) = run_cmd(argv => ['/usr/bin/openssl', @_], timeout => 60);
     die "openssl @_: $err\n" if $st;
