@@ -492,5 +492,5 @@ bool client_auth_keep(struct client *c)
 void client_auth_share(struct client *c)
 {
     if (!c->shard->db->user && (c->keys || c->password))
-        pool_proven_put(c->shard->pool, c->keys, c->password);
+        pool_proven_put(c->shard->pool, c->keys, c->password, c->login->typed != NULL);
 }

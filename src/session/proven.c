@@ -21,7 +21,8 @@ void proven_release(struct proven *p)
     wipe(p, sizeof(*p));
 }
 
-void pool_proven_put(struct pool *p, const struct scram_keys *keys, const char *password)
+void pool_proven_put(struct pool *p, const struct scram_keys *keys, const char *password,
+                     bool elsewhere)
 {
     char *copy = password ? strdup(password) : NULL;
 
@@ -33,6 +34,7 @@ void pool_proven_put(struct pool *p, const struct scram_keys *keys, const char *
     if (p->proven && copy) {
         forget_password(p->proven);
         p->proven->password = copy;
+        p->proven->elsewhere = elsewhere;
         copy = NULL;
     }
     pthread_mutex_unlock(&p->mutex);
@@ -50,6 +52,7 @@ bool pool_proven_get(struct pool *p, struct proven *out)
     if (p->proven) {
         out->keys = p->proven->keys;
         out->password = p->proven->password ? strdup(p->proven->password) : NULL;
+        out->elsewhere = p->proven->elsewhere;
         done = !p->proven->password || out->password;
     }
     pthread_mutex_unlock(&p->mutex);

@@ -308,7 +308,8 @@ static bool begin_answer(struct server *s)
     if (db->user && db->password)
         secret = text_of(db->password);
     else if (proven.password &&
-             !(u && u->secret.n && !md5_is_secret(u->secret) && !scram_is_secret(u->secret)))
+             (proven.elsewhere ||
+              !(u && u->secret.n && !md5_is_secret(u->secret) && !scram_is_secret(u->secret))))
         secret = text_of(proven.password);
     else if (u && !scram_is_secret(u->secret))
         secret = u->secret;

@@ -65,3 +65,18 @@ for my $stmt (0 .. 9) {
     }
 }
 print scalar(keys %sql), " statements\n";
+# conf_hba: how long the maps are (in eights), maps, rules.
+make_path("$to/conf_hba");
+my @maps = ("m root alice\n", "m /^(.*)\@x\$ \\1\n", "m \"a b\" all\n", "m /^a{1,3}[^b]\$ /^c\n");
+my @rules = ("local all all peer map=m\n", "host db,\"o dd\" alice,/^a 127.0.0.1/32 md5\n", "hostssl sameuser all ::/0 cert map=m\n", "hostnossl replication,all all 10.0.0.0 255.0.0.0 reject\n",
+    "host all all samenet scram-sha-256 # end\n", "hostssl all all all plain clientcert=verify-full \\\n map=m\n", "host all all all ldap ldapurl=\"ldap://h:1/dc=x?uid?sub?(uid=\$username)\"\n",
+    "host all all samehost pam pamservice=x\n", "ldapserver=\"h1 h2:3\" ldapprefix=\"uid=\" ldaptls=1\n");
+my $h = 0;
+for my $m (@maps, '') {
+    for my $r (@rules, join('', @rules[0 .. 7])) {
+        my $map = $m . "\n" x (-length($m) % 8);
+        open my $f, '>:raw', sprintf '%s/conf_hba/%03d', $to, ++$h or die "$to: $!\n";
+        print $f pack('C', length($map) / 8), $map, $r;
+        close $f or die "$to: $!\n";
+    }
+}

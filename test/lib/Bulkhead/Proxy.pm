@@ -114,7 +114,7 @@ sub write {
 
 sub start {
     my ($self, %o) = @_;
-    $self->{pid} = spawn(argv => [binary(), @{ $self->{args} // [] }, $self->{ini}], user => 1, log => $self->{log}, env => $self->{env} // {});
+    $self->{pid} = spawn(argv => [binary(), @{ $self->{args} // [] }, $self->{ini}], user => !$self->{as_root}, log => $self->{log}, env => $self->{env} // {});
     my $ok = wait_for(sub {
         return -1 if defined($self->{status} = reap($self->{pid}));
         return eval { my $c = Bulkhead::Wire->new(host => $self->{host}, port => $self->{port}, timeout => 2); $c->abort; 1 };
