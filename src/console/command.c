@@ -254,12 +254,6 @@ void command_reload(struct admin *a, const struct statement *st)
         admin_error(a, "F0000", "RELOAD failed, see logs for additional details");
 }
 
-void command_suspend(struct admin *a, const struct statement *st)
-{
-    (void)st;
-    admin_error(a, "08P01", "SUSPEND is not available yet; PAUSE waits until servers are released");
-}
-
 void command_shutdown(struct admin *a, const struct statement *st)
 {
     struct console *c = a->console;
@@ -447,7 +441,7 @@ void command_pause(struct admin *a, const struct statement *st)
 
     if (!optional_db(a, st, &db) || shutting_down(a))
         return;
-    if (atomic_exchange(pause_flag(a, db), true)) {
+    if ((!db && a->console->suspended) || atomic_exchange(pause_flag(a, db), true)) {
         if (db)
             admin_error(a, "08P01", "database %.*s is already paused", TEXT_ARG(db->name));
         else
@@ -470,7 +464,8 @@ void command_resume(struct admin *a, const struct statement *st)
 
     if (!optional_db(a, st, &db) || shutting_down(a))
         return;
-    if (!atomic_exchange(pause_flag(a, db), false)) {
+    bool was = !db && console_go_on(a->console);
+    if (!atomic_exchange(pause_flag(a, db), false) && !was) {
         if (db)
             admin_error(a, "08P01", "database %.*s is not paused", TEXT_ARG(db->name));
         else
@@ -636,6 +631,8 @@ static void take_back(struct admin *a)
         admin_life_left(a);
         return;
     }
+    if (a->console->suspended == a)
+        console_go_on(a->console);
     if (a->wait != WAIT_PAUSED) {
         done_cancel(a, NULL, 0);
         return;
@@ -663,6 +660,8 @@ void admin_poll(struct admin *a)
             admin_error(a, "08P01", "PAUSE was ended by RESUME");
         else if (open_servers(a) == 0)
             admin_complete(a, TEXT("PAUSE"));
+    } else if (a->wait == WAIT_FLUSHED) {
+        admin_suspend_poll(a);
     } else if (a->wait == WAIT_CLOSED) {
         a->counting = admin_ask(a, a->wait_db, 0, fn_count_marked, done_count_marked);
     }

@@ -67,6 +67,8 @@ static void admin_close(struct admin *a, bool last_words, const char *reason)
     a->conn = NULL;
     list_del(&a->node);
     a->console->n_admins--;
+    if (a->console->suspended == a && !a->console->dead)
+        console_go_on(a->console);
     if (a->wait != WAIT_NOTHING)
         admin_gave_up(a);
     admin_unref(a);

@@ -41,6 +41,8 @@ struct console_ops {
     /* One key; key is NUL-terminated. false: e. */
     bool (*set)(void *arg, const char *key, struct text value, struct err *e);
     void (*shutdown)(void *arg, enum console_shutdown mode);
+    /* Stops and restarts accepting connections. */
+    void (*accepting)(void *arg, bool on);
     /* Starts it; one at a time. false: e, and done is not called. */
     bool (*life)(void *arg, const struct console_life *rq, struct err *e);
     /* Stops the one that runs, if any; done still follows. */
@@ -68,6 +70,9 @@ bool console_adopt(struct console *c, struct conn *detached, struct text user, s
 /* A cancel request: when the key is that of a console connection whose command waits, the command
  * is taken back and ends with an error. */
 void console_cancel(struct console *c, const unsigned char key[8]);
+
+/* Ends a SUSPEND; false: there is none. */
+bool console_go_on(struct console *c);
 
 /* Once a second: averages of SHOW STATS, and the log's line of statistics. */
 void console_tick(struct console *c);

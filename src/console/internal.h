@@ -20,12 +20,13 @@ struct console {
     int n_admins;
     int busy; /* questions to workers under way */
     bool dead;
-    struct loop_timer poll; /* runs while a command waits */
+    struct admin *suspended; /* whose SUSPEND is in force, or NULL */
+    struct loop_timer poll;  /* runs while a command waits */
     struct averages averages;
 };
 
 /* What a command waits for. */
-enum waiting { WAIT_NOTHING, WAIT_PAUSED, WAIT_CLOSED, WAIT_LIFE };
+enum waiting { WAIT_NOTHING, WAIT_PAUSED, WAIT_CLOSED, WAIT_LIFE, WAIT_FLUSHED };
 
 /* What the command that runs is to answer. */
 enum admin_mode {
@@ -136,6 +137,8 @@ void admin_forget(struct admin *a);
 /* life.c: a question to workers has ended / the administrator has left. */
 void admin_life_asked(struct admin *a);
 void admin_life_left(struct admin *a);
+/* suspend.c: have the sockets taken everything? */
+void admin_suspend_poll(struct admin *a);
 /* Keeps the administrator's memory while something outside names it. */
 void admin_hold(struct admin *a);
 void admin_release(struct admin *a);

@@ -50,9 +50,10 @@ void show_state(struct admin *a, const struct statement *st)
 {
     static const struct wire_column cols[] = { COL_S("key"), COL_S("value") };
     bool paused = atomic_load(&a->console->hub->registry.paused);
-    const char *const rows[][2] = { { "active", paused ? "no" : "yes" },
+    bool suspended = a->console->suspended != NULL;
+    const char *const rows[][2] = { { "active", paused || suspended ? "no" : "yes" },
                                     { "paused", paused ? "yes" : "no" },
-                                    { "suspended", "no" } };
+                                    { "suspended", suspended ? "yes" : "no" } };
     struct row r;
 
     (void)st;

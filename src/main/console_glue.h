@@ -31,5 +31,7 @@ void services_cancel(struct control *c, const struct mail_console_cancel *m);
 void services_probe(struct control *c, struct mail_probe *m);
 /* Closes free servers, or lets clients go on, after registry.paused was set. */
 void services_pause(struct control *c, bool pause);
+/* Ends SUSPEND, if there is one. */
+void services_go_on(struct control *c);
 
 #endif

@@ -30,6 +30,11 @@ static void do_shutdown(void *arg, enum console_shutdown mode)
                          false);
 }
 
+static void do_accepting(void *arg, bool on)
+{
+    listeners_pause(((struct control *)arg)->listeners, !on);
+}
+
 static bool do_life(void *arg, const struct console_life *rq, struct err *e)
 {
     struct control *c = arg;
@@ -57,6 +62,7 @@ static const struct console_ops console_ops = {
     .reload = do_reload,
     .set = do_set,
     .shutdown = do_shutdown,
+    .accepting = do_accepting,
     .life = do_life,
     .life_cancel = do_life_cancel,
     .setup = present_setup,
@@ -137,6 +143,8 @@ static void go_on(struct engine *e, void *arg)
 
 void services_pause(struct control *c, bool pause)
 {
+    if (!pause)
+        console_go_on(c->console);
     /* without memory the workers' own ticks and releases come to it, later */
     if (!hub_call(&c->hub, pause ? close_idle : go_on, NULL, NULL))
         log_error(&c->log, "%s: out of memory", pause ? "pause" : "resume");
@@ -171,6 +179,11 @@ void services_stop(struct control *c)
     metrics_free(c->metrics);
     c->console = NULL;
     c->metrics = NULL;
+}
+
+void services_go_on(struct control *c)
+{
+    console_go_on(c->console);
 }
 
 int services_metrics_fd(const struct control *c)

@@ -41,6 +41,7 @@ void control_shutdown(struct control *c, enum shutdown_mode mode, bool drain)
         control_shutdown_now(c);
         return;
     }
+    services_go_on(c);
     c->shutdown = mode;
     c->shutdown_at = c->loop.now;
     if (drain && limit)

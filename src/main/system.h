@@ -25,8 +25,6 @@ bool system_daemon_ready(int ready, struct err *e);
 bool system_drop_privileges(const char *user, struct log *log, struct err *e);
 /* The uid that it will become by that; 0: it stays what it is, or there is no such user. */
 uid_t system_future_owner(const char *user);
-/* Writes the process number; refuses when the file names a living process. *written is set to path.
- * "" = nothing. */
 /* false, e: the file names a process that lives, and is not `but` (0 = nobody is exempt). */
 bool system_pidfile_free(const char *path, pid_t but, struct err *e);
 /* Writes the process number; *written is set to path. "" = nothing. */

@@ -42,9 +42,16 @@ static struct conn *conn_new(int fd)
     return c;
 }
 
+/* Is nothing to be read now? */
+static inline bool stopped(const struct conn *c)
+{
+    return c->paused || c->held;
+}
+
 static bool bind_events(struct conn *c, struct loop *l)
 {
     c->loop = l;
+    c->held = l->held;
     return event_assign(c->rd, l->base, c->fd, EV_READ | EV_PERSIST, on_readable, c) == 0 &&
            event_assign(c->wr, l->base, c->fd, EV_WRITE | EV_PERSIST, conn_on_writable, c) == 0;
 }
@@ -278,7 +285,7 @@ static bool conn_read(struct conn *c)
         if ((size_t)n < room)
             break;
     }
-    if (!c->paused && c->io->pending(c))
+    if (!stopped(c) && c->io->pending(c))
         conn_again_add(c);
     return true;
 }
@@ -301,7 +308,7 @@ static void conn_secure(struct conn *c)
     if (l->showing != c) /* detached */
         return;
     l->showing = NULL;
-    if (!c->closed && !c->ended && !c->paused && c->io->pending(c))
+    if (!c->closed && !c->ended && !stopped(c) && c->io->pending(c))
         conn_turn_add(c);
 }
 
@@ -316,7 +323,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         conn_linger_step(c);
     else if (c->handshaking)
         conn_secure(c);
-    else if (c->paused)
+    else if (stopped(c))
         disarm_read(c); /* only now: most pauses end before more comes */
     else
         conn_read(c);
@@ -368,13 +375,13 @@ void conn_turn(struct conn *c)
         conn_secure(c);
         return;
     }
-    if (c->paused)
+    if (stopped(c))
         return;
     bool reshow = c->reshow;
     c->reshow = false;
     if (reshow && buf_len(&c->in) > 0 && !conn_show(c, buf_data(&c->in), buf_len(&c->in), true))
         return;
-    if (!c->paused && c->io->pending(c))
+    if (!stopped(c) && c->io->pending(c))
         conn_read(c);
 }
 
@@ -383,17 +390,31 @@ void conn_pause(struct conn *c)
     c->paused = true;
 }
 
-void conn_resume(struct conn *c)
+static void go_on(struct conn *c)
 {
-    if (!c->paused)
-        return;
-    c->paused = false;
-    if (c->closed || c->ended || c->connecting)
+    if (c->closed || c->ended || c->connecting || c->held)
         return;
     if (!arm_read(c))
         conn_write_failed(c, ENOMEM);
     if (buf_len(&c->in) > 0 || c->in_input || c->io->pending(c))
         conn_reshow(c);
+}
+
+void conn_resume(struct conn *c)
+{
+    if (!c->paused)
+        return;
+    c->paused = false;
+    go_on(c);
+}
+
+void conn_hold(struct conn *c, bool hold)
+{
+    if (c->held == hold)
+        return;
+    c->held = hold;
+    if (!hold && !c->paused)
+        go_on(c);
 }
 
 void conn_reshow(struct conn *c)

@@ -58,7 +58,7 @@ struct conn {
     struct list dead;   /* in loop.dead or loop.linger */
     struct event *rd, *wr;
     usec_t linger_until; /* lingering: when to give up */
-    bool paused, connecting, handshaking, closed, ended, in_input;
+    bool paused, held, connecting, handshaking, closed, ended, in_input;
     bool rd_armed, wr_armed, connect_now, reshow, lingering, last_words;
     uint64_t rx, tx;                     /* bytes, without TLS overhead */
     struct sockaddr_storage peer, local; /* filled by adopt and connect; ss_family 0 = unknown */
@@ -110,6 +110,9 @@ static inline size_t conn_backlog(const struct conn *c)
  * turn. */
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
+/* The same for whole loops, apart from pauses: reading goes on when it is neither paused nor held.
+ * New connections of a loop that is held (loop.held) are held too. */
+void conn_hold(struct conn *c, bool hold);
 /* Asks that kept input be shown again at the end of this turn. */
 void conn_reshow(struct conn *c);
 

@@ -54,6 +54,7 @@ struct loop {
     struct list later;    /* struct loop_later */
     struct list linger;   /* closed conns that still write (conn.dead) */
     struct list dead;     /* conns to free at the end of the turn (conn.dead) */
+    bool held;            /* its connections are not read (conn_hold) */
     struct conn *showing; /* whose input handler runs */
     struct buf orphan;    /* kept input of a conn that was detached in its own input handler */
     struct outq *spare;   /* output queues for reuse */

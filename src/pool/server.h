@@ -80,13 +80,13 @@ struct server {
     struct server_stmts *stmts;
     struct vars *vars;
     struct session_state
-        *settings;       /* settings that differ from what it was started with; referenced */
-    struct touch *touch; /* settings that its client touched, NULL = none; */
-    struct touch *asked; /* ... and that it was asked for */
-    uint64_t last_client;        /* whose statements ran on it last */
-    bool opaque;         /* its client ran what nobody can know: DISCARD ALL before reuse */
-    char *set_undo;      /* guarded: takes settings for one statement back (settings.h); malloc */
-    uint64_t set_batch;  /* in which they were set */
+        *settings;        /* settings that differ from what it was started with; referenced */
+    struct touch *touch;  /* settings that its client touched, NULL = none; */
+    struct touch *asked;  /* ... and that it was asked for */
+    uint64_t last_client; /* whose statements ran on it last */
+    bool opaque;          /* its client ran what nobody can know: DISCARD ALL before reuse */
+    char *set_undo;       /* guarded: takes settings for one statement back (settings.h); malloc */
+    uint64_t set_batch;   /* in which they were set */
     char *guc; /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */
 };
 

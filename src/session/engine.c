@@ -210,6 +210,8 @@ static void on_tick(void *owner)
 {
     struct engine *e = owner;
 
+    if (e->suspended)
+        return;
     dispatch_tick(e);
     shares_tick(e);
     hosts_tick(e);

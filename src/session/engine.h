@@ -172,6 +172,10 @@ void engine_resume(struct engine *e, struct text db);    /* give waiting clients
 void engine_reconnect(struct engine *e, struct text db); /* replace servers as they are released */
 void engine_kill(struct engine *e, struct text db);      /* drop clients and servers at once */
 bool engine_kill_client(struct engine *e, uint64_t client_id); /* false: not here */
+/* SUSPEND: stops reading all sockets of clients and servers, or goes on. */
+void engine_hold(struct engine *e, bool on);
+/* How many of them have output that the socket has not taken yet; drop: they are closed. */
+uint64_t engine_unflushed(struct engine *e, bool drop);
 /* A cancel request that came from elsewhere; any thread. */
 void hub_cancel(struct hub *h, struct text key);
 /* Before the end: lets go of clients that have been between transactions for that long (57P01). */
