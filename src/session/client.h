@@ -77,7 +77,8 @@ struct client {
     unsigned char cancel_key[CANCEL_KEY_LONG];
     bool long_key;
     struct vars vars;
-    uint32_t settings_coming;       /* bytes that outstanding statements may add to `settings` */
+    /* bytes that statements may add to `settings`: since the server was asked, and before */
+    uint32_t settings_coming, settings_asked;
     struct session_state *settings; /* its other settings (state.h), referenced; NULL = none */
     struct map stmts;               /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */

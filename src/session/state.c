@@ -325,7 +325,8 @@ bool state_allows(struct client *c, const struct effects *e, bool simple)
     if (!c->virtual_state || !effects_have(e, FX_BIT(FX_SET)))
         return true;
     size_t more = addition(c, e);
-    if ((c->settings ? c->settings->bytes : 0) + c->settings_coming + more <= STATE_MAX_BYTES) {
+    if ((c->settings ? c->settings->bytes : 0) + c->settings_coming + c->settings_asked + more <=
+        STATE_MAX_BYTES) {
         c->settings_coming += (uint32_t)more;
         return true;
     }
@@ -488,6 +489,8 @@ bool state_ask(struct server *s)
     buf_clear(&t->rows);
     t->n_rows = 0;
     s->asked = t;
+    s->client->settings_asked += s->client->settings_coming;
+    s->client->settings_coming = 0;
     return true;
 }
 
@@ -610,8 +613,7 @@ bool state_answered(struct server *s, bool failed)
         return true;
     session_state_unref(c->settings);
     c->settings = session_state_ref(now);
-    if (!s->touch)
-        c->settings_coming = 0;
+    c->settings_asked = 0;
     if (now && now->bytes > STATE_MAX_BYTES) {
         client_close(c, "54000", "the settings of this session take more than %d bytes",
                      STATE_MAX_BYTES);
