@@ -294,12 +294,14 @@ static int count_open(struct metrics *m, bool drop)
 }
 
 /* A connection was accepted: evhttp asks for its buffers. At the limit no more are accepted until
- * the next second finds room. */
+ * the next second finds room. The descriptor is closed with the buffers, not before: as long as we
+ * hold them their events are registered, and must not be taken for those of a connection that gets
+ * the same number. */
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
     struct metrics *m = arg;
     int n = count_open(m, false);
-    struct bufferevent *b = bufferevent_socket_new(base, -1, 0);
+    struct bufferevent *b = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
     for (int i = 0; b && i <= MAX_CONNECTIONS; i++)
         if (!m->open[i]) {
