@@ -45,8 +45,7 @@ bool control_tls(const struct setup *s, const struct tls_ctx *client_was,
     *client = *server = NULL;
     if (s->g.client_tls_sslmode != TLS_DISABLE && !(*client = make_tls(s, true, client_was, e)))
         return false;
-    if (s->g.server_tls_sslmode != TLS_DISABLE && s->g.server_tls_sslmode != TLS_ALLOW &&
-        !(*server = make_tls(s, false, server_was, e))) {
+    if (s->g.server_tls_sslmode != TLS_DISABLE && !(*server = make_tls(s, false, server_was, e))) {
         tls_ctx_unref(*client);
         *client = NULL;
         return false;

@@ -38,6 +38,7 @@ struct server_login {
     struct buf welcome; /* ParameterStatus messages */
     uint16_t minor;     /* of the protocol asked for */
     bool negotiated;    /* the server named an older one */
+    bool allow_tls;     /* server_tls_sslmode=allow: in clear we were refused */
     char error[600];    /* of the last address */
     char name[256];     /* of the host */
 };
@@ -64,6 +65,29 @@ static bool of_host(const char *sqlstate)
            strcmp(sqlstate, "57P02") == 0 || strcmp(sqlstate, "57P01") == 0;
 }
 
+/* Everything that came with this connection; another one is about to be made. */
+static void forget_connection(struct server *s)
+{
+    struct server_login *l = s->login;
+    struct engine *e = s->shard->engine;
+
+    server_count_bytes(s);
+    if (s->conn)
+        conn_close(s->conn);
+    s->conn = NULL;
+    hosts_forget(s);
+    s->rx_seen = s->tx_seen = 0;
+    s->standby = s->read_only = ROLE_UNKNOWN;
+    s->backend_key_len = 0;
+    s->direct = false;
+    s->request_at = e->loop.now;
+    vars_release(s->vars, &e->hub->var_names);
+    login_answer_free(l->answer);
+    l->answer = NULL;
+    l->negotiated = false;
+    buf_clear(&l->welcome);
+}
+
 /* The next host of the list; false: all were tried. */
 static bool another_host(struct server *s, const char *why)
 {
@@ -80,24 +104,13 @@ static bool another_host(struct server *s, const char *why)
         l->tried = 0;
     }
     server_log(s, LOG_LV_LOG, "trying the next host because: %s", why);
-    server_count_bytes(s);
-    if (s->conn)
-        conn_close(s->conn);
-    s->conn = NULL;
-    hosts_forget(s);
-    s->rx_seen = s->tx_seen = 0;
-    s->standby = s->read_only = ROLE_UNKNOWN;
-    s->backend_key_len = 0;
-    s->request_at = sh->engine->loop.now;
-    vars_release(s->vars, &sh->engine->hub->var_names);
+    forget_connection(s);
     if (l->query)
         resolver_cancel(l->query);
     l->query = NULL;
-    login_answer_free(l->answer);
-    l->answer = NULL;
     l->n_addrs = l->next_addr = 0;
     l->error[0] = '\0';
-    buf_clear(&l->welcome);
+    l->allow_tls = false;
     l->host = (l->host + 1) % sh->db->n_hosts;
     start_host(s);
     return true;
@@ -360,10 +373,12 @@ void server_login_connected(struct server *s, bool ok, const char *text)
         server_login_failed(s, "53200", "out of memory");
         return;
     }
-    if (e->server_tls && !is_unix && server_wants_direct(s)) {
+    bool tls =
+        e->server_tls && !is_unix && (e->setup->g.server_tls_sslmode != TLS_ALLOW || l->allow_tls);
+    if (tls && server_wants_direct(s)) {
         s->direct = true;
         begin_tls(s);
-    } else if (e->server_tls && !is_unix) {
+    } else if (tls) {
         struct buf b;
         buf_init(&b);
         startup_build_ssl(&b);
@@ -443,6 +458,23 @@ static void on_auth(struct server *s, const char *body, size_t n)
     }
 }
 
+/* server_tls_sslmode=allow: the server's rules of access know no such connection without TLS. */
+static bool again_with_tls(struct server *s, const char *state)
+{
+    struct server_login *l = s->login;
+    struct engine *e = s->shard->engine;
+
+    if (strcmp(state, "28000") != 0 || e->setup->g.server_tls_sslmode != TLS_ALLOW ||
+        !e->server_tls || s->conn->tls || s->addr.ss_family == AF_UNIX || l->allow_tls)
+        return false;
+    l->allow_tls = true;
+    forget_connection(s);
+    l->next_addr--;
+    if (!next_address(s))
+        server_login_failed(s, "08006", "connect failed: %s", l->error);
+    return true;
+}
+
 static void on_error(struct server *s, const char *body, size_t n)
 {
     struct wire_error_fields f;
@@ -451,6 +483,8 @@ static void on_error(struct server *s, const char *body, size_t n)
     wire_error_read(body, n, &f);
     if (f.sqlstate.n == 5)
         memcpy(state, f.sqlstate.p, 5);
+    if (again_with_tls(s, state))
+        return;
     server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity),
                TEXT_ARG(f.message));
     s->refused = true;
@@ -490,8 +524,10 @@ static void on_negotiate(struct server *s, const char *body, size_t n)
     uint32_t version = rd_u32(&r), unknown = rd_u32(&r);
 
     if (!rd_done(&r) || unknown || l->negotiated || version >> 16 != 3 ||
-        (version & 0xffff) >= l->minor)
+        (version & 0xffff) >= l->minor) {
         server_login_failed(s, "08P01", "malformed NegotiateProtocolVersion from server");
+        return;
+    }
     l->negotiated = true;
 }
 

@@ -1,0 +1,136 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+# Cancels over TLS in both directions, and server_tls_sslmode=allow: in clear, and by TLS where the server insists.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Bulkhead::Newest;
+use Bulkhead;
+
+need_ours();
+my $ca = Bulkhead::TLS->new;
+my ($key, $cert) = $ca->cert('localhost', san => 'DNS:localhost,IP:127.0.0.1', file => 'server');
+my $pg = pg(tls => $ca, hba => ['host all postgres 127.0.0.1/32 trust', 'hostssl all tlsonly 127.0.0.1/32 trust', 'hostnossl all clearonly 127.0.0.1/32 trust',
+    'host all either 127.0.0.1/32 trust', 'host all pass 127.0.0.1/32 scram-sha-256']);
+$pg->sql("CREATE ROLE $_ LOGIN PASSWORD 'pw'") for qw(tlsonly clearonly either pass);
+# Writes down the first eight bytes of each connection and passes everything on.
+my ($port, $log) = (free_port(), work_dir() . '/relay.log');
+spew(work_dir() . '/relay.py', <<'PY');
+import socket, struct, sys, threading
+port, to, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+def copy(a, b):
+    try:
+        while True:
+            d = a.recv(65536)
+            if not d:
+                break
+            b.sendall(d)
+    except OSError:
+        pass
+    for s in (a, b):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+def serve(c):
+    first = c.recv(65536)
+    if len(first) >= 8:
+        with open(log, 'a') as f:
+            f.write({80877103: 'ssl', 80877102: 'cancel'}.get(struct.unpack('>II', first[:8])[1], 'clear' if first[0] == 0 else 'direct') + '\n')
+    s = socket.create_connection(('127.0.0.1', to))
+    s.sendall(first)
+    threading.Thread(target=copy, args=(c, s), daemon=True).start()
+    copy(s, c)
+l = socket.socket()
+l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+l.bind(('127.0.0.1', port))
+l.listen(50)
+while True:
+    c, _ = l.accept()
+    threading.Thread(target=serve, args=(c,), daemon=True).start()
+PY
+spew($log, '');
+chmod 0666, $log;
+my $relay = spawn(argv => ['/usr/bin/python3', work_dir() . '/relay.py', $port, $pg->port, $log], log => "$log.err");
+wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $port, timeout => 2)->abort; 1 } }, 10);
+my $seen = sub { my $t = slurp($log); open my $f, '>', $log; close $f; return join ' ', split /\n/, $t };
+$seen->();
+my %tls = (client_tls_sslmode => 'require', client_tls_key_file => $key, client_tls_cert_file => $cert);
+my $make = sub { proxy(pg => $pg, databases => { test => "host=localhost port=$port dbname=postgres" }, set => { %tls, worker_threads => 1, @_ }) };
+my $cancel = sub {
+    my ($p, $name) = @_;
+    my $w = Bulkhead::Wire->login(host => 'localhost', port => $p->port, user => 'postgres', dbname => 'test', tls => { ca => $ca->ca });
+    $w->send_query('SELECT pg_sleep(20)');
+    sleep 0.4;
+    return $w;
+};
+# PQcancelBlocking of libpq 18 uses TLS as the connection does.
+my $p = $make->(server_tls_sslmode => 'verify-full', server_tls_ca_file => $ca->ca);
+$p->{tls_client} = { ca => $ca->ca };
+for my $how ('postgres', 'direct') {
+    my ($st, $out, $err) = libpq18_run('host=localhost port=' . $p->port . " user=postgres dbname=test sslmode=verify-full sslnegotiation=$how sslrootcert=" . $ca->ca, <<'PY');
+c = connect()
+pq.PQsendQuery(c, b'SELECT pg_sleep(20)')
+time.sleep(0.5)
+k = P(pq.PQcancelCreate(c))
+print(pq.PQcancelBlocking(k))
+r = P(pq.PQgetResult(c))
+print(pq.PQresultErrorField(r, ord('C')).decode())
+PY
+    is($out, "1\n57014\n", "PQcancelBlocking, sslnegotiation=$how") or diag($err);
+}
+like($seen->(), qr/^ssl(?: ssl){2,3}$/, 'connections to the server and two cancels, all by TLS');
+# In clear to us, by TLS to the server; with the verification of the server's own connection, whatever RELOAD changed since.
+my $w = $cancel->($p);
+is($seen->(), '', 'the server is used again');
+$p->{set}{server_tls_sslmode} = 'disable';
+$p->reload;
+$w->cancel;
+error_is($w->finish, '57014', qr/canceling statement/, 'a cancel in clear, while RELOAD has turned TLS to servers off');
+is($seen->(), 'ssl', 'goes by TLS to a server that was reached by it');
+$w->close;
+$w = $cancel->($p);
+is($seen->(), 'clear', 'new servers are reached in clear');
+$p->{set}{server_tls_sslmode} = 'verify-full';
+$p->reload;
+$w->cancel;
+error_is($w->finish, '57014', qr/canceling statement/, 'and the other way round');
+is($seen->(), 'cancel', 'in clear where the server is');
+$w->close;
+$p->stop; $p->{expect_exit} = 1;
+# Direct on both sides.
+$p = $make->(server_tls_sslmode => 'verify-full', server_tls_ca_file => $ca->ca, server_tls_negotiation => 'direct');
+$w = $cancel->($p);
+$w->cancel(tls => { ca => $ca->ca, direct => 1 });
+error_is($w->finish, '57014', qr/canceling statement/, 'direct TLS on both sides');
+is($seen->(), 'direct direct', 'to the server, too');
+$w->close;
+$p->stop; $p->{expect_exit} = 1;
+
+# allow: as libpq understands it.
+$p = $make->(%tls, client_tls_sslmode => 'allow', server_tls_sslmode => 'allow', server_login_retry => 0.2, auth_type => 'trust');
+$p->{auth} = { map { $_ => 'pw' } qw(tlsonly clearonly either) };
+$p->{auth}{pass} = 'wrong';
+$p->reload;
+my $ask = sub {
+    my $c = $p->connect('test', $_[0], no_die => 1, timeout => 10);
+    return $c->{error}{M} if $c->{error};
+    my $r = $c->query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()');
+    return $r->{error} ? $r->{error}{M} : row_values($r);
+};
+$seen->();
+is($ask->('either'), 'f', 'allow: in clear where the server takes it');
+is($seen->(), 'clear', 'at once');
+is($ask->('tlsonly'), 't', 'allow: by TLS where the server insists');
+is($seen->(), 'clear ssl', 'after it said so');
+is($ask->('clearonly'), 'f', 'allow: in clear where that is what the server wants');
+$seen->();
+like($ask->('pass'), qr/password authentication failed/, 'allow: a wrong password stays one');
+unlike($seen->(), qr/ssl/, 'and is not tried by TLS');
+like($ask->('nobody'), qr/./, 'allow: a user that the server does not have');
+$p->{set}{server_tls_sslmode} = 'disable';
+$p->reload;
+like($ask->('tlsonly'), qr/no encryption|no pg_hba/, 'disable: never by TLS');
+stop_child($relay, 'TERM', 5);
+finish();
