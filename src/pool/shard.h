@@ -36,6 +36,7 @@ struct shard {
     const struct database_conf
         *db; /* in the engine's setup, or the shard's own copy for "*" databases; NULL: removed */
     struct arena db_arena;
+    usec_t aged_at;      /* when a server was last closed for its age */
     usec_t failed_at;    /* last failed server login; 0 = the last one succeeded */
     struct err *failure; /* what clients are told meanwhile; NULL: out of memory, or none */
     bool starting;       /* the last login failed because the server is starting up: clients wait */

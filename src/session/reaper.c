@@ -183,7 +183,7 @@ void server_due(struct server *s)
     case SERVER_IDLE:
         at = end(s->released_at ? s->released_at : now, idle_limit(e));
         if (s->assigned_at)
-            at = sooner(at, s->connected_at + s->shard->limits.server_lifetime);
+            at = sooner(at, server_life_ends(s));
         if (s->close_needed)
             at = now;
         break;
@@ -201,8 +201,7 @@ static bool idle_server(struct server *s, usec_t now)
 
     if (s->close_needed) {
         server_close(s, NULL, "obsolete connection");
-    } else if (now > s->connected_at && now - s->connected_at > sh->limits.server_lifetime &&
-               s->assigned_at) {
+    } else if (s->assigned_at && now > server_life_ends(s)) {
         server_close(s, NULL, "server lifetime over");
     } else if (over(now, s->released_at, idle_limit(e))) {
         if (at_the_end(e) || atomic_load_explicit(&sh->pool->servers, memory_order_relaxed) >

@@ -130,6 +130,9 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
         server_log(s, LOG_LV_LOG, "closing because: %s (age=%llus)", text,
                    (unsigned long long)((e->loop.now - s->connected_at) / USEC_PER_SEC));
     server_count_bytes(s);
+    usec_t end = server_life_ends(s);
+    if (end && e->loop.now > end)
+        sh->aged_at = e->loop.now;
     hosts_forget(s);
     struct client *c = s->client;
     if (c) {
@@ -166,6 +169,18 @@ void servers_bury(struct engine *e)
         free_server(LIST_ENTRY(n, struct server, node));
 }
 
+usec_t server_life_ends(const struct server *s)
+{
+    const struct shard *sh = s->shard;
+    usec_t life = sh->limits.server_lifetime, at = s->connected_at + life;
+    int64_t size = atomic_load_explicit(&sh->pool->size, memory_order_relaxed);
+    usec_t gap = size > 0 ? life / (usec_t)size : 0;
+
+    if (!s->assigned_at)
+        return 0;
+    return sh->aged_at && sh->aged_at + gap > at ? sh->aged_at + gap : at;
+}
+
 /* Must it be replaced now that it is free? */
 const char *server_worn_out(const struct server *s)
 {
@@ -177,7 +192,8 @@ const char *server_worn_out(const struct server *s)
     if (atomic_load_explicit(&sh->pool->db->paused, memory_order_relaxed) ||
         atomic_load_explicit(&e->registry->paused, memory_order_relaxed))
         return "paused";
-    if (s->assigned_at && e->loop.now - s->connected_at > sh->limits.server_lifetime)
+    if (s->assigned_at && e->loop.now - s->connected_at > sh->limits.server_lifetime &&
+        e->loop.now > server_life_ends(s))
         return "server lifetime over";
     int64_t size = atomic_load_explicit(&sh->pool->size, memory_order_relaxed);
     if (s->reserved && size > 0 &&

@@ -211,6 +211,9 @@ static inline bool server_path_current(const struct server *s)
            s->search_path_serial ==
                atomic_load_explicit(&s->shard->pool->db->search_path_serial, memory_order_acquire);
 }
+/* When the server may be closed for its age, 0: not yet used. Those of a pool go one after the
+ * other, spread over server_lifetime, and not all at once. */
+usec_t server_life_ends(const struct server *s);
 /* Why a free server must not be used any more; NULL: it may. */
 const char *server_worn_out(const struct server *s);
 

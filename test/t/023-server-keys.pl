@@ -79,6 +79,16 @@ isnt(row_values($c->finish), $before, 'and the client gets another one');
 # server_lifetime = 0: after one use.
 %seen = map { $_ => 1 } pids('life', 4);
 is(scalar(keys %seen), 4, 'server_lifetime = 0 (of the database): each use has a server of its own');
+# Those of one age are closed one after the other: lifetime / pool_size apart.
+my $q = proxy(pg => $pg, databases => { age => "$dsn server_lifetime=1 pool_size=2" }, set => { worker_threads => 1, server_check_query => '' });
+my @a = map { $q->connect('age') } 1, 2;
+$_->query('BEGIN') for @a;
+$_->query('COMMIT') for @a;
+ok(wait_for(sub { (() = $q->log_text =~ /closing because: server lifetime over/g) == 2 }, 10), 'server_lifetime: all of that age are closed');
+my @at = map { /:(\d\d\.\d{3}) UTC.*lifetime over/ ? $1 : () } split /\n/, $q->log_text;
+my $apart = $at[1] - $at[0];
+$apart += 60 if $apart < 0;
+cmp_ok($apart, '>=', 0.4, 'not at once');
 # min_pool_size: with a forced user from the start, without clients.
 ok(wait_for(sub { ($p->pool('warm') // { sv_idle => 0 })->{sv_idle} == 3 }, 10), 'min_pool_size with user=: kept warm without clients');
 my @warm = map { $_->{remote_pid} } grep { $_->{database} eq 'warm' } @{ $p->console('SHOW SERVERS') };
