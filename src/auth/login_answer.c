@@ -74,7 +74,9 @@ static enum auth_step send_plain(struct login_answer *a, struct buf *out, struct
 {
     struct text secret = buf_text(&a->secret);
     if (!secret.n || md5_is_secret(secret))
-        return refuse(e, "28P01", "server asks for a plain password, and none is known");
+        return refuse(
+            e, "28P01",
+            "wrong password type: the server asks for a plain password, and none is known");
     if (!buf_reserve(out, secret.n + 6)) /* at once: growing would leave copies behind */
         return no_memory(e);
     size_t mark = msg_begin(out, 'p');
@@ -91,7 +93,9 @@ static enum auth_step send_md5(struct login_answer *a, struct rd *r, struct buf 
     if (!rd_done(r))
         return refuse(e, "08P01", "malformed md5 request from server");
     if (!buf_len(&a->secret))
-        return refuse(e, "28P01", "server asks for an md5 password, and none is known");
+        return refuse(
+            e, "28P01",
+            "wrong password type: the server asks for an md5 password, and none is known");
     if (!md5_answer(buf_text(&a->secret), buf_text(&a->user), (const unsigned char *)salt.p,
                     answer))
         return refuse(e, "28P01", "server asks for an md5 password, and OpenSSL has no MD5");

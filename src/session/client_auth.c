@@ -468,8 +468,10 @@ bool client_auth_keep(struct client *c)
     struct client_login *l = c->login;
     const struct scram_keys *keys = l->check ? login_check_keys(l->check) : NULL;
     struct text password = l->check ? login_check_password(l->check) : text_of(l->typed);
+    struct text looked = text_of(l->looked_secret);
+    bool serves = looked.n && !scram_is_secret(looked); /* as one of auth_file would */
 
-    if (keys && keys->valid) {
+    if (keys && keys->valid && !serves) { /* else they are of a secret that only we made */
         c->keys = malloc(sizeof(*c->keys));
         if (!c->keys)
             return false;
@@ -479,9 +481,8 @@ bool client_auth_keep(struct client *c)
         c->password = strndup(password.p, password.n);
         if (!c->password)
             return false;
-    } else if (!c->keys && l->looked_secret && *l->looked_secret &&
-               !scram_is_secret(text_of(l->looked_secret))) {
-        c->password = strdup(l->looked_secret); /* as one of auth_file would serve */
+    } else if (serves) {
+        c->password = strdup(l->looked_secret);
         if (!c->password)
             return false;
     }
