@@ -25,7 +25,7 @@ struct cancel {
     unsigned char key[256];
     size_t key_len;
     struct tls_ctx *tls; /* what the server's own connection was made with; NULL: in clear */
-    bool direct, sent;
+    bool direct, sent, timed_out;
     char host[256];
     usec_t started;
     uint64_t id;
@@ -34,31 +34,34 @@ struct cancel {
 
 /* ---- who asked ---- */
 
-void cancel_answered(struct engine *e, uint64_t client)
+void cancel_answered(struct engine *e, uint64_t client, bool timed_out)
 {
     LIST_FOREACH(n, &e->login_clients) {
         struct client *c = LIST_ENTRY(n, struct client, node);
         if (c->id != client || !c->cancel_left)
             continue;
+        c->cancel_timed_out |= timed_out;
         if (--c->cancel_left == 0)
-            client_drop(c, "cancel request");
+            client_drop(c, c->cancel_timed_out ? "cancel_wait_timeout" : "cancel request");
         return;
     }
 }
 
 /* Done with the request. Out of memory: the client is let go by its own time limit. */
-static void answer(struct engine *e, const struct cancel_asker *a)
+static void answer(struct engine *e, const struct cancel_asker *a, bool timed_out)
 {
     if (!a->client)
         return;
     if (a->worker == e->id) {
-        cancel_answered(e, a->client);
+        cancel_answered(e, a->client, timed_out);
         return;
     }
     struct mail_cancel_done *m = malloc(sizeof(*m));
     if (!m)
         return;
-    *m = (struct mail_cancel_done){ .mail.kind = MAIL_CANCEL_DONE, .client = a->client };
+    *m = (struct mail_cancel_done){ .mail.kind = MAIL_CANCEL_DONE,
+                                     .client = a->client,
+                                     .timed_out = timed_out };
     loop_post(&e->hub->engine[a->worker]->loop, &m->mail);
 }
 
@@ -87,7 +90,7 @@ static void finish(struct cancel *k)
     if (s && s->cancels > 0 && --s->cancels == 0 && s->state == SERVER_BEING_CANCELED)
         server_ready(s);
     wipe(k->key, sizeof(k->key));
-    answer(k->engine, &k->asker);
+    answer(k->engine, &k->asker, k->timed_out);
     free(k);
 }
 
@@ -230,7 +233,7 @@ void cancel_local(struct engine *e, struct text key, const struct cancel_asker *
         conn_reshow(c->conn);
     }
     if (!under_way)
-        answer(e, asker);
+        answer(e, asker, false);
 }
 
 /* false: out of memory. */
@@ -265,7 +268,7 @@ void cancel_request(struct client *c, struct text key)
         cancel_local(e, key, &asker);
         e->hub->calls->cancel(e->hub->calls_arg, key);
     }
-    cancel_answered(e, c->id);
+    cancel_answered(e, c->id, false);
 }
 
 void hub_cancel(struct hub *h, struct text key)
@@ -288,6 +291,7 @@ void cancels_reap(struct engine *e)
         if (s && k->sent)
             s->close_needed =
                 true; /* it may still be hit, and must not be when it is another client's */
+        k->timed_out = true;
         finish(k);
     }
 }

@@ -33,7 +33,7 @@ struct cancel_info {
 bool cancel_next(const struct engine *e, struct list **pos, struct cancel_info *out);
 
 /* An engine is done with the request of that client (the id, of this engine): when all are, the
- * connection is closed. */
-void cancel_answered(struct engine *e, uint64_t client);
+ * connection is closed. timed_out: it gave up after cancel_wait_timeout. */
+void cancel_answered(struct engine *e, uint64_t client, bool timed_out);
 
 #endif

@@ -81,10 +81,10 @@ static void on_drained(void *owner)
 static void on_ended(void *owner, enum conn_end why, const char *text)
 {
     struct client *c = owner;
-    if (why == CONN_EOF)
-        client_drop(c, c->server && c->server->pending && !pending_empty(c->server->pending)
-                           ? "client disconnected with query in progress"
-                           : "client unexpected eof");
+    if (c->server && c->server->pending && !pending_empty(c->server->pending))
+        client_drop(c, "client disconnected with query in progress");
+    else if (why == CONN_EOF)
+        client_drop(c, "client unexpected eof");
     else
         client_drop(c, text && *text ? text : "client connection failed");
 }

@@ -64,6 +64,7 @@ struct client {
     usec_t catalog_asked;       /* when it last waited for a fresh catalog */
     bool catalog_wait;
     int cancel_left; /* its cancel request: engines that are not done with it, and one */
+    bool cancel_timed_out;
     bool canceled;   /* while it waited: its next message is answered with an error */
 
     /* limits in force */

@@ -168,7 +168,8 @@ static void on_mail(void *owner, struct mail *m)
         client_proof_came(e, (struct mail_proof *)m);
         break;
     case MAIL_CANCEL_DONE:
-        cancel_answered(e, ((struct mail_cancel_done *)m)->client);
+        cancel_answered(e, ((struct mail_cancel_done *)m)->client,
+                        ((struct mail_cancel_done *)m)->timed_out);
         break;
     case MAIL_CANCEL: {
         struct mail_cancel *mc = (struct mail_cancel *)m;

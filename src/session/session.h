@@ -325,6 +325,7 @@ struct mail_cancel {
 struct mail_cancel_done {
     struct mail mail;
     uint64_t client;
+    bool timed_out;
 };
 /* Posts a mail about a pool; silently does nothing when memory is short (the tick retries). */
 void engine_tell(struct engine *to, int kind, struct pool *p, int from);
