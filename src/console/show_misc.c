@@ -152,6 +152,6 @@ void show_fds(struct admin *a, const struct statement *st)
 {
     (void)st;
     admin_error(a, "08P01",
-                "SHOW FDS is not supported: sockets are not handed out over the console; start the "
-                "new process with so_reuseport=1 and end the old one by SIGTERM");
+                "SHOW FDS is not supported: a new process that is started with -R takes the sockets "
+                "over by itself");
 }

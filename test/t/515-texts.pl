@@ -174,6 +174,15 @@ ok(wait_for(sub { !$p->alive }, 10), 'ended');
 $p->{expect_exit} = 1;
 stop_child($relay, 'TERM', 5);
 
+# ---- other methods of authentication; a list of databases ----
+$p = proxy(pg => $pg, auth => { u => 'pw' }, databases => { test => 'dbname=postgres auth_user=u auth_dbname=aside', aside => 'dbname=postgres' }, set => { auth_type => 'md5' });
+$refused->('a database that is not listed', 'no such database: nowhere', 'nowhere', 'u', password => 'pw');
+$refused->('another password', 'password authentication failed', 'test', 'u', password => 'wrong');
+$p->console('DISABLE aside', raw => 1);
+$refused->('a look-up in a disabled database', 'authentication database "aside" is disabled', 'test', 'stranger', password => 'x');
+$p = proxy(pg => $pg, auth => { u => '' }, databases => { test => 'dbname=postgres' });
+$refused->('a user that nobody knows', '"trust" authentication failed', 'test', 'nobody');
+
 # ---- the command line and the file ----
 my $check = sub { my ($set) = @_; my $q = proxy(pg => $pg, set => $set, start => 0); my ($s, $o, $e) = run_cmd(argv => [Bulkhead::Proxy::binary(), '-t', $q->{ini}]); $q->{expect_exit} = 1; return "$s $o$e" };
 my ($other) = Bulkhead::TLS->new->cert('other', file => 'o', client => 1);
