@@ -242,7 +242,7 @@ for s in $stages; do
                 test/unit/net_conn test/unit/net_resolver test/unit/net_listener"
             check tsan-integration "$work/tsan" -j2 TESTS="$t/101-extended.pl $t/105-cancel.pl $t/106-prepared.pl $t/201-limits.pl \
                 $t/202-waiting.pl $t/300-tls-clients.pl $t/400-tenants.pl $t/420-utility.pl $t/441-auth-query.pl $t/452-audit-log.pl \
-                $t/480-delete-tenant.pl $t/500-console.pl $t/600-metrics.pl $t/700-reload.pl $t/702-trouble.pl $t/703-tagged.pl $t/800-pgbench.pl"
+                $t/480-delete-tenant.pl $t/500-console.pl $t/600-metrics.pl $t/700-reload.pl $t/702-trouble.pl $t/703-tagged.pl $t/711-drain.pl $t/713-suspend.pl $t/800-pgbench.pl"
             unset BH_SANITIZE BH_SLOW BH_WORKERS BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
         } ;;
     fuzz)

@@ -9,7 +9,6 @@ static void fn_hold(struct engine *e, struct ask *ask, struct ask_part *part)
     part->count = engine_unflushed(e, false);
 }
 
-
 /* number: the time is over. */
 static void fn_look(struct engine *e, struct ask *ask, struct ask_part *part)
 {

@@ -37,13 +37,15 @@ struct shard {
         *db; /* in the engine's setup, or the shard's own copy for "*" databases; NULL: removed */
     struct arena db_arena;
     usec_t aged_at;      /* when a server was last closed for its age */
+    usec_t down_since;   /* first of the failed logins since one succeeded */
+    bool worked;         /* one has */
     usec_t failed_at;    /* last failed server login; 0 = the last one succeeded */
     struct err *failure; /* what clients are told meanwhile; NULL: out of memory, or none */
     bool starting;       /* the last login failed because the server is starting up: clients wait */
     usec_t asked_at;     /* last request for a server of another worker */
     int next_host;
-    bool always_warm;        /* min_pool_size holds without clients too */
-    bool pumping;            /* shard_pump runs */
+    bool always_warm; /* min_pool_size holds without clients too */
+    bool pumping;     /* shard_pump runs */
 };
 
 /* Moves the server to the list of the state; aborts on a move that the table does not allow. */

@@ -235,8 +235,10 @@ static void take_setup(struct engine *e, void *arg)
         const struct database_conf *was = setup_database(old, sh->pool->db_name, &scratch);
         shard_refresh(e, sh);
         if (!sh->db || (was && !same_target(was, sh->db)) || ns->tls_changed) {
-            if (sh->db && was && !same_target(was, sh->db))
-                sh->failed_at = 0;
+            if (sh->db && was && !same_target(was, sh->db)) {
+                sh->failed_at = sh->down_since = 0;
+                sh->worked = false;
+            }
             replace_servers(sh);
         }
         if (e->setup->g.server_fast_close && sh->limits.pool_mode == POOL_SESSION)

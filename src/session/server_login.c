@@ -25,6 +25,7 @@ enum phase {
 };
 
 #define MAX_ADDRS 16
+#define LOST_GRACE (1 * USEC_PER_SEC) /* for a server that was there a moment ago */
 
 struct server_login {
     enum phase phase;
@@ -116,6 +117,16 @@ static bool another_host(struct server *s, const char *why)
     return true;
 }
 
+/* A server that was there a moment ago is probably being restarted: who waits is told only when it
+ * is still away after that time. */
+static bool just_lost(const struct shard *sh, const char *sqlstate)
+{
+    usec_t retry = sh->engine->setup->g.server_login_retry;
+
+    return sh->worked && strcmp(sqlstate, "08006") == 0 &&
+           sh->failed_at - sh->down_since < (retry < LOST_GRACE ? retry : LOST_GRACE);
+}
+
 void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...)
 {
     struct shard *sh = s->shard;
@@ -130,7 +141,9 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
     if (of_host(sqlstate) && another_host(s, text))
         return;
     sh->failed_at = sh->engine->loop.now;
-    sh->starting = sqlstate && strcmp(sqlstate, "57P03") == 0;
+    if (!sh->down_since)
+        sh->down_since = sh->failed_at;
+    sh->starting = sqlstate && (strcmp(sqlstate, "57P03") == 0 || just_lost(sh, sqlstate));
     if (!sh->failure)
         sh->failure = malloc(sizeof(*sh->failure));
     if (sh->failure) {
@@ -577,7 +590,8 @@ static void login_done(struct server *s)
     }
     host_worked(sh, s->login->host);
     publish_welcome(s);
-    sh->failed_at = 0;
+    sh->failed_at = sh->down_since = 0;
+    sh->worked = true;
     sh->starting = false;
     free(sh->failure);
     sh->failure = NULL;

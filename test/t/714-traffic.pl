@@ -55,14 +55,6 @@ my $few = sub {
     is(scalar @bad, 0, "$name: at most two errors each, no wrong answer") or diag(join '; ', map { "@$_" } @r);
     diag("$name (right, wrong, errors, connects refused): " . join '; ', map { "@$_" } @r);
 };
-# While nothing listens logins fail at once, so that who asks again at once gets more errors.
-my $back = sub {
-    my ($name, @r) = @_;
-    my @bad = grep { $_->[0] < 5 || $_->[1] } @r;
-    is(scalar @bad, 0, "$name: no wrong answer, and it is used again") or diag(join '; ', map { "@$_" } @r);
-    diag("$name (right, wrong, errors, connects refused): " . join '; ', map { "@$_" } @r);
-};
-
 $no_error->('PAUSE and RESUME', $traffic->(8, sub {
     for (1 .. 12) { $p->console('PAUSE', raw => 1); sleep 0.1; $p->console('RESUME', raw => 1); sleep 0.1 }
     for (1 .. 6) { $p->console('PAUSE test', raw => 1); sleep 0.1; $p->console('RESUME test', raw => 1); sleep 0.1 }
@@ -86,7 +78,7 @@ SKIP: {
     ok($grown < 8192, "and the memory stays: $grown kB more");
 }
 $few->('restart of PostgreSQL', $traffic->(6, sub { sleep 0.5; $pg->restart('fast'); sleep 3 }));
-$back->('crash of PostgreSQL', $traffic->(6, sub { sleep 0.5; $pg->restart('immediate'); sleep 3 }));
+$few->('crash of PostgreSQL', $traffic->(6, sub { sleep 0.5; $pg->restart('immediate'); sleep 3 }));
 $few->('a server killed', $traffic->(6, sub {
     sleep 0.5;
     my ($pid) = $pg->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1");
