@@ -227,7 +227,8 @@ for s in $stages; do
             check asan-unit "$work/asan" -j"$jobs" TESTS='$(UNIT_TESTS)'
             BH_PAIRS=acme:acmeeu BH_CASE='7$' check asan-integration "$work/asan" -j2 TESTS="test/corpus/rewrite.pl $t/000-start.pl \
                 $t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/107-hostile.pl $t/200-modes.pl \
-                $t/202-waiting.pl $t/203-timeouts.pl $t/300-tls-clients.pl $t/301-tls-servers.pl $t/302-logins.pl $t/400-tenants.pl \
+                $t/202-waiting.pl $t/203-timeouts.pl $t/300-tls-clients.pl $t/301-tls-servers.pl $t/302-logins.pl $t/320-channel-binding.pl \
+                $t/321-direct-tls.pl $t/322-protocol-versions.pl $t/324-pass-through.pl $t/400-tenants.pl \
                 $t/410-copy.pl $t/420-utility.pl $t/430-rls-mode.pl $t/431-tenant-guc.pl $t/432-tenant-set.pl $t/433-redact.pl \
                 $t/440-identity.pl $t/441-auth-query.pl $t/442-tokens.pl $t/443-certificates.pl $t/450-explain-tenant.pl \
                 $t/451-show-tenants.pl $t/452-audit-log.pl $t/480-delete-tenant.pl $t/491-limits.pl $t/500-console.pl \

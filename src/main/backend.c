@@ -3,6 +3,8 @@
  * values. */
 #include "main/backend.h"
 
+#include "conf/setup.h"
+
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -146,6 +148,20 @@ bool backend_copy_out(PGconn *c, const char *sql, int cancel_fd,
     return true;
 }
 
+void backend_tls_wishes(const struct setup *s, const struct database_conf *db,
+                        struct catalog_source *src)
+{
+    static const char *const bindings[] = { "disable", "prefer", "require" };
+    static const char *const versions[] = { NULL, "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3" };
+    int direct = db->server_tls_negotiation == SWITCH_UNSET ? s->g.server_tls_negotiation
+                                                            : db->server_tls_negotiation;
+
+    src->channel_binding = bindings[s->g.server_tls_channel_binding];
+    src->ssl_min_protocol_version = versions[s->g.server_tls_min_version];
+    /* older ones ask by SSLRequest, which servers answer too */
+    src->sslnegotiation = direct && PQlibVersion() >= 170000 ? "direct" : NULL;
+}
+
 PGconn *backend_open(const struct catalog_source *src, struct err *e)
 {
     char port[16], connect_timeout[16], user_timeout[16], set[64];
@@ -166,15 +182,29 @@ PGconn *backend_open(const struct catalog_source *src, struct err *e)
                                   "application_name",
                                   "gssencmode",
                                   "target_session_attrs",
+                                  "channel_binding",
+                                  "ssl_min_protocol_version",
+                                  "sslnegotiation",
                                   NULL };
-    const char *const values[] = { src->host,          port,
-                                   src->dbname,        src->user,
-                                   src->password,      src->sslmode,
-                                   src->sslrootcert,   src->sslcert,
-                                   src->sslkey,        connect_timeout,
-                                   user_timeout,       "UTF8",
-                                   "pgbulkhead",       "disable",
-                                   src->session_attrs, NULL };
+    const char *const values[] = { src->host,
+                                   port,
+                                   src->dbname,
+                                   src->user,
+                                   src->password,
+                                   src->sslmode,
+                                   src->sslrootcert,
+                                   src->sslcert,
+                                   src->sslkey,
+                                   connect_timeout,
+                                   user_timeout,
+                                   "UTF8",
+                                   "pgbulkhead",
+                                   "disable",
+                                   src->session_attrs,
+                                   src->channel_binding,
+                                   src->ssl_min_protocol_version,
+                                   src->sslnegotiation,
+                                   NULL };
     PGresult *r;
     PGconn *c;
 

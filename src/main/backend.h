@@ -13,6 +13,8 @@
 /* libpq's PGconn and PGresult; their header is needed only by those who use them */
 struct pg_conn;
 struct pg_result;
+struct setup;
+struct database_conf;
 
 /* How to reach a database. Texts are NUL-terminated, borrowed for the call; NULL or "" = not given
  * (libpq's default). */
@@ -22,10 +24,14 @@ struct catalog_source {
     const char *dbname, *user, *password;
     const char *sslmode, *sslrootcert, *sslcert, *sslkey; /* as libpq's parameters of these names */
     const char *session_attrs;                            /* as libpq's target_session_attrs */
-    int connect_timeout_s;                                /* 0 = 5 seconds */
-    int statement_timeout_ms;                             /* of each query, 0 = 30 seconds */
+    const char *channel_binding, *ssl_min_protocol_version, *sslnegotiation; /* likewise */
+    int connect_timeout_s;                                                   /* 0 = 5 seconds */
+    int statement_timeout_ms; /* of each query, 0 = 30 seconds */
 };
 
+/* Fills what the keys of server_tls_* say beyond mode and files. */
+void backend_tls_wishes(const struct setup *s, const struct database_conf *db,
+                        struct catalog_source *src);
 /* An open connection with client_encoding UTF8, statement_timeout set and notices dropped; the
  * caller calls PQfinish. NULL: e, with the SQLSTATE where the server sent one. */
 struct pg_conn *backend_open(const struct catalog_source *src, struct err *e);

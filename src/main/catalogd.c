@@ -60,6 +60,7 @@ void catalogd_source(const struct setup *s, const struct database_conf *db,
             src->password = u->secret.p;
     }
     src->sslmode = sslmodes[g->server_tls_sslmode];
+    backend_tls_wishes(s, db, src);
     src->sslrootcert = file_or_none(g->server_tls_ca_file);
     src->sslcert = file_or_none(g->server_tls_cert_file);
     src->sslkey = file_or_none(g->server_tls_key_file);

@@ -294,6 +294,7 @@ static void source_of(const struct setup *s, const struct database_conf *db, con
                                     .sslkey = file_or_none(g->server_tls_key_file),
                                     .connect_timeout_s = CONNECT_S,
                                     .statement_timeout_ms = ANSWER_US / 1000 };
+    backend_tls_wishes(s, db, src);
     buf_release(&hosts);
     if (u && u->secret.n)
         src->password = u->secret.p;

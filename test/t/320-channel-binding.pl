@@ -133,6 +133,15 @@ is($as_server->('scrammy', server_tls_channel_binding => $_), 'scrammy', "server
 like($as_server->('emmdee', server_tls_channel_binding => 'require'), qr/channel binding is required, and the server asks for a password without it/, 'server, require: not for md5');
 is($as_server->('emmdee'), 'emmdee', 'server, prefer: md5');
 like($as_server->('trusted', server_tls_channel_binding => 'require'), qr/channel binding is required, and the server let us in without it/, 'server, require: not for trust');
+# auth_query goes by the same rules.
+for my $who (['trusted', qr/^auth_query failed$/], ['scrammy', qr/^ok$/]) {
+    my $x = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, auth => { $who->[0] => 'pw scrammy' },
+        set => { auth_type => 'scram-sha-256', auth_user => $who->[0], auth_query => 'SELECT usename, \'pw of all\' FROM pg_user WHERE usename = $1', server_tls_sslmode => 'require', server_tls_channel_binding => 'require', query_wait_timeout => 4 });
+    my $c = $x->connect('test', 'emmdee', password => 'pw of all', no_die => 1, timeout => 15);
+    like($c->{error} && $c->{error}{M} !~ /asks for a password without it/ ? $c->{error}{M} : 'ok', $who->[1], "auth_query by $who->[0], channel binding required");
+    ok($x->wait_log(qr/channel binding required/), 'and the log says why') if $who->[0] eq 'trusted';
+    $x->stop; $x->{expect_exit} = 1;
+}
 my $bad = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, set => { server_tls_channel_binding => 'require', server_tls_sslmode => 'prefer' }, start => 0);
 ok(!$bad->start(may_fail => 1), 'server, require without TLS: not started');
 like($bad->log_text, qr/server_tls_channel_binding: needs server_tls_sslmode=require/, 'and the reason');
