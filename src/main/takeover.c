@@ -37,6 +37,7 @@ struct takeover {
     int next; /* connection of the new process, or -1 */
     pid_t next_pid;
     struct event *ev_next;
+    bool offered; /* it has been sent our sockets */
     bool bound;
 };
 
@@ -364,11 +365,12 @@ static void on_message(struct takeover *t, const char *text, size_t n)
     bool over = atomic_load(&c->hub.registry.handed_over);
 
     if (n == sizeof(hello) - 1 && memcmp(text, hello, n) == 0 && !over) {
-        if (c->shutdown == RUNNING && send_sockets(t, t->next))
+        t->offered = c->shutdown == RUNNING && send_sockets(t, t->next);
+        if (t->offered)
             log_info(&c->log, "process %d is about to take over", (int)t->next_pid);
         else
             hang_up(&t->next, &t->ev_next);
-    } else if (n == 5 && memcmp(text, "READY", 5) == 0 && !over) {
+    } else if (n == 5 && memcmp(text, "READY", 5) == 0 && !over && t->offered) {
         let_go(t);
     } else if (n > 6 && memcmp(text, "CANCEL", 6) == 0) {
         hub_cancel(&c->hub, text_n(text + 6, n - 6));
@@ -414,6 +416,7 @@ static void on_knock(evutil_socket_t door, short what, void *arg)
     }
     t->next = fd;
     t->next_pid = pid;
+    t->offered = false;
 }
 
 static void open_door(struct takeover *t)

@@ -7,6 +7,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Bulkhead limit => 400;
+use IO::Socket::UNIX;
+use Socket;
 
 need_ours();
 my $pg = pg(set => { max_connections => 200 });
@@ -91,6 +93,16 @@ ok($p->wait_log(qr/did not take over, going on/), 'the present process has seen 
 is($c->value('SELECT 3'), 3, 'its clients stay');
 is($p->connect('test')->value('SELECT 4'), 4, 'it takes new ones');
 is(slurp("$dir/pid"), "$newest\n", 'the pidfile is its own');
+# Who speaks out of turn, or nonsense, gets nothing.
+for my $words ([], ['READY'], ['x' x 2000], ["CANCEL\0\0\0\1\0\0\0\2", 'READY'], ['TAKEOVER 2', 'READY'], ['TAKEOVER 1']) {
+    my $s = IO::Socket::UNIX->new(Type => SOCK_SEQPACKET, Peer => $sock) or die "$sock: $!\n";
+    $s->send($_) for @$words;
+    sleep 0.2;
+    close $s;
+    sleep 0.1;
+}
+is($c->value('SELECT 5'), 5, 'nonsense on its socket changes nothing');
+is($p->connect('test')->value('SELECT 6'), 6, 'for new clients either');
 # Without an old process -R starts as usual.
 kill 'QUIT', $newest;
 ok(wait_for(sub { defined reap($newest) }, 10), 'ended');
