@@ -369,6 +369,7 @@ static void bury(struct client *c)
     atomic_fetch_sub_explicit(&e->loop.load, 1, memory_order_relaxed);
     vars_release(&c->vars, &e->hub->var_names);
     session_state_unref(c->settings);
+    session_state_unref(c->startup);
     map_release(&c->stmts);
     map_release(&c->portals);
     if (c->keys) {

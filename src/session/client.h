@@ -80,6 +80,7 @@ struct client {
     struct vars vars;
     /* bytes that statements may add to `settings`: since the server was asked, and before */
     uint32_t settings_coming, settings_asked;
+    struct session_state *startup;  /* what its startup packet set, referenced; NULL = nothing */
     struct session_state *settings; /* its other settings (state.h), referenced; NULL = none */
     struct map stmts;               /* name → client_stmt */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */

@@ -305,7 +305,8 @@ static bool send_welcome(struct client *c, const struct welcome *w)
     struct buf b;
 
     if (!vars_copy(&c->vars, &w->vars, &h->var_names) ||
-        !vars_copy(&c->vars, &l->vars, &h->var_names) || !add_host(c) || !state_login(c, &w->vars))
+        !vars_copy(&c->vars, &l->vars, &h->var_names) || !add_host(c) ||
+        !state_login(c, &l->vars, &w->vars))
         return false;
     buf_init(&b);
     wire_auth_build(&b, 0, NULL, 0);

@@ -466,7 +466,7 @@ static bool overdrawn(struct client *c)
 /* Nothing runs before the tenant is bound again; server_input lets the client go on. */
 static bool rebinding(struct client *c)
 {
-    if (!c->server || !binding_holds(c->server))
+    if (!c->server || !(binding_holds(c->server) || state_holds(c->server)))
         return false;
     conn_pause(c->conn);
     return true;

@@ -733,7 +733,7 @@ size_t server_input(void *owner, char *data, size_t n)
     }
     size_t used = take_input(s, data, n);
     if (c && c->conn && c->conn->paused && !s->dying &&
-        (c->server != s || (s->pending->n <= PENDING_LOW && !binding_holds(s))))
+        (c->server != s || (s->pending->n <= PENDING_LOW && !binding_holds(s) && !state_holds(s))))
         conn_resume(c->conn);
     return used;
 }

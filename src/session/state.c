@@ -84,6 +84,7 @@ struct touch {
     bool all;      /* every one that the server's state has */
     bool computed; /* others, too, which nobody can name */
     bool doubt;    /* they may be what they were before */
+    bool failed;   /* ... because of an error or a rollback */
     bool broken;   /* the answer makes no sense, or memory is short */
     int failures;  /* answers that were errors */
     int n;
@@ -184,7 +185,7 @@ static bool touched_computed(struct server *s)
 
 static bool touched_all(struct server *s)
 {
-    if (!s->settings && !s->touch && !s->asked)
+    if (!s->settings && !s->touch && !s->asked && !s->client->startup)
         return true;
     struct touch *t = touch_of(s);
     if (t)
@@ -339,7 +340,7 @@ bool state_allows(struct client *c, const struct effects *e, bool simple)
 void state_doubt(struct server *s)
 {
     if (s->touch)
-        s->touch->doubt = true;
+        s->touch->doubt = s->touch->failed = true;
 }
 
 /* ---- making a server's state a client's ---- */
@@ -462,6 +463,54 @@ static void question(const struct server *s, const struct touch *t, struct buf *
                                   "s.source OPERATOR(pg_catalog.=) 'session'"));
 }
 
+/* A ParameterStatus with the client's value. */
+static bool tell(struct client *c, int var)
+{
+    struct buf b;
+
+    buf_init(&b);
+    wire_status_build(&b, text_of(c->engine->hub->var_names.name[var]),
+                      text_of(c->vars.value[var]));
+    bool ok = !b.failed;
+    if (ok && c->conn)
+        conn_write_copy(c->conn, b.p, b.n);
+    buf_release(&b);
+    return ok;
+}
+
+/* RESET ALL and DISCARD ALL took the client's settings back to those of its startup packet, which
+ * are not the server's. false: out of memory. */
+static bool start_again(struct client *c, const struct server *s, const struct touch *t)
+{
+    const struct session_state *st = c->startup, *old = c->settings;
+    int n = 0;
+
+    if (!t->all || t->failed || !st)
+        return true;
+    struct entry *e = malloc(sizeof(*e) * (size_t)(st->n + (old ? old->n : 0)));
+    bool ok = e != NULL;
+    for (int i = 0; ok && old && i < old->n; i++)
+        e[n++] = old->e[i];
+    for (int i = 0; ok && i < st->n; i++) {
+        int var = var_index(&c->engine->hub->var_names, text_of(st->e[i].name));
+        const char *value = st->e[i].value;
+        if (var >= 0 && s->vars->value[var]) {
+            if (c->vars.value[var] && strcmp(c->vars.value[var], value) != 0)
+                ok = vars_set(&c->vars, var, text_of(value)) && tell(c, var);
+        } else if (!find(old, st->e[i].name) && kept(s, text_of(st->e[i].name))) {
+            e[n++] = st->e[i];
+        }
+    }
+    struct session_state *now = NULL;
+    ok = ok && snapshot(e, n, &now);
+    free(e);
+    if (ok) {
+        session_state_unref(c->settings);
+        c->settings = now;
+    }
+    return ok;
+}
+
 bool state_ask(struct server *s)
 {
     struct touch *t = s->touch;
@@ -473,9 +522,12 @@ bool state_ask(struct server *s)
     s->touch = NULL;
     buf_init(&sql);
     question(s, t, &sql);
-    if (buf_len(&sql) == 0 && !sql.failed) {
+    if (buf_len(&sql) == 0 && !sql.failed) { /* there is nothing to ask for */
+        bool again = start_again(s->client, s, t);
         touch_free(t);
-        return false;
+        if (!again)
+            server_close(s, "53200", "out of memory");
+        return !again;
     }
     bool ok = !sql.failed && server_own_query(s, buf_text(&sql), 0);
     buf_release(&sql);
@@ -492,6 +544,11 @@ bool state_ask(struct server *s)
     s->client->settings_asked += s->client->settings_coming;
     s->client->settings_coming = 0;
     return true;
+}
+
+bool state_holds(const struct server *s)
+{
+    return s->asked && s->asked->all && s->client && s->client->startup;
 }
 
 static bool field(struct rd *r, struct text *value, bool *is_null)
@@ -600,6 +657,15 @@ bool state_answered(struct server *s, bool failed)
     if (failed)
         return ask_later(s, t);
     bool ok = !t->broken && merged(old, t, &now);
+    if (ok) {
+        s->settings = now;
+        session_state_unref(old);
+    }
+    if (ok && c) {
+        session_state_unref(c->settings);
+        c->settings = session_state_ref(now);
+        ok = start_again(c, s, t);
+    }
     s->asked = NULL;
     s->ask_failed = false;
     touch_free(t);
@@ -607,12 +673,8 @@ bool state_answered(struct server *s, bool failed)
         server_close(s, "53200", "out of memory");
         return false;
     }
-    s->settings = now;
-    session_state_unref(old);
     if (!c)
         return true;
-    session_state_unref(c->settings);
-    c->settings = session_state_ref(now);
     c->settings_asked = 0;
     if (now && now->bytes > STATE_MAX_BYTES) {
         client_close(c, "54000", "the settings of this session take more than %d bytes",
@@ -675,27 +737,29 @@ void state_free_server(struct server *s)
 
 /* ---- clients ---- */
 
-bool state_login(struct client *c, const struct vars *reported)
+bool state_login(struct client *c, const struct vars *given, const struct vars *reported)
 {
     const struct var_names *names = &c->engine->hub->var_names;
-    struct entry e[VARS_MAX];
-    char *lower[VARS_MAX];
-    int n = 0;
+    struct entry all[VARS_MAX], kept_here[VARS_MAX];
+    char *lower[VARS_MAX] = { NULL };
+    int n = 0, n_kept = 0;
     bool ok = true;
 
-    for (int i = 0; c->virtual_state && i < names->n; i++) {
-        if (!c->vars.value[i] || reported->value[i] ||
-            (client_enforced(c) && strcmp(names->name[i], "search_path") == 0))
+    for (int i = 0; c->virtual_state && ok && i < names->n; i++) {
+        const char *value = c->vars.value[i];
+        if (!value || !(given->value[i] || i == VAR_APPLICATION_NAME) || !*value)
             continue;
         lower[n] = text_dup(text_of(names->name[i]));
-        ok = ok && lower[n];
+        ok = lower[n] != NULL;
         for (char *p = lower[n]; p && *p; p++)
             *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
-        e[n] = (struct entry){ lower[n], c->vars.value[i] };
+        all[n] = (struct entry){ lower[n], value };
+        if (!reported->value[i] &&
+            !(client_enforced(c) && text_is(text_of(lower[n]), "search_path")))
+            kept_here[n_kept++] = all[n];
         n++;
     }
-    if (n > 0 && ok)
-        ok = snapshot(e, n, &c->settings);
+    ok = ok && snapshot(all, n, &c->startup) && snapshot(kept_here, n_kept, &c->settings);
     for (int i = 0; i < n; i++)
         free(lower[i]);
     return ok;

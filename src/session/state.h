@@ -57,6 +57,9 @@ void state_diff(const struct client *c, struct server *s, struct buf *sql);
 /* The server would be let go: asks it for what was touched. false: nothing was. When the server was
  * closed it is dying. */
 bool state_ask(struct server *s);
+/* Must the client's next message wait for the answer? (After a RESET ALL: what its startup packet
+ * said is to be set first.) */
+bool state_holds(const struct server *s);
 /* A DataRow of the answer (body behind its head); whatever is wrong with it fails the answer. */
 void state_row(struct server *s, const char *body, size_t n);
 /* The answer is there, or (failed) there is none. false: the server is closed. */
@@ -73,8 +76,9 @@ void state_free_server(struct server *s);
 
 /* ---- clients ---- */
 
-/* Parameters of the startup packet that servers do not report become the client's state. false: out
- * of memory. */
-bool state_login(struct client *c, const struct vars *reported) MUST_CHECK;
+/* Parameters of the startup packet that servers do not report become the client's state; all of
+ * them come back with RESET ALL. false: out of memory. */
+bool state_login(struct client *c, const struct vars *given,
+                 const struct vars *reported) MUST_CHECK;
 
 #endif

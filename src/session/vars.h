@@ -11,6 +11,7 @@
 #include "conf/setup.h"
 
 #define VARS_STANDARD 5
+#define VAR_APPLICATION_NAME 4 /* the place of that name */
 #define VARS_MAX 32
 
 /* The names tracked by this process (boot key), shared by all threads, immutable. */

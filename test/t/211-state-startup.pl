@@ -66,6 +66,19 @@ for my $round (1 .. 2) { is($n{$_}->value('SHOW app.v'), $name{$_}, "round $roun
     is($o->value('SHOW search_path'), '"$user", public', '... leaves nothing behind');
 }
 
+# ---- RESET ALL goes back to the startup packet, as without a pooler ----
+for my $how ('RESET ALL', 'DISCARD ALL') {
+    my ($d, $o) = ($p->connect('test', 'app', params => { application_name => 'first', search_path => '"Ten"' }), $p->connect('test', 'app'));
+    is($d->query($_)->{error}, undef, $_) for "SET application_name = 'second'", 'SET search_path = "TEN"', "SET work_mem = '5MB'", $how;
+    is($d->value('SHOW application_name') . $d->value('SELECT v FROM t') . ($d->value('SHOW work_mem') eq '5MB' ? 'kept' : ''), 'firstTen', "$how: what the startup packet said");
+    is($d->{params}{application_name}, 'first', '... and the client is told');
+    is($o->value('SHOW application_name') . $o->value('SHOW search_path'), '"$user", public', '... no other client');
+    $d->query($_) for 'SET search_path = "TEN"', 'BEGIN', 'RESET ALL', 'ROLLBACK';
+    is($d->value('SELECT v FROM t'), 'TEN', 'RESET ALL rolled back');
+    $d->query('RESET ALL; SET search_path = "TEN"');
+    is($d->value('SELECT v FROM t') . $d->value('SHOW application_name'), 'TENfirst', 'set behind RESET ALL');
+}
+
 # ---- many clients, few servers, several workers ----
 {
     my $q = proxy(pg => $pg, databases => { test => 'dbname=postgres user=app pool_size=3' }, auth => { app => '' },
