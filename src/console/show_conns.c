@@ -23,11 +23,13 @@ static const struct wire_column client_columns[] = {
     COL_I("worker"),
     COL_S("tenant"),
     COL_S("tenant_mode"),
+    COL_I("pinned"),
 };
 static const struct wire_column server_columns[] = {
     CONN_COLUMNS,
     COL_I("worker"),
     COL_I("guarded"),
+    COL_I("pinned"),
 };
 static const struct wire_column socket_columns[] = {
     CONN_COLUMNS,
@@ -133,6 +135,8 @@ static void put_rest(struct row *r, const struct conn *conn, bool socket, bool i
     } else if (!socket) {
         row_int(r, guarded);
     }
+    if (!socket)
+        row_int(r, 0);
 }
 
 static void put_cancel(struct row *r, const struct cancel_info *k, bool socket, bool is_client,
@@ -221,6 +225,7 @@ static void put_client(struct row *r, const struct client *c, int app, bool sock
                     : c->identity.bound ? c->identity.claims[0].value
                                         : TEXT(""));
         row_z(r, tenant_mode_name(c->tenant_mode));
+        row_int(r, c->server && c->server->pins);
     }
     row_end(r, socket ? COLUMNS(socket_columns) : COLUMNS(client_columns), out);
 }
@@ -316,8 +321,10 @@ static void put_server(struct row *r, const struct server *s, int app, bool sock
     if (socket)
         put_socket(r, s->conn, s->left);
     row_int(r, sh->engine->id);
-    if (!socket)
+    if (!socket) {
         row_int(r, sh->pool->guarded);
+        row_int(r, s->pins != NULL);
+    }
     row_end(r, socket ? COLUMNS(socket_columns) : COLUMNS(server_columns), out);
 }
 

@@ -25,6 +25,7 @@ static const struct wire_column pool_columns[] = {
     COL_S("pool_mode"),
     COL_S("load_balance_hosts"),
     COL_I("guarded"),
+    COL_I("pinned"),
 };
 
 /* Empty unless there is a list to choose from. */
@@ -65,6 +66,7 @@ static void put_pool(struct row *r, const struct survey_pool *p, const struct se
     row_z(r, pool_mode_name(atomic_load(&p->pool->pool_mode)));
     row_z(r, balance_name(setup_database(s, p->pool->db_name, &arena)));
     row_int(r, p->pool->guarded);
+    row_int(r, atomic_load_explicit(&p->pool->pinned, memory_order_relaxed));
     arena_release(&arena);
 }
 
@@ -76,7 +78,7 @@ static void put_own_pool(struct row *r, const struct console *c)
     put_zeros(r, 12);
     row_z(r, "statement");
     row_null(r);
-    row_int(r, 0);
+    put_zeros(r, 2);
 }
 
 static void pools_done(struct admin *a, const struct survey *s)

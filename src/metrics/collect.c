@@ -136,6 +136,7 @@ static void write_pool_servers(const struct collect *c, struct expo *x)
             { "state=\"tested\"", p->sv[SERVER_TESTED] },
             { "state=\"login\"", p->sv[SERVER_LOGIN] },
             { "state=\"cancel\"", p->sv[SERVER_BEING_CANCELED] },
+            { "state=\"listener\"", p->sv[SERVER_LISTENER] },
         };
         for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++) {
             pool_labels(x, p->pool);
@@ -154,6 +155,8 @@ static int64_t pool_value(const struct survey_pool *p, enum metric m, usec_t now
         return atomic_load_explicit(&p->pool->reserve, memory_order_relaxed);
     case METRIC_pool_waiting_clients:
         return p->cl_waiting;
+    case METRIC_pool_pinned_servers:
+        return atomic_load_explicit(&p->pool->pinned, memory_order_relaxed);
     default:
         return p->oldest && now > p->oldest ? (int64_t)(now - p->oldest) : 0;
     }
@@ -162,7 +165,7 @@ static int64_t pool_value(const struct survey_pool *p, enum metric m, usec_t now
 static void write_pools(const struct collect *c, struct expo *x)
 {
     static const enum metric gauges[] = { METRIC_pool_size, METRIC_pool_reserve_size,
-                                          METRIC_pool_waiting_clients,
+                                          METRIC_pool_waiting_clients, METRIC_pool_pinned_servers,
                                           METRIC_pool_max_wait_seconds };
 
     write_pool_servers(c, x);

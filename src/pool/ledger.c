@@ -62,6 +62,22 @@ void pool_slot_put(struct pool *p)
     CHECK(atomic_fetch_sub(&p->servers, 1) > 0);
 }
 
+bool pool_listener_take(struct pool *p)
+{
+    if (!quota_take(&p->db->servers))
+        return false;
+    if (quota_take(&p->user->servers))
+        return true;
+    quota_put(&p->db->servers);
+    return false;
+}
+
+void pool_listener_put(struct pool *p)
+{
+    quota_put(&p->user->servers);
+    quota_put(&p->db->servers);
+}
+
 int pool_oldest_waiter(const struct pool *p)
 {
     uint64_t bits = atomic_load(&p->waiting);

@@ -72,6 +72,8 @@ struct pool {
     struct user_ledger *user;
     _Atomic int64_t servers;                 /* open or opening, all workers */
     _Atomic int64_t size, reserve, min_size; /* limits; size 0 = unlimited */
+    _Atomic int64_t pinned;                  /* servers that stay with their clients */
+    _Atomic int listener;                    /* worker that its listener belongs to + 1; 0: none */
     _Atomic int pool_mode;                   /* for SHOW */
     _Atomic uint64_t waiting;                /* bit w: worker w has waiting clients */
     _Atomic int shards;                      /* workers that have a part of it */
@@ -89,6 +91,9 @@ struct pool {
 enum slot { SLOT_OK, SLOT_POOL_FULL, SLOT_DB_FULL, SLOT_USER_FULL };
 enum slot pool_slot_take(struct pool *p, bool reserve_ok, bool *reserved);
 void pool_slot_put(struct pool *p);
+/* The same for the pool's listener, which only the limits of database and user concern. */
+bool pool_listener_take(struct pool *p);
+void pool_listener_put(struct pool *p);
 
 /* Which worker's client waits longest, -1 = none. */
 int pool_oldest_waiter(const struct pool *p);

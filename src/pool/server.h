@@ -24,6 +24,7 @@ struct client;
 struct server_login;  /* session: login in progress */
 struct pending;       /* session: expected replies */
 struct server_stmts;  /* session: statements prepared on it */
+struct pins;          /* session: state that ties it to its client */
 struct vars;          /* session: tracked parameters */
 struct session_state; /* session: settings that clients left on it (state.h) */
 struct touch;         /* session: settings that may have changed */
@@ -40,6 +41,7 @@ struct server {
     uint64_t id;
     char status;         /* of the last ReadyForQuery: I T E; 0 = none yet */
     bool close_needed;   /* replace when released (RECONNECT, new configuration, lifetime) */
+    bool listener;       /* listens for the pool's clients; none ever gets it */
     bool reserved;       /* took a slot beyond pool_size */
     bool listens, holds; /* a tenant's LISTEN, cursor WITH HOLD: taken back before reuse */
     bool dirty;          /* a tenant changed a setting: reset before reuse */
@@ -85,6 +87,7 @@ struct server {
     struct touch *asked;  /* ... and that it was asked for */
     uint64_t last_client; /* whose statements ran on it last */
     bool opaque;          /* its client ran what nobody can know: DISCARD ALL before reuse */
+    struct pins *pins;    /* session: why it stays with its client (pins.h); NULL: it does not */
     char *set_undo;       /* guarded: takes settings for one statement back (settings.h); malloc */
     uint64_t set_batch;   /* in which they were set */
     char *guc; /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */

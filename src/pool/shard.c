@@ -8,12 +8,13 @@
 
 /* From which state to which. */
 static const unsigned allowed[SERVER_STATES] = {
-    [SERVER_LOGIN] = BIT(IDLE) | BIT(TESTED) | BIT(DEAD),
+    [SERVER_LOGIN] = BIT(IDLE) | BIT(TESTED) | BIT(LISTENER) | BIT(DEAD),
     [SERVER_IDLE] = BIT(ACTIVE) | BIT(USED) | BIT(HANDOVER) | BIT(DEAD) | BIT(TESTED),
     [SERVER_USED] = BIT(TESTED) | BIT(DEAD) | BIT(IDLE) | BIT(HANDOVER),
-    [SERVER_TESTED] = BIT(IDLE) | BIT(DEAD),
+    [SERVER_TESTED] = BIT(IDLE) | BIT(LISTENER) | BIT(DEAD),
     [SERVER_ACTIVE] = BIT(IDLE) | BIT(TESTED) | BIT(BEING_CANCELED) | BIT(DEAD),
     [SERVER_BEING_CANCELED] = BIT(IDLE) | BIT(TESTED) | BIT(DEAD),
+    [SERVER_LISTENER] = BIT(DEAD),
     [SERVER_HANDOVER] = BIT(IDLE) | BIT(DEAD),
     [SERVER_DEAD] = 0,
 };
@@ -92,7 +93,7 @@ int shard_servers(const struct shard *sh)
 {
     int n = 0;
     for (int i = 0; i < SERVER_STATES; i++)
-        if (i != SERVER_DEAD)
+        if (i != SERVER_DEAD && i != SERVER_LISTENER)
             n += sh->n_servers[i];
     return n;
 }

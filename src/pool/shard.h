@@ -12,6 +12,8 @@
 #include "pool/turn.h"
 
 struct engine;
+struct listener;
+struct switchboard;
 
 struct shard {
     struct pool *pool;
@@ -44,6 +46,8 @@ struct shard {
     bool starting;       /* the last login failed because the server is starting up: clients wait */
     usec_t asked_at;     /* last request for a server of another worker */
     int next_host;
+    struct listener *listener; /* session: the pool's, on the worker that it belongs to */
+    struct switchboard *board; /* session: channels of this worker's clients; NULL: none yet */
     bool always_warm; /* min_pool_size holds without clients too */
     bool pumping;     /* shard_pump runs */
 };
@@ -55,7 +59,7 @@ struct server *shard_server_new(struct shard *sh, struct slab *slab);
 
 /* Keeps pool->worker[w].oldest and the waiting bit in step with the list. */
 void shard_note_waiting(struct shard *sh, int worker, usec_t oldest);
-/* How many servers this worker holds in all states. */
+/* How many servers for clients this worker holds in all states. */
 int shard_servers(const struct shard *sh);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Clients: birth, states, closing. */
 #include "session/identity.h"
+#include "session/ears.h"
 #include "session/record.h"
 #include "session/shares.h"
 #include "session/state.h"
@@ -262,6 +263,7 @@ static void let_go(struct client *c)
     client_copy_clear(c);
     client_stmts_clear(c);
     client_portals_clear(c);
+    ears_free(c);
     record_leave(c);
     client_share_leave(c);
     map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, CANCEL_KEY_SHORT));

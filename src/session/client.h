@@ -83,6 +83,7 @@ struct client {
     struct session_state *startup;  /* what its startup packet set, referenced; NULL = nothing */
     struct session_state *settings; /* its other settings (state.h), referenced; NULL = none */
     struct map stmts;               /* name → client_stmt */
+    struct ears *ears;    /* channels it listens to without a server of its own (ears.h) */
     struct map portals;   /* enforced: names of cursors and portals since it had no transaction */
     bool reset_bound;     /* enforced: a portal may be a RESET ALL */
     bool discard_bound;   /* DISCARD ALL was bound since the client last had no transaction */

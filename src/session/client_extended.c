@@ -3,6 +3,7 @@
  * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on
  * servers by text and prepared there when they are missing.
  */
+#include "session/effects.h"
 #include "session/extended.h"
 #include "session/identity.h"
 #include "session/record.h"
@@ -223,6 +224,32 @@ static bool trim_server(struct client *c, struct server *s)
     return ok;
 }
 
+/* PREPARE in SQL, as the server's unnamed statement; the entry of its last message, whose undoing
+ * stands for all three. NULL: out of memory, or the server is closed. */
+static struct pend *expect_by_sql(struct server *s, const struct stmt *st, struct buf *b)
+{
+    static const char bind[8] = { 0 }; /* two names, no formats, parameters and result formats */
+    struct buf sql;
+
+    buf_init(&sql);
+    buf_printf(&sql, "PREPARE \"%s\" ", st->name);
+    buf_text_append(&sql, st->sent);
+    buf_char(&sql, '\0');
+    if (!sql.failed)
+        wire_parse_build(b, TEXT(""), text_n(sql.p, sql.n - 1), NULL, 0);
+    bool ok = !sql.failed;
+    buf_release(&sql);
+    size_t mark = msg_begin(b, 'B');
+    msg_bytes(b, bind, sizeof(bind));
+    msg_end(b, mark);
+    wire_execute_build(b, TEXT(""), 0);
+    s->stmts->unnamed = 0;
+    return ok && !b->failed && server_expect(s, PEND_PARSE, PEND_DROP) &&
+                   server_expect(s, PEND_BIND, PEND_DROP)
+               ? server_expect(s, PEND_EXECUTE, PEND_DROP)
+               : NULL;
+}
+
 /* Sends Parse of the statement under the server's name (or as the unnamed one). The entry is
  * returned for undo notes. */
 struct pend *extended_parse(struct client *c, struct stmt *st, bool named, enum pend_action action)
@@ -244,9 +271,14 @@ struct pend *extended_parse(struct client *c, struct stmt *st, bool named, enum 
             return NULL;
         }
     }
-    wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types,
-                     (uint16_t)st->n_sent_types);
-    struct pend *p = b.failed ? NULL : server_expect(s, PEND_PARSE, action);
+    struct pend *p;
+    if (st->by_sql) {
+        p = expect_by_sql(s, st, &b);
+    } else {
+        wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types,
+                         (uint16_t)st->n_sent_types);
+        p = b.failed ? NULL : server_expect(s, PEND_PARSE, action);
+    }
     if (p) {
         conn_write_copy(s->conn, b.p, b.n);
         stat_inc(&stats(c)->server_parses);
@@ -519,13 +551,18 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         return malformed(c);
     if (passes_names(c)) {
         struct effects *e = NULL;
+        bool refused;
         if (!state_effects(c, w.sql, &e))
             return no_memory(c);
-        enum step passed = forward_whole(c, PEND_PARSE, m, n);
-        bool noted = passed != STEP_DONE || state_sent(c, e, NULL);
+        enum step passed = effects_before(c, e, w.sql, false, &refused);
+        if (passed == STEP_DONE && !refused)
+            passed = forward_whole(c, PEND_PARSE, m, n);
+        bool noted = passed != STEP_DONE || refused || state_sent(c, e, NULL);
         free(e);
         if (!noted)
             return no_memory(c);
+        if (refused)
+            return passed;
         if (passed == STEP_DONE)
             record_exempt(c, w.sql);
         return passed;
@@ -683,6 +720,12 @@ enum step client_bind(struct client *c, const char *m, size_t n)
             return done(c);
         }
         n_added = st->verdict->action == VERDICT_REWRITE ? st->verdict->n_added : 0;
+    }
+    if (c->virtual_state) {
+        bool refused;
+        step = effects_bind(c, st, &refused);
+        if (step != STEP_DONE || refused)
+            return step;
     }
     if (!client_need_server(c))
         return c->closing ? STEP_GONE : STEP_WAIT;

@@ -5,11 +5,14 @@
  * extended batch, so that a statement that is missing on the server can be prepared in front of it
  * and one error is one answer.
  */
+#include "session/effects.h"
 #include "session/extended.h"
+#include "session/pins.h"
 #include "session/settings.h"
 #include "session/state.h"
 
 #include "base/check.h"
+#include "tenant/lexer.h"
 #include "tenant/utility.h"
 #include "wire/query.h"
 
@@ -160,6 +163,8 @@ static enum step to_prepare(struct client *c, bool simple, const struct sql_prep
     buf_release(&types);
     if (step != STEP_DONE || !st)
         return step;
+    if (!client_guarded(c))
+        st->by_sql = true;
     struct verdict *v = st->verdict;
     if (v && v->action == VERDICT_REFUSE && !v->describable) {
         struct buf b;
@@ -273,9 +278,13 @@ static enum step to_execute(struct client *c, bool simple, const struct sql_prep
 
 static void note_run(struct client *c, const struct stmt *st)
 {
-    client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
-    if (!state_bound(c, st, NULL) || st->verdict->leaves_state)
+    if (!state_bound(c, st, NULL))
+        c->server->dirty = true;
+    if (!st->verdict)
+        return;
+    client_note_verdict(c, st->verdict, st->sql);
+    if (st->verdict->leaves_state)
         c->server->dirty = true;
 }
 
@@ -375,6 +384,90 @@ enum step client_prepared_query(struct client *c, struct verdict *v, struct text
         break;
     }
     return deallocate_query(c, v->prepared);
+}
+
+/* ---- clients that no tenant binds ---- */
+
+/* Parameter type that no client declares: tells texts behind PREPARE's name from others. */
+#define BY_SQL UINT32_MAX
+
+/* The text with the statement's own name on servers in the place of the client's. x: an EXECUTE.
+ * false: the place was not found, or memory is short (out->failed). */
+static bool renamed(const struct effect *x, struct text sql, const char *name, struct buf *out)
+{
+    struct text part = text_n(sql.p + x->off, x->end - x->off);
+    struct lexer lx;
+    struct token t;
+    bool verb = false;
+
+    lexer_init(&lx, part, NULL);
+    while (lexer_next(&lx, &t)) {
+        if (token_is_comment(t))
+            continue;
+        if (verb) {
+            buf_append(out, sql.p, x->off + t.off);
+            buf_printf(out, "\"%s\"", name);
+            buf_append(out, part.p + t.off + t.len, sql.n - x->off - t.off - t.len);
+            return !out->failed;
+        }
+        verb = true;
+    }
+    return false;
+}
+
+static enum step execute_renamed(struct client *c, const struct effect *x, struct text sql)
+{
+    struct client_stmt *cs = map_get(&c->stmts, x->name);
+    bool refused = false;
+    struct pend *e;
+    struct buf out;
+
+    if (!cs)
+        return STEP_MORE;
+    enum step step = effects_before(c, cs->stmt->effects, cs->stmt->sql, true, &refused);
+    if (step != STEP_DONE || refused)
+        return step;
+    buf_init(&out);
+    if (!renamed(x, sql, cs->stmt->name, &out)) {
+        step = out.failed ? no_memory(c) : STEP_MORE;
+    } else if (!client_need_server(c)) {
+        step = c->closing ? STEP_GONE : STEP_WAIT;
+    } else {
+        note_run(c, cs->stmt);
+        bool ok = extended_ensure(c, cs->stmt, true) &&
+                  (e = send_unnamed(c, buf_text(&out))) != NULL;
+        if (ok)
+            drop_unnamed(c, e);
+        if (!ok || !send_run(c) || !send_sync(c))
+            step = c->closing ? STEP_GONE : no_memory(c);
+    }
+    buf_release(&out);
+    return step;
+}
+
+enum step client_sql_prepared(struct client *c, const struct effects *fx, struct text sql)
+{
+    static const uint32_t kinds = FX_BIT(FX_PREPARE) | FX_BIT(FX_EXECUTE);
+    const struct effect *x = NULL;
+
+    for (int i = 0; i < fx->n && !x; i++)
+        if (kinds & FX_BIT(fx->list[i].kind))
+            x = &fx->list[i];
+    if (!x || fx->n_statements != 1 || c->extended || c->in_copy || pins_kept(c, PIN_PREPARE))
+        return STEP_MORE;
+    if (c->server && (!pending_empty(c->server->pending) || c->server->left)) {
+        conn_pause(c->conn); /* as above */
+        return STEP_WAIT;
+    }
+    if (x->kind == FX_EXECUTE)
+        return execute_renamed(c, x, sql);
+    uint32_t type = BY_SQL;
+    const struct sql_prepared p = { .what = SQL_PREPARE,
+                                    .name = x->name,
+                                    .query = x->value,
+                                    .types = &type,
+                                    .n_types = 1 };
+    return prepare_query(c, &p);
 }
 
 /* ---- the extended protocol ---- */

@@ -4,7 +4,10 @@
  * or answer ourselves.
  */
 #include "session/binding.h"
+#include "session/ears.h"
+#include "session/effects.h"
 #include "session/identity.h"
+#include "session/pins.h"
 #include "session/record.h"
 #include "session/state.h"
 
@@ -137,7 +140,7 @@ void client_refuse_text(struct client *c, bool simple, const char *sqlstate, con
 /* ---- messages ---- */
 
 /* The effects of a Query on its way to the server; what is too long to be kept whole may do
- * anything. STEP_DONE: it may be sent; STEP_MORE: it was refused. */
+ * anything. STEP_DONE: it may be sent; STEP_MORE: it was answered, or sent in another way. */
 static enum step effects_of(struct client *c, const char *m, size_t have, const struct frame *f)
 {
     struct effects *e = NULL;
@@ -146,10 +149,12 @@ static enum step effects_of(struct client *c, const char *m, size_t have, const 
     bool ok = true;
 
     if (f->len > have)
-        ok = state_sent_unseen(c);
-    else if (wire_query_read(m + 5, f->len - 5, &sql))
+        return effects_unseen(c);
+    if (wire_query_read(m + 5, f->len - 5, &sql))
         ok = state_effects(c, sql, &e);
-    if (ok && e) {
+    if (ok && e)
+        step = effects_query(c, e, sql);
+    if (ok && e && step == STEP_DONE) {
         if (!state_allows(c, e, true))
             step = STEP_MORE;
         else
@@ -246,6 +251,8 @@ static enum step function_call(struct client *c, char *m, size_t n)
         return STEP_DONE;
     if (!client_need_server(c))
         return c->closing ? STEP_GONE : STEP_WAIT;
+    if (!effects_function(c, m + 5, n - 5))
+        return c->closing ? STEP_GONE : STEP_DONE;
     if (!server_expect(c->server, PEND_FUNCTION, PEND_FORWARD))
         return STEP_GONE;
     if (!state_sent_function(c, m + 5, n - 5)) {
@@ -446,7 +453,7 @@ static void release_unused(struct client *c)
 
     if (s && !c->left && !c->extended && c->pool_mode != POOL_SESSION &&
         pending_empty(s->pending) && s->status == 'I' && !s->left && !s->skipping && !s->copy_in &&
-        !state_ask(s))
+        !state_ask(s) && !pins_keep(s))
         server_release(s);
 }
 
@@ -463,10 +470,11 @@ static bool overdrawn(struct client *c)
     return true;
 }
 
-/* Nothing runs before the tenant is bound again; server_input lets the client go on. */
+/* Nothing runs before the tenant is bound again, or before the client's channels are listened to;
+ * server_input lets the client go on. */
 static bool rebinding(struct client *c)
 {
-    if (!c->server || !(binding_holds(c->server) || state_holds(c->server)))
+    if (!(c->server && (binding_holds(c->server) || state_holds(c->server))) && !ears_hold(c))
         return false;
     conn_pause(c->conn);
     return true;

@@ -4,6 +4,7 @@
  * protocols. The tenant changes only between transactions, with nothing of the session left on a
  * server, and everything judged for the old tenant is judged anew.
  */
+#include "session/ears.h"
 #include "session/identity.h"
 #include "session/record.h"
 #include "session/shares.h"
@@ -210,6 +211,7 @@ static bool change(struct client *c, const struct switch_kept *k, struct err *e)
     c->judged_for++;
     record_join(c);
     client_portals_clear(c);
+    ears_forget(c);
     client_log(c, LOG_LV_LOG, "tenant is now \"%.*s\" (%s)",
                c->identity.bound ? (int)c->identity.claims[0].value.n : 0,
                c->identity.bound ? c->identity.claims[0].value.p : "",

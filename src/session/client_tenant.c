@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
 #include "session/binding.h"
+#include "session/effects.h"
 #include "session/extended.h"
 #include "session/settings.h"
 #include "session/state.h"
@@ -208,6 +209,8 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
         step = client_prepared_query(c, v, sql);
     } else if (client_enforced(c) && !client_utility_ok(c, v, sql, true)) {
         step = STEP_DONE;
+    } else if (c->virtual_state && !effects_guarded(c, v, sql, &step)) {
+        /* refused and answered, or to be shown again */
     } else if (!client_need_server(c)) {
         step = STEP_WAIT;
     } else {

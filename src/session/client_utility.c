@@ -142,11 +142,11 @@ bool client_utility_ok(struct client *c, struct verdict *v, struct text sql, boo
     const struct looked looked = { v, sql, simple }, *at = &looked;
     const char *query = c->shard->db ? c->shard->db->connect_query : NULL;
 
-    if ((v->effects & EFFECT_LISTEN) && c->pool_mode != POOL_SESSION)
+    if ((v->effects & EFFECT_LISTEN) && c->pool_mode != POOL_SESSION && !c->virtual_state)
         return refuse(c, at, REFUSAL_notify,
                       "Notifications reach the client only where it keeps its server.",
                       "Use pool_mode=session for clients that listen.");
-    if ((v->effects & EFFECT_HOLD) && c->pool_mode != POOL_SESSION)
+    if ((v->effects & EFFECT_HOLD) && c->pool_mode != POOL_SESSION && !c->virtual_state)
         return refuse(c, at, REFUSAL_cursor_hold,
                       "The cursor would stay on a server that other clients use.",
                       "Declare it without HOLD, within the transaction, or use pool_mode=session.");
@@ -163,9 +163,9 @@ bool client_utility_sent(struct client *c, const struct verdict *v, bool simple)
 {
     struct server *s = c->server;
 
-    if (v->effects & EFFECT_LISTEN)
+    if ((v->effects & EFFECT_LISTEN) && !c->virtual_state)
         s->listens = true;
-    if (v->effects & EFFECT_HOLD)
+    if ((v->effects & EFFECT_HOLD) && !c->virtual_state)
         s->holds = true;
     if (!(v->effects & EFFECT_RESET))
         return true;

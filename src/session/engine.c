@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Engines: birth, mails, ticks, end of turn, death. */
 #include "session/hosts.h"
+#include "session/ears.h"
+#include "session/listener.h"
 #include "session/notes.h"
 #include "session/lookup.h"
 #include "session/proof.h"
@@ -170,6 +172,14 @@ static void on_mail(void *owner, struct mail *m)
     case MAIL_CANCEL_DONE:
         cancel_answered(e, ((struct mail_cancel_done *)m)->client,
                         ((struct mail_cancel_done *)m)->timed_out);
+        break;
+    case MAIL_LISTEN:
+        listener_mail(e, (struct mail_listen *)m); /* keeps it */
+        return;
+    case MAIL_HEARD:
+    case MAIL_NOTE:
+    case MAIL_DEAF:
+        ears_mail(e, m);
         break;
     case MAIL_CANCEL: {
         struct mail_cancel *mc = (struct mail_cancel *)m;
@@ -342,6 +352,8 @@ void shard_free(struct shard *sh)
 {
     due_clear(&sh->due);
     free(sh->failure);
+    ears_release(sh);
+    listener_release(sh);
     arena_release(&sh->db_arena);
     free(sh);
 }

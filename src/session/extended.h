@@ -33,6 +33,10 @@ enum step extended_rejudge(struct client *c, struct text name, struct stmt **st)
 
 /* ---- client_prepared.c: PREPARE, EXECUTE, DEALLOCATE in SQL, of enforced clients ---- */
 enum step client_prepared_query(struct client *c, struct verdict *v, struct text sql);
+struct effects;
+/* The same for a Query of a client that no tenant binds and whose state is virtual. STEP_MORE: it
+ * is to be sent as it is. */
+enum step client_sql_prepared(struct client *c, const struct effects *fx, struct text sql);
 /* Parse of such a statement: nothing goes to the server. */
 enum step client_prepared_parse(struct client *c, struct text name, struct stmt *st);
 enum step client_prepared_bind(struct client *c, const struct wire_bind *w, struct stmt *st);

@@ -4,7 +4,7 @@
  * object has one deadline in a wheel of its worker, set where its state changes (client_due,
  * server_due, shard_due); what is idle without a limit is not looked at.
  */
-#include "session/session.h"
+#include "session/listener.h"
 
 #include "base/check.h"
 
@@ -187,6 +187,9 @@ void server_due(struct server *s)
         if (s->close_needed)
             at = now;
         break;
+    case SERVER_LISTENER:
+        at = end(listener_idle_since(s), idle_limit(e));
+        break;
     default:
         break;
     }
@@ -238,6 +241,12 @@ static void server_fires(struct due *d, void *arg)
         if (!idle_server(s, now))
             return;
         break;
+    case SERVER_LISTENER:
+        if (over(now, listener_idle_since(s), idle_limit(e))) {
+            server_close(s, NULL, "server idle timeout");
+            return;
+        }
+        break;
     default:
         return;
     }
@@ -249,8 +258,8 @@ static void server_fires(struct due *d, void *arg)
 static bool is_used(const struct shard *sh)
 {
     return sh->n_clients > 0 || sh->always_warm || shard_servers(sh) > 0 ||
-           sh->n_servers[SERVER_DEAD] > 0 || sh->n_cancel_active > 0 || list_linked(&sh->offer) ||
-           list_linked(&sh->hungry);
+           sh->n_servers[SERVER_LISTENER] > 0 || sh->n_servers[SERVER_DEAD] > 0 ||
+           sh->n_cancel_active > 0 || list_linked(&sh->offer) || list_linked(&sh->hungry);
 }
 
 /* How long an unused pool is kept; 0 = for ever. */

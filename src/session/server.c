@@ -2,6 +2,8 @@
 /* Servers: opening, closing, going back to the pool. */
 #include "session/hosts.h"
 #include "session/session.h"
+#include "session/listener.h"
+#include "session/pins.h"
 #include "session/shares.h"
 #include "session/state.h"
 
@@ -47,15 +49,13 @@ const struct conn_handler server_handler = {
     .secured = on_secured,
 };
 
-void server_launch(struct shard *sh, bool reserved)
+struct server *server_new(struct shard *sh, bool reserved)
 {
     struct engine *e = sh->engine;
     struct server *s = shard_server_new(sh, &e->servers);
 
-    if (!s) {
-        pool_slot_put(sh->pool);
-        return;
-    }
+    if (!s)
+        return NULL;
     s->reserved = reserved;
     s->id = atomic_fetch_add(&e->hub->next_server, 1) + 1;
     s->connected_at = s->request_at = e->loop.now;
@@ -63,8 +63,22 @@ void server_launch(struct shard *sh, bool reserved)
     s->vars = calloc(1, sizeof(*s->vars));
     s->stmts = server_stmts_new();
     server_due(s);
+    return s;
+}
+
+void server_begin(struct server *s)
+{
     if (!s->pending || !s->vars || !s->stmts || !server_login_begin(s))
         server_login_failed(s, "53200", "out of memory");
+}
+
+void server_launch(struct shard *sh, bool reserved)
+{
+    struct server *s = server_new(sh, reserved);
+    if (s)
+        server_begin(s);
+    else
+        pool_slot_put(sh->pool);
 }
 
 void server_count_bytes(struct server *s)
@@ -134,6 +148,9 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     if (end && e->loop.now > end)
         sh->aged_at = e->loop.now;
     hosts_forget(s);
+    pins_free(s);
+    if (s->listener)
+        listener_lost(s, sqlstate, text);
     struct client *c = s->client;
     if (c) {
         bool told = s->fatal;
@@ -156,7 +173,10 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     s->conn = NULL;
     if (conn)
         conn_close(conn);
-    pool_slot_put(sh->pool);
+    if (s->listener)
+        pool_listener_put(sh->pool);
+    else
+        pool_slot_put(sh->pool);
     /* the struct is freed at the end of the turn: callers up the stack may still look at it */
     shard_slot_freed(sh);
 }
@@ -205,6 +225,10 @@ const char *server_worn_out(const struct server *s)
 
 void server_ready(struct server *s)
 {
+    if (s->listener) {
+        listener_ready(s);
+        return;
+    }
     const char *why = server_worn_out(s);
 
     if (why) {
@@ -227,7 +251,7 @@ static struct text reset_query(const struct server *s)
 {
     const struct settings *g = &s->shard->engine->setup->g;
 
-    if (s->opaque)
+    if (s->opaque || s->pins)
         return TEXT("DISCARD ALL");
     if ((s->shard->limits.pool_mode == POOL_SESSION || g->server_reset_query_always) &&
         *g->server_reset_query)
@@ -273,7 +297,13 @@ void server_release(struct server *s)
         s->opaque = true;
     struct text reset = reset_query(s);
     const char *connect_query = s->shard->db ? s->shard->db->connect_query : NULL;
-    if ((s->dirty || s->opaque || state_undoes(s, connect_query)) && connect_query &&
+    if (s->pins && (s->pins->held & PIN_UNKNOWN)) {
+        server_close(s, NULL, "its client changed what nothing takes back");
+        return;
+    }
+    bool pinned = s->pins != NULL;
+    pins_free(s);
+    if ((s->dirty || s->opaque || pinned || state_undoes(s, connect_query)) && connect_query &&
         *connect_query) {
         server_close(s, NULL, "a reset would undo connect_query");
         return;

@@ -5,8 +5,11 @@
  * unexpected closes the server.
  */
 #include "session/binding.h"
+#include "session/ears.h"
 #include "session/error_fields.h"
 #include "session/hosts.h"
+#include "session/listener.h"
+#include "session/pins.h"
 #include "session/session.h"
 #include "session/settings.h"
 #include "session/state.h"
@@ -281,6 +284,8 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
     }
     if (s->dying)
         return false;
+    if (s->client && s->client->ears)
+        ears_spoiled(s->client);
     if (is_extended(p))
         skip_to_sync(s, r);
     return true;
@@ -350,12 +355,16 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     }
     s->status = m[5];
     bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND, held = p->note == NOTE_HELD;
-    bool asked = p->note == NOTE_STATE;
+    bool asked = p->note == NOTE_STATE, told = p->note == NOTE_ASKED, owed = false;
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
     settings_ready(s);
-    run_take(r, len, !own && p->action != PEND_DROP);
+    if (c && c->ears && !own) {
+        run_flush(r);
+        owed = ears_ready(c, s->status);
+    }
+    run_take(r, len, !own && p->action != PEND_DROP && !owed);
     s->skipping = false;
     s->copy_in = false;
     if (c)
@@ -372,6 +381,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     if (!own && c)
         count_query(s, c);
+    if (told && s->listener)
+        listener_answered(s);
     if (!pending_empty(s->pending))
         return true;
     if (rebind && c)
@@ -392,10 +403,14 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     }
     if (!c) {
         run_flush(r);
-        server_ready(s);
-        return false;
+        if (!s->listener || s->state != SERVER_LISTENER)
+            server_ready(s);
+        return s->state == SERVER_LISTENER;
     }
-    if ((own && !rebind && !asked) || c->pool_mode == POOL_SESSION || c->left || c->extended)
+    if (told && !pins_answered(s))
+        return !s->dying && s->client == c;
+    if ((own && !rebind && !asked && !told) || c->pool_mode == POOL_SESSION || c->left ||
+        c->extended)
         return true;
     run_flush(r);
     if (r->next >= 0 &&
@@ -404,7 +419,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
                      shown(r->next));
         return false;
     }
-    if (state_ask(s))
+    if (state_ask(s) || pins_keep(s))
         return !s->dying;
     server_release(s);
     return false;
@@ -460,6 +475,8 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
 
     if (s->touch && text_is(tag, "ROLLBACK"))
         state_doubt(s);
+    if (!own && s->client && s->client->ears && text_is(tag, "ROLLBACK"))
+        ears_spoiled(s->client);
     if (text_is(tag, "DISCARD ALL") && pending_head(s->pending)->kind == PEND_EXECUTE)
         s->discarded = s->guc && s->client && client_enforced(s->client);
     if (text_is(tag, "DISCARD ALL") || text_is(tag, "DEALLOCATE ALL")) {
@@ -584,6 +601,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
         server_close(s, "08P01", "unexpected message '%c' from server", shown(f->type));
         return false;
     }
+    if (p->note == NOTE_ASKED && f->type == 'D')
+        pins_row(s, m + 5, f->len - 5);
     if (f->type == 'C')
         on_tag(s, m + 5, f->len - 5, p->action == PEND_OWN);
     if (f->type == 'G' || f->type == 'W')
@@ -628,8 +647,14 @@ static void on_notification(struct server *s, struct run *r, const char *m, uint
 {
     struct buf b;
 
-    if (!s->client || !client_enforced(s->client)) {
-        run_take(r, len, s->client != NULL);
+    if (s->listener) {
+        listener_note(s, m, len);
+        run_take(r, len, false);
+        return;
+    }
+    bool wanted = s->client && (!s->client->virtual_state || ears_own(s->client, s, m, len));
+    if (!wanted || !client_enforced(s->client)) {
+        run_take(r, len, wanted);
         return;
     }
     run_take(r, len, false);
@@ -671,7 +696,8 @@ static bool streams(const struct server *s, char type)
 {
     const struct pend *p = pending_head(s->pending);
     return (type == 'D' || type == 'd' || type == 'V') && p && p->action != PEND_FAKE &&
-           p->action != PEND_REFUSE && p->note != NOTE_STATE && plausible(p, type);
+           p->action != PEND_REFUSE && p->note != NOTE_STATE && p->note != NOTE_ASKED &&
+           plausible(p, type);
 }
 
 static size_t take_input(struct server *s, char *data, size_t n)

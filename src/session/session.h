@@ -191,7 +191,12 @@ bool server_own_query(struct server *s, struct text sql, uint32_t vars);
 bool server_own_execute(struct server *s, struct text name, struct text sql, int note);
 
 /* ---- server.c ---- */
-/* Opens a connection for the shard; the ledger slot was taken. */
+/* A server of the shard that is not opened yet; its place in the ledger was taken. NULL: out of
+ * memory. */
+struct server *server_new(struct shard *sh, bool reserved) MUST_CHECK;
+/* Opens it, or closes it. */
+void server_begin(struct server *s);
+/* Both. */
 void server_launch(struct shard *sh, bool reserved);
 /* Closes; a client that has it is closed with the text (FATAL, state or 08P01) unless the server's
  * own FATAL went out. */
@@ -297,6 +302,10 @@ enum mail_kind {
     MAIL_PROOF,
     MAIL_SHARE,
     MAIL_CANCEL_DONE,
+    MAIL_LISTEN, /* listener.h; the three behind it are its answers */
+    MAIL_HEARD,
+    MAIL_NOTE,
+    MAIL_DEAF,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
 struct mail_server {

@@ -11,6 +11,7 @@
 #include "tenant/effects.h"
 #include "tenant/tenant.h"
 
+struct effects;
 struct engine;
 
 /* One statement text with its parameter types, as servers know it. Refcounted within one worker. */
@@ -30,6 +31,7 @@ struct stmt {
     struct effects *effects;  /* of `sql`, NULL = none */
     struct verdict *verdict;  /* guarded clients; NULL otherwise */
     uint64_t policy_generation;
+    bool by_sql; /* made by PREPARE: the text is what stands behind its name */
     bool proven; /* a server of the pool has prepared it: a later Parse needs none to be answered */
     struct engine *engine;
 };

@@ -40,7 +40,6 @@ my @kinds = (
     ['reported parameters', ["SET DateStyle = 'German'; SET TIME ZONE 'Asia/Tokyo'; SET application_name = 'ALPHA'"], "SELECT current_setting('datestyle') || current_setting('timezone') || current_setting('application_name')", 'German, DMYAsia/TokyoALPHA'],
     ['a long value', ["SET app.long = '" . 'x' x 5000 . "'"], "SELECT md5(coalesce(current_setting('app.long', true), ''))", undef],
     ['DO', [q{DO 'BEGIN SET temp_file_limit = 12345; END'}], 'SHOW temp_file_limit', '12345kB'],
-    ['LOAD', [q{LOAD 'plpgsql'}], 'SELECT settings()', undef],
     ['currval', [q{SELECT nextval('s')}], q{SELECT currval('s')}, undef],
     ['names that differ by case', ['SET "App.Kase" = \'a\'', "SET APP.KASE = 'B'"], "SELECT coalesce(current_setting('app.kase', true), '')", 'B'],
 );

@@ -162,7 +162,9 @@ is(answer($acme->query('FETCH BACKWARD 1 FROM c')), '4|acme', 'backward');
 is(tags($acme->query('CLOSE c')), 'CLOSE CURSOR', 'CLOSE');
 is(answer($acme->query('FETCH c')), '34000', 'and it is gone');
 $acme->query('ROLLBACK');
-error_is($acme->query('DECLARE h CURSOR WITH HOLD FOR SELECT 1'), '0A000', qr/cursor_hold|HOLD/, 'WITH HOLD needs a server of its own');
+is(tags($acme->query('DECLARE h CURSOR WITH HOLD FOR SELECT tenant_id FROM notes WHERE id < 5')), 'DECLARE CURSOR', 'WITH HOLD keeps the server');
+is(answer($acme->query('FETCH 2 FROM h')), 'acme;acme', 'over transactions');
+is(tags($acme->query('CLOSE h')), 'CLOSE CURSOR', 'until it is closed');
 my $s = $p->connect('session', 'acme');
 is(tags($s->query('DECLARE h CURSOR WITH HOLD FOR SELECT max(tenant_id) FROM notes')), 'DECLARE CURSOR', 'as in session pooling');
 is(answer($s->query('FETCH h')), 'acme', 'where it stays');
@@ -210,7 +212,7 @@ is($pg->value("SELECT count(*) FROM notes WHERE tenant_id = 'beta'"), 10, 'all r
 
 # ---- LISTEN, NOTIFY ----
 my ($la, $lb, $off) = ($p->connect('session', 'acme'), $p->connect('session', 'beta'), $p->connect('plain', 'acme'));
-sub heard { my ($c) = @_; $c->query('SELECT 1'); return join ' ', map { "$_->[1]=$_->[2]" } splice @{ $c->{notifications} } }
+sub heard { my ($c, $n) = @_; while ($n && @{ $c->{notifications} // [] } < $n) { $c->read_msg(20) or last } $c->query("SELECT 1"); return join " ", map { "$_->[1]=$_->[2]" } splice @{ $c->{notifications} } }
 is(tags($_->query('LISTEN news')), 'LISTEN', 'LISTEN') for $la, $lb, $off;
 is(tags($acme->query("NOTIFY news, 'for acme'")), 'NOTIFY', 'NOTIFY');
 is(tags($acme->query("SELECT pg_notify('news', 'too')")), 'SELECT 1', 'pg_notify');
@@ -226,7 +228,21 @@ is(heard($lb) . heard($la), 'news=for beta', 'and the other way round');
 my $channel = 'bh_' . substr($pg->value("SELECT encode(sha256('acme'), 'hex')"), 0, 24) . '_news';
 $pg->sql("NOTIFY $channel, 'from the server'");
 is(heard($la), 'news=from the server', 'the name on the server is documented');
-error_is($acme->query('LISTEN news'), '42501', qr/LISTEN/, 'not where the server changes');
+is(tags($acme->query('LISTEN news')), 'LISTEN', 'also where the server changes');
+$beta->query("NOTIFY news, 'not for acme'");
+$off->query("NOTIFY news, 'nor this'");
+$pg->sql("NOTIFY $channel, 'virtual'");
+is(heard($acme, 1), 'news=virtual', 'the own tenant\'s alone');
+is(tags($acme->query('UNLISTEN news')), 'UNLISTEN', 'UNLISTEN');
+$pg->sql("NOTIFY $channel, 'late'");
+ok(!$acme->readable(0.3), 'and no more');
+$acme->query('LISTEN news');
+$pg->sql("NOTIFY $channel, 'again'");
+is(heard($acme, 1), 'news=again', 'again');
+is(tags($acme->query('UNLISTEN *')), 'UNLISTEN', 'UNLISTEN *');
+$pg->sql("NOTIFY $channel, 'late'");
+ok(!$acme->readable(0.3), 'nor then');
+heard($la);
 error_is($la->query('SELECT * FROM pg_listening_channels()'), '42501', qr/./, 'channels are not listed');
 error_is($acme->query("SELECT pg_notify(body, 'x') FROM notes"), '42501', qr/./, 'pg_notify over rows');
 error_is($acme->query('SELECT pg_notify($$x$$ || 1, $$y$$)'), '42501', qr/./, 'computed channels');

@@ -44,7 +44,7 @@ NOTIFY news, 'x';
 LISTEN news;
 SQL
 is($out, "acme|5\nacme|10\nacme\n2\n4", 'psql: prepared statements and cursors') or diag($err);
-like($err, qr/ERROR:.*notify.*HINT:  Use pool_mode=session/s, 'psql: LISTEN says what is needed');
+unlike($err, qr/ERROR/, 'psql: LISTEN too');
 ($st, $out, $err) = psql($dsn =~ s/tx/session/r, "LISTEN news;\nNOTIFY news, 'heard';\nSELECT 1;\n");
 like($out, qr/"news" with payload "heard"/, 'psql: hears itself');
 # pgbench: each tenant reads only its own, whatever the protocol.

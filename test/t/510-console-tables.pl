@@ -19,12 +19,12 @@ my $buffers = 'i: recv_pos pkt_pos pkt_remain send_pos send_remain pkt_avail sen
 my @count = qw(server_assignment_count xact_count query_count received sent xact_time query_time wait_time client_parse_count server_parse_count bind_count client_login_count);
 my @short = map { s/^received$/bytes_received/r =~ s/^sent$/bytes_sent/r } @count;
 my %columns = (
-    CLIENTS => "$conn | i: worker; s: tenant tenant_mode",
-    SERVERS => "$conn | i: worker guarded",
+    CLIENTS => "$conn | i: worker; s: tenant tenant_mode; i: pinned",
+    SERVERS => "$conn | i: worker guarded pinned",
     SOCKETS => "$conn; $buffers | i: worker",
     ACTIVE_SOCKETS => "$conn; $buffers | i: worker",
     POOLS => 's: database user; i: cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle '
-        . 'sv_used sv_tested sv_login maxwait maxwait_us; s: pool_mode load_balance_hosts | i: guarded',
+        . 'sv_used sv_tested sv_login maxwait maxwait_us; s: pool_mode load_balance_hosts | i: guarded pinned',
     DATABASES => 's: name host; i: port; s: database force_user; i: pool_size min_pool_size reserve_pool_size server_lifetime; s: pool_mode load_balance_hosts; '
         . 'i: max_connections current_connections max_client_connections current_client_connections paused disabled | i: reserve_pool; s: tenant_mode',
     USERS => 's: name pool_size reserve_pool_size pool_mode; i: max_user_connections current_connections max_user_client_connections current_client_connections '

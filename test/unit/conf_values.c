@@ -70,7 +70,7 @@ static const struct sample globals[] = {
     { "tenant_explain", "plan", NULL },
     { "tenant_max_statement", "2MB", "2097152" }, { "tenant_cache_size", "0", NULL },
     { "tenant_audit_log", "/var/log/audit.json", NULL }, { "tenant_audit", "refused,exempt", NULL },
-    { "max_tenant_connections", "12", NULL }, { "max_tenant_client_connections", "13", NULL },
+    { "max_pinned_servers", "4", NULL }, { "max_tenant_connections", "12", NULL }, { "max_tenant_client_connections", "13", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
     { "slow_query_threshold", "1", NULL },
 };
