@@ -141,7 +141,7 @@ SKIP: {
     my $r = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, set => { %tls, client_tls_key_file => $rk, client_tls_cert_file => $rc, user => 'postgres' }, start => 0);
     $r->{pid} = spawn(argv => [Bulkhead::Proxy::binary(), $r->{ini}], log => $r->{log});
     ok(wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $r->port, timeout => 2)->abort; 1 } }, 20), 'root starts it') or diag($r->log_text);
-    unlike(slurp("/proc/$r->{pid}/status"), qr/^Uid:.*\b0\b/m, 'it is not root any more');
+    ok(wait_for(sub { slurp("/proc/$r->{pid}/status") !~ /^Uid:.*\b0\b/m }, 10), 'it is not root any more');
     is($subject->($r, undef), 'root.example', 'TLS with the key of root');
     ok(!$r->reload->{error}, 'RELOAD works');
     ok($r->wait_log(qr/key file ".*root\.key" cannot be read any more; the key in use is kept/), 'and says what it did');
