@@ -106,6 +106,7 @@ like($p->log_text, qr/TLS connection required/, 'the log says what is missing');
 if (!$>) { # started as root, with user=
     my $q = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, set => { unix_socket_dir => $sock, user => 'postgres' }, as_root => 1);
     my $file = "$sock/.s.PGSQL." . $q->port;
+    ok($q->wait_log(qr/process up/), 'started as root');
     is((getpwuid((stat $file)[4]))[0], 'postgres', 'the socket belongs to the user that the process becomes');
     $q->stop; $q->{expect_exit} = 1;
     ok(!-e $file, 'who can therefore remove it');
