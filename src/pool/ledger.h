@@ -37,13 +37,19 @@ struct db_stats {
     stat_t denials[64]; /* by enum refusal */
 };
 
+/* Pools that a limit of their database or user keeps from opening servers. */
+struct hunger {
+    _Atomic uint64_t workers[2]; /* that have such: pools without any server, others */
+    _Atomic usec_t since; /* the longest waiting client's of a pool without any; 0: see starved.h */
+};
+
 struct db_ledger {
     struct text name;
     struct quota servers, clients;
     _Atomic bool paused, disabled;
     _Atomic int shards;    /* workers' parts of its pools */
     _Atomic bool inactive; /* made from "*" and not used for long; see db_ledger_forgotten */
-    _Atomic uint64_t waiting; /* workers with clients that a quota of this database holds up */
+    struct hunger hunger;
     _Atomic(void *) policy; /* struct policy of the tenant layer as last published; owned by main */
     _Atomic uint64_t search_path_serial; /* grows when the policy's search path changes */
     struct db_stats *stats;              /* of each worker */
@@ -58,6 +64,7 @@ static inline bool db_ledger_forgotten(const struct db_ledger *d)
 struct user_ledger {
     struct text name;
     struct quota servers, clients;
+    struct hunger hunger;
 };
 
 /* The parameters a server reports at login, from which later clients are welcomed. Refcounted,

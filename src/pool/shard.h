@@ -18,11 +18,14 @@ struct switchboard;
 struct shard {
     struct pool *pool;
     struct engine *engine;
-    struct list node;   /* in the engine's list of shards */
-    struct list hungry; /* linked while clients wait */
-    struct due due;     /* when it is to be looked at: min_pool_size, pool_idle_timeout */
-    struct list offer;  /* linked while servers are to be offered to other workers */
-    int offers;         /* how many */
+    struct list node;     /* in the engine's list of shards */
+    struct list hungry;   /* linked while clients wait */
+    struct due due;       /* when it is to be looked at: min_pool_size, pool_idle_timeout */
+    struct list starved;  /* linked while a limit of its database or user holds it up */
+    enum slot starved_by; /* which */
+    int starved_rank;     /* 0: its pool has no server at all, 1: it wants more */
+    struct list offer;    /* linked while servers are to be offered to other workers */
+    int offers;           /* how many */
     struct list servers[SERVER_STATES];
     int n_servers[SERVER_STATES];
     struct list waiting;      /* clients, longest first (client.node) */
@@ -48,8 +51,8 @@ struct shard {
     int next_host;
     struct listener *listener; /* session: the pool's, on the worker that it belongs to */
     struct switchboard *board; /* session: channels of this worker's clients; NULL: none yet */
-    bool always_warm; /* min_pool_size holds without clients too */
-    bool pumping;     /* shard_pump runs */
+    bool always_warm;          /* min_pool_size holds without clients too */
+    bool pumping;              /* shard_pump runs */
 };
 
 /* Moves the server to the list of the state; aborts on a move that the table does not allow. */

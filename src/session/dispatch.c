@@ -8,6 +8,7 @@
 #include "session/hosts.h"
 #include "session/session.h"
 #include "session/shares.h"
+#include "session/starved.h"
 #include "session/state.h"
 
 #include "base/check.h"
@@ -69,6 +70,7 @@ struct shard *engine_shard(struct engine *e, struct pool *p)
     sh->engine = e;
     sh->used_at = e->loop.now;
     due_init(&sh->due);
+    list_init(&sh->starved);
     list_init(&sh->hungry);
     list_init(&sh->offer);
     list_init(&sh->waiting);
@@ -218,6 +220,8 @@ static void note_waiting(struct shard *sh)
         list_push_tail(&sh->engine->hungry, &sh->hungry);
     else if (!first && list_linked(&sh->hungry))
         list_del(&sh->hungry);
+    if (!first && list_linked(&sh->starved))
+        starved_clear(sh);
 }
 
 static bool paused(const struct shard *sh)
@@ -430,8 +434,10 @@ static bool open_one(struct shard *sh, struct client *c)
     bool reserve_ok =
         sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
     bool reserved = false;
-    enum slot full = pool_slot_take(sh->pool, reserve_ok, &reserved);
 
+    if (!starved_may_ask(sh))
+        return false;
+    enum slot full = pool_slot_take(sh->pool, reserve_ok, &reserved);
     if (full != SLOT_OK && full != SLOT_POOL_FULL) {
         if (evict(sh, full))
             full = pool_slot_take(sh->pool, reserve_ok, &reserved);
@@ -440,8 +446,14 @@ static bool open_one(struct shard *sh, struct client *c)
                 if (i != sh->engine->id && sh->asked_at != sh->engine->loop.now)
                     engine_tell(sh->engine->hub->engine[i], MAIL_EVICT, sh->pool, sh->engine->id);
     }
+    if (full == SLOT_DB_FULL || full == SLOT_USER_FULL)
+        starved_mark(sh, full, c->wait_at);
     if (full != SLOT_OK)
         return false;
+    if (list_linked(&sh->starved)) { /* the next in line may try */
+        starved_clear(sh);
+        starved_wake_here(sh->engine, sh->pool);
+    }
     if (reserved)
         client_log(c, LOG_LV_LOG, "taking connection from reserve_pool");
     server_launch(sh, reserved);
@@ -572,8 +584,10 @@ void dispatch_offers(struct engine *e)
 void shard_slot_freed(struct shard *sh)
 {
     struct pool *p = sh->pool;
-    int w = pool_oldest_waiter(p);
 
+    if (starved_wake(sh->engine, p))
+        return;
+    int w = pool_oldest_waiter(p);
     if (w == sh->engine->id)
         shard_pump(sh);
     else if (w >= 0)

@@ -8,6 +8,7 @@
 #include "session/proof.h"
 #include "session/session.h"
 #include "session/shares.h"
+#include "session/starved.h"
 
 #include "base/asan.h"
 #include "base/check.h"
@@ -153,6 +154,7 @@ static void on_mail(void *owner, struct mail *m)
         break;
     case MAIL_SLOT: {
         struct shard *sh = known_shard(e, ((struct mail_pool *)m)->pool);
+        starved_wake_here(e, ((struct mail_pool *)m)->pool);
         if (sh)
             shard_pump(sh);
         break;
@@ -267,6 +269,8 @@ static void init_lists(struct engine *e)
     list_init(&e->login_clients);
     list_init(&e->shards);
     list_init(&e->hungry);
+    list_init(&e->starved[0]);
+    list_init(&e->starved[1]);
     list_init(&e->offers);
     list_init(&e->to_console);
     list_init(&e->dead);

@@ -99,6 +99,7 @@ struct engine {
     struct list shards;           /* shard.node */
     struct shard **shard_by_pool; /* index = pool->index */
     int n_shard_slots;
+    struct list starved[2]; /* shards in line for a slot (starved.h), by rank */
     struct wheel client_dues, server_dues, shard_dues;
     bool end_seen;           /* shutting_down was taken into account */
     bool forced_done;        /* pools of forced users with min_pool_size were opened */

@@ -5,6 +5,7 @@
 #include "session/listener.h"
 #include "session/pins.h"
 #include "session/shares.h"
+#include "session/starved.h"
 #include "session/state.h"
 
 #include "base/check.h"
@@ -238,6 +239,10 @@ void server_ready(struct server *s)
     if (s->cancels > 0) {
         if (s->state != SERVER_BEING_CANCELED)
             server_set_state(s, SERVER_BEING_CANCELED);
+        return;
+    }
+    if (starved_claims(s)) {
+        server_close(s, NULL, "evicted");
         return;
     }
     s->released_at = s->shard->engine->loop.now;
