@@ -257,8 +257,8 @@ static void server_fires(struct due *d, void *arg)
 
 static bool is_used(const struct shard *sh)
 {
-    return sh->n_clients > 0 || sh->always_warm || shard_servers(sh) > 0 ||
-           sh->n_servers[SERVER_LISTENER] > 0 || sh->n_servers[SERVER_DEAD] > 0 ||
+    return sh->n_clients > 0 || sh->always_warm || shard_servers(sh) > 0 || sh->listener ||
+           sh->board || sh->n_servers[SERVER_LISTENER] > 0 || sh->n_servers[SERVER_DEAD] > 0 ||
            sh->n_cancel_active > 0 || list_linked(&sh->offer) || list_linked(&sh->hungry);
 }
 
