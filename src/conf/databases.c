@@ -180,6 +180,5 @@ void load_peer(struct load *l, const struct ini_line *line)
             return;
         }
     }
-    trouble_warn(&l->t, line->at, line->key, "accepted, but has no effect yet");
     s->peers[s->n_peers++] = peer;
 }

@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "console/internal.h"
-#include "session/session.h"
+#include "session/peers.h"
 #include "tenant/redact.h"
 
 #include <stdarg.h>
@@ -436,8 +436,8 @@ static void greet(struct admin *a)
     put_status(&a->out, "application_name", a->app);
     put_status(&a->out, "is_superuser", a->is_admin ? "on" : "off");
     put_status(&a->out, "session_authorization", a->user);
-    random_bytes(a->cancel_key, sizeof(a->cancel_key));
-    a->cancel_key[0] &= 0x7f; /* some drivers print the first half as a signed number */
+    peer_key_make(a->cancel_key, sizeof(a->cancel_key),
+                  (int)console_setup(a->console)->g.peer_id);
     struct rd r = rd_init((const char *)a->cancel_key, 4);
     wire_keydata_build(&a->out, rd_u32(&r), a->cancel_key + 4, 4);
     finish(a);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* SHOW VERSION, CONFIG, STATE, PEERS, PEER_POOLS, DNS_HOSTS, DNS_ZONES, FDS. */
 #include "console/internal.h"
+#include "session/peers.h"
 
 static void put_table(struct admin *a, const struct wire_column *cols, int n)
 {
@@ -87,15 +88,33 @@ void show_peers(struct admin *a, const struct statement *st)
     admin_complete(a, TEXT("SHOW"));
 }
 
+static const struct wire_column peer_pool_columns[] = {
+    COL_I("peer_id"), COL_I("cl_active_cancel_req"), COL_I("cl_waiting_cancel_req"),
+    COL_I("sv_active_cancel"), COL_I("sv_login")
+};
+
+static void fn_peer_pools(struct engine *e, struct ask *ask, struct ask_part *part)
+{
+    struct row r;
+    (void)ask;
+
+    row_init(&r);
+    LIST_FOREACH(n, &e->peer_pools) {
+        const struct peer_pool *p = LIST_ENTRY(n, struct peer_pool, node);
+        row_int(&r, p->id);
+        row_int(&r, p->n_active);
+        row_int(&r, p->n_waiting);
+        row_int(&r, p->n_active - p->n_login);
+        row_int(&r, p->n_login);
+        row_end(&r, COLUMNS(peer_pool_columns), &part->rows);
+    }
+}
+
 void show_peer_pools(struct admin *a, const struct statement *st)
 {
-    static const struct wire_column cols[] = { COL_I("peer_id"), COL_I("cl_active_cancel_req"),
-                                               COL_I("cl_waiting_cancel_req"),
-                                               COL_I("sv_active_cancel"), COL_I("sv_login") };
-
     (void)st;
-    put_table(a, cols, COLUMNS(cols));
-    admin_complete(a, TEXT("SHOW"));
+    put_table(a, peer_pool_columns, COLUMNS(peer_pool_columns));
+    (void)admin_ask(a, TEXT(""), 0, fn_peer_pools, NULL);
 }
 
 /* ---- DNS ---- */

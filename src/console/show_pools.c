@@ -309,7 +309,7 @@ static void lists_done(struct admin *a, const struct survey *s)
     put_item(a, "users", (uint64_t)setup->n_users);
     put_item(a, "peers", (uint64_t)setup->n_peers);
     put_item(a, "pools", pools);
-    put_item(a, "peer_pools", 0);
+    put_item(a, "peer_pools", (uint64_t)s->peer_pools);
     put_item(a, "free_clients", s->free_clients);
     put_item(a, "used_clients", (uint64_t)(s->clients + a->console->n_admins));
     put_item(a, "login_clients", (uint64_t)s->logins);

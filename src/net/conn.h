@@ -140,6 +140,11 @@ void conn_close_after_flush(struct conn *c, usec_t us);
 /* Is the socket still open with nothing to read? (a look with MSG_PEEK, for idle servers) */
 bool conn_alive(const struct conn *c);
 
+/* Address of the socket in a directory that PostgreSQL's programs use for the port ("@dir":
+ * abstract). false: the path is too long. */
+bool sockaddr_unix(const char *dir, int port, struct sockaddr_storage *out, socklen_t *len);
+/* Of an IPv4 or IPv6 address; nothing for others. */
+void sockaddr_set_port(struct sockaddr_storage *ss, int port);
 /* Textual address "127.0.0.1", port; for Unix sockets "unix" and 0. out is NUL-terminated. */
 void sockaddr_text(const struct sockaddr_storage *ss, char *out, size_t size, int *port);
 

@@ -5,7 +5,33 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/un.h>
+
+bool sockaddr_unix(const char *dir, int port, struct sockaddr_storage *out, socklen_t *len)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)out;
+
+    *un = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    int n = snprintf(un->sun_path, sizeof(un->sun_path), "%s/.s.PGSQL.%d", dir, port);
+    if (n < 0 || (size_t)n >= sizeof(un->sun_path))
+        return false;
+    *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
+    if (dir[0] == '@') {
+        un->sun_path[0] = '\0';
+        --*len;
+    }
+    return true;
+}
+
+void sockaddr_set_port(struct sockaddr_storage *ss, int port)
+{
+    if (ss->ss_family == AF_INET)
+        ((struct sockaddr_in *)ss)->sin_port = htons((uint16_t)port);
+    else if (ss->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)ss)->sin6_port = htons((uint16_t)port);
+}
 
 void sockaddr_text(const struct sockaddr_storage *ss, char *out, size_t size, int *port)
 {

@@ -4,7 +4,7 @@
  * its own (with TLS where the server's connection has it), and is not used by anybody else before
  * that connection is closed.
  */
-#include "session/session.h"
+#include "session/peers.h"
 
 #include "auth/digest.h"
 #include "base/check.h"
@@ -47,8 +47,7 @@ void cancel_answered(struct engine *e, uint64_t client, bool timed_out)
     }
 }
 
-/* Done with the request. Out of memory: the client is let go by its own time limit. */
-static void answer(struct engine *e, const struct cancel_asker *a, bool timed_out)
+void cancel_answer(struct engine *e, const struct cancel_asker *a, bool timed_out)
 {
     if (!a->client)
         return;
@@ -90,7 +89,7 @@ static void finish(struct cancel *k)
     if (s && s->cancels > 0 && --s->cancels == 0 && s->state == SERVER_BEING_CANCELED)
         server_ready(s);
     wipe(k->key, sizeof(k->key));
-    answer(k->engine, &k->asker, k->timed_out);
+    cancel_answer(k->engine, &k->asker, k->timed_out);
     free(k);
 }
 
@@ -216,14 +215,32 @@ static bool is_key_of(const struct client *c, struct text key)
            digest_same(c->cancel_key, key.p, key.n);
 }
 
+/* The client with that key, or with the key as it was before peers passed it on. */
+static struct client *client_of(struct engine *e, struct text key)
+{
+    unsigned char normal[CANCEL_KEY_LONG];
+    struct text k = text_n((const char *)normal, key.n);
+    struct client *c = NULL;
+
+    if (key.n < CANCEL_KEY_SHORT || key.n > CANCEL_KEY_LONG)
+        return NULL;
+    memcpy(normal, key.p, key.n);
+    for (int i = 0; i < (e->setup->g.peer_id ? 2 : 1) && !c; i++) {
+        if (i)
+            peer_key_normal(normal);
+        c = map_get(&e->cancel_keys, text_n(k.p, CANCEL_KEY_SHORT));
+        if (c && !is_key_of(c, k))
+            c = NULL;
+    }
+    wipe(normal, sizeof(normal));
+    return c;
+}
+
 void cancel_local(struct engine *e, struct text key, const struct cancel_asker *asker)
 {
     bool under_way = false;
-    struct client *c =
-        key.n < CANCEL_KEY_SHORT ? NULL : map_get(&e->cancel_keys, text_n(key.p, CANCEL_KEY_SHORT));
+    struct client *c = client_of(e, key);
 
-    if (c && !is_key_of(c, key))
-        c = NULL;
     if (c && c->server && !pending_empty(c->server->pending)) {
         under_way = start(e, c->server, asker);
     } else if (c && c->state == CLIENT_WAITING && !client_at_login(c)) {
@@ -233,7 +250,7 @@ void cancel_local(struct engine *e, struct text key, const struct cancel_asker *
         conn_reshow(c->conn);
     }
     if (!under_way)
-        answer(e, asker, false);
+        cancel_answer(e, asker, false);
 }
 
 /* false: out of memory. */
@@ -260,6 +277,8 @@ void cancel_request(struct client *c, struct text key)
                                         .local = c->conn->local };
 
     c->cancel_left = 1;
+    if (peer_forward(e, key, &asker))
+        return;
     if (key.n <= CANCEL_KEY_LONG) { /* else of somebody else */
         for (int i = 0; i < e->hub->n_engines; i++)
             if (i != e->id && tell(e->hub->engine[i], key, &asker))

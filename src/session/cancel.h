@@ -35,5 +35,8 @@ bool cancel_next(const struct engine *e, struct list **pos, struct cancel_info *
 /* An engine is done with the request of that client (the id, of this engine): when all are, the
  * connection is closed. timed_out: it gave up after cancel_wait_timeout. */
 void cancel_answered(struct engine *e, uint64_t client, bool timed_out);
+/* The same for whoever asked, on whichever engine. Out of memory: it is let go by its own time
+ * limit. */
+void cancel_answer(struct engine *e, const struct cancel_asker *a, bool timed_out);
 
 #endif

@@ -5,6 +5,7 @@
 #include "session/record.h"
 #include "session/shares.h"
 #include "session/state.h"
+#include "session/peers.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -287,8 +288,7 @@ static void make_cancel_key(struct client *c, struct buf *out)
     struct text head = text_n((const char *)c->cancel_key, CANCEL_KEY_SHORT);
 
     do {
-        random_bytes(c->cancel_key, sizeof(c->cancel_key));
-        c->cancel_key[0] &= 0x7f; /* some drivers print the first half as a signed number */
+        peer_key_make(c->cancel_key, sizeof(c->cancel_key), (int)c->setup->g.peer_id);
     } while (map_get(&c->engine->cancel_keys, head));
     map_put(&c->engine->cancel_keys, head, c);
     struct rd r = rd_init(head.p, head.n);

@@ -3,6 +3,7 @@
 #include "session/hosts.h"
 #include "session/ears.h"
 #include "session/listener.h"
+#include "session/peers.h"
 #include "session/notes.h"
 #include "session/lookup.h"
 #include "session/proof.h"
@@ -188,6 +189,10 @@ static void on_mail(void *owner, struct mail *m)
         cancel_local(e, text_n((const char *)mc->key, mc->n), &mc->asker);
         break;
     }
+    case MAIL_PEER:
+        peers_on_mail(e, (struct mail_peer *)m);
+        wipe(((struct mail_peer *)m)->key, CANCEL_KEY_LONG);
+        break;
     case MAIL_POLICY:
         wake_for_policy(e, ((struct mail_policy *)m)->db);
         break;
@@ -251,6 +256,7 @@ static void on_end(void *owner)
             }
     }
     cancels_close(e);
+    peers_close(e);
     end_of_turn(e);
     loop_later_stop(&e->turn);
 }
@@ -276,6 +282,8 @@ static void init_lists(struct engine *e)
     list_init(&e->dead);
     list_init(&e->dead_servers);
     list_init(&e->cancels);
+    list_init(&e->forwards);
+    list_init(&e->peer_pools);
     list_init(&e->host_queue);
     map_init(&e->hosts);
     map_init(&e->cancel_keys);

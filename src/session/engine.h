@@ -116,6 +116,9 @@ struct engine {
     struct list dead; /* clients to free at the end of the turn */
     struct list dead_servers; /* likewise */
     struct list cancels;      /* cancel connections under way */
+    struct list forwards;     /* the first engine's: cancel requests for peers */
+    struct list peer_pools;   /* likewise: struct peer_pool */
+    bool closing_peers;
     struct map hosts;         /* name → struct host_watch */
     struct list host_queue;   /* of those, longest not looked up first */
     struct engine_stats stats;

@@ -5,6 +5,8 @@
  * server_due, shard_due); what is idle without a limit is not looked at.
  */
 #include "session/listener.h"
+#include "session/peers.h"
+#include "session/session.h"
 
 #include "base/check.h"
 
@@ -361,6 +363,7 @@ void engine_reap(struct engine *e)
     wheel_turn(&e->server_dues, now, server_fires, e);
     wheel_turn(&e->shard_dues, now, shard_fires, e);
     cancels_reap(e);
+    peers_reap(e);
     atomic_store_explicit(&e->stats.looks,
                           e->client_dues.looks + e->server_dues.looks + e->shard_dues.looks,
                           memory_order_relaxed);

@@ -7,12 +7,9 @@
 #include "base/random.h"
 #include "wire/startup.h"
 
-#include <netinet/in.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/un.h>
 
 enum phase {
     PHASE_RESOLVE,
@@ -169,32 +166,10 @@ static void on_resolved(void *arg, const struct resolver_addr *a, int n, const c
     }
     l->n_addrs = n < MAX_ADDRS ? n : MAX_ADDRS;
     memcpy(l->addrs, a, sizeof(*a) * (size_t)l->n_addrs);
-    for (int i = 0; i < l->n_addrs; i++) {
-        struct sockaddr *sa = (struct sockaddr *)&l->addrs[i].ss;
-        if (sa->sa_family == AF_INET)
-            ((struct sockaddr_in *)sa)->sin_port = htons((uint16_t)s->port);
-        else if (sa->sa_family == AF_INET6)
-            ((struct sockaddr_in6 *)sa)->sin6_port = htons((uint16_t)s->port);
-    }
+    for (int i = 0; i < l->n_addrs; i++)
+        sockaddr_set_port(&l->addrs[i].ss, s->port);
     if (!next_address(s))
         server_login_failed(s, "08006", "connect failed: %s", l->error);
-}
-
-/* Address of a Unix socket in a directory ("@dir" is abstract). */
-static bool unix_address(struct server_login *l, const char *dir, int port)
-{
-    struct sockaddr_un *un = (struct sockaddr_un *)&l->addrs[0].ss;
-    *un = (struct sockaddr_un){ .sun_family = AF_UNIX };
-    int n = snprintf(un->sun_path, sizeof(un->sun_path), "%s/.s.PGSQL.%d", dir, port);
-    if (n < 0 || (size_t)n >= sizeof(un->sun_path))
-        return false;
-    l->addrs[0].len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
-    if (dir[0] == '@') {
-        un->sun_path[0] = '\0';
-        l->addrs[0].len--;
-    }
-    l->n_addrs = 1;
-    return true;
 }
 
 /* Looks the host up and connects. */
@@ -210,7 +185,8 @@ static void start_host(struct server *s)
     l->phase = PHASE_RESOLVE;
     if (host[0] == '\0' || host[0] == '/' || host[0] == '@') {
         const char *dir = host[0] ? host : sh->engine->setup->g.unix_socket_dir;
-        if (!unix_address(l, dir, s->port))
+        l->n_addrs = 1;
+        if (!sockaddr_unix(dir, s->port, &l->addrs[0].ss, &l->addrs[0].len))
             server_login_failed(s, "08006", "connect failed: Unix socket path is too long");
         else if (!next_address(s))
             server_login_failed(s, "08006", "connect failed: %s", l->error);

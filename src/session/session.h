@@ -306,6 +306,7 @@ enum mail_kind {
     MAIL_HEARD,
     MAIL_NOTE,
     MAIL_DEAF,
+    MAIL_PEER,
     MAIL_FIRST_FREE = 100 /* other layers number theirs from here */
 };
 struct mail_server {

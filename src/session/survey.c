@@ -44,6 +44,9 @@ static void count_engine(struct engine *e, void *arg)
     s->stmts = map_count(&e->stmts);
     s->verdicts = tenant_engine_stats(e->tenant)->entries;
     s->verdict_bytes = tenant_engine_stats(e->tenant)->bytes;
+    LIST_FOREACH(n, &e->peer_pools) {
+        s->peer_pools++;
+    }
     s->dns_names = resolver_names(e->resolver);
     s->dns_pending = resolver_pending(e->resolver);
     LIST_FOREACH(n, &e->shards) {
@@ -93,6 +96,7 @@ static void add_part(struct survey *to, const struct survey *from)
     to->stmts += from->stmts;
     to->verdicts += from->verdicts;
     to->verdict_bytes += from->verdict_bytes;
+    to->peer_pools += from->peer_pools;
     to->dns_names += from->dns_names;
     to->dns_pending += from->dns_pending;
     for (int i = 0; i < from->n_pools; i++)

@@ -28,6 +28,7 @@ struct survey {
     size_t scratch_bytes;              /* a worker's input buffer */
     size_t stmts;                      /* texts of prepared statements */
     size_t verdicts, verdict_bytes;    /* in the tenant engines' caches */
+    int peer_pools;                    /* peers that were sent cancel requests */
     int dns_names, dns_pending;
     usec_t now; /* monotonic */
 };

@@ -145,7 +145,7 @@ sub _derive {
 # The CancelRequest of this connection, on one of its own.
 sub cancel {
     my ($self, %o) = @_;
-    my $c = ref($self)->new(host => $self->{host}, port => $self->{port}, timeout => 5,
+    my $c = ref($self)->new(host => $o{host} // $self->{host}, port => $o{port} // $self->{port}, timeout => 5,
         ($o{tls} // ($ENV{BH_TLS} ? $self->{tls} : undef)) ? (tls => $o{tls} // $self->{tls}) : ());
     my $key = $o{body} // $self->{cancel_body};
     my $b = pack('N', 80877102) . $key;
