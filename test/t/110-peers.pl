@@ -75,7 +75,14 @@ like($p[0]->log_text, qr/peer-300\@unix:\d+ passing on a cancel request/, 'the l
 
 # ---- the bytes, step by step ----
 my $c = $p[0]->connect('test');
-my $send = sub { my ($to, @k) = @_; $c->cancel(host => $to->host, port => $to->port, body => pack 'C8', @k) };
+# Sends a request without waiting for its end; the connection is kept.
+my @asked;
+my $send = sub {
+    my ($to, @k) = @_;
+    my $b = pack('NC*', 80877102, @k);
+    push @asked, Bulkhead::Wire->new(host => $to->host, port => $to->port, timeout => 5);
+    $asked[-1]->send_raw(pack('N', 4 + length $b) . $b);
+};
 my @k = (0x12, 77, 0, 4, 5, 6, 7, 0xfb);
 $send->($p[0], @k);
 is(unpack('H*', $taken->()), unpack('H*', pack 'NNC8', 16, 80877102, 0x12, 77, 0, 4, 5, 6, 7, 0xfa), 'passed on with one step less, all else as it came');
@@ -88,8 +95,9 @@ ok($p[0]->wait_log(qr/cancel request for peer 999 dropped/), 'a peer that nobody
 $send->($p[0], 0x12, 78, 0, 4, 5, 6, 7, 0xff);
 ok($p[0]->wait_log(qr/peer-78\@127\.0\.0\.1:\d+ cancel request is not passed on/), 'a peer that is down');
 # The long key of protocol 3.2 travels whole.
-$c->cancel(host => $p[0]->host, port => $p[0]->port, body => pack('C8', @k) . 'x' x 24);
+$send->($p[0], @k, (0x78) x 24);
 is(length $taken->(), 40, 'a long key is passed on whole');
+ok($asked[-1]->wait_eof(10), 'who asked is told when it is done');
 # A request that came in two steps: the key's last bits are 1 by then.
 $c->send_query('SELECT pg_sleep(30)');
 $busy->(1);
