@@ -144,6 +144,7 @@ for my $i (0 .. 2) {
     $f[$i]->write;
     $f[$i]->start;
 }
+$_->wait_log(qr/process up/) for @f; # that the port answers says only that one of them is there
 my (@clients, %on);
 while (@clients < 12 || (keys %on < 3 && @clients < 60)) {
     push @clients, $f[0]->connect('test');
@@ -184,6 +185,7 @@ spew("$old/b.ini", '[databases]' . "\ntest = " . $mine->server_dsn . " dbname=po
         . "unix_socket_dir =\nauth_type = trust\nauth_file = $old/users.txt\nso_reuseport = 1\npool_mode = transaction\n");
 sub pgbouncer_there { my $s = slurp('/proc/net/tcp'); my $hex = sprintf '0100007F:%04X', $shared; my $k = () = $s =~ /\Q$hex\E 00000000:0000 0A/g; return $k == 2 }
 my $bpid = spawn(argv => ['/usr/sbin/pgbouncer', "$old/b.ini"], user => 1, log => "$old/log");
+$mine->wait_log(qr/process up/);
 ok(wait_for(\&pgbouncer_there, 10), 'Debian\'s PgBouncer listens beside us') or diag(slurp("$old/log"));
 my (@ours_c, @theirs);
 for (1 .. 60) {

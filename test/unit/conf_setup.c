@@ -126,7 +126,6 @@ static void warnings(void)
 
     is_text(s->warnings,
             "t.ini:8: password: has no effect without user=\n"
-            "t.ini:10: 2: accepted, but has no effect yet\n"
             "t.ini: tenant_mode is on, but there are neither tenant_columns nor [tenant_rules]: "
             "every statement on a table will be refused\n"
             "t.ini:2: auth_type: tenant_mode is on, but clients may say they are anybody\n",
