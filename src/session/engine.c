@@ -370,6 +370,18 @@ void shard_free(struct shard *sh)
     free(sh);
 }
 
+/* What others wrote about channels when this worker had ended. */
+static void drop_mails(struct engine *e)
+{
+    struct mail *next;
+
+    for (struct mail *m = mailbox_take(&e->loop.box); m; m = next) {
+        next = m->next;
+        if (m->kind >= MAIL_LISTEN && m->kind <= MAIL_DEAF)
+            free(m);
+    }
+}
+
 void engine_free(struct engine *e)
 {
     struct list *n;
@@ -380,6 +392,7 @@ void engine_free(struct engine *e)
     if (e->resolver)
         resolver_free(e->resolver);
     hosts_release(e);
+    drop_mails(e);
     loop_release(&e->loop);
     if (e->tenant)
         tenant_engine_free(e->tenant);
