@@ -19,6 +19,11 @@ bool quota_take(struct quota *q)
     }
 }
 
+void quota_exceed(struct quota *q)
+{
+    atomic_fetch_add(&q->used, 1);
+}
+
 void quota_put(struct quota *q)
 {
     CHECK(atomic_fetch_sub(&q->used, 1) > 0);

@@ -23,6 +23,8 @@ struct quota {
 };
 /* Takes one if used < max, exactly; false when full. */
 bool quota_take(struct quota *q);
+/* Takes one however many are taken; for whom the limit does not hold. */
+void quota_exceed(struct quota *q);
 void quota_put(struct quota *q);
 static inline int64_t quota_used(const struct quota *q)
 {

@@ -113,6 +113,15 @@ static bool take_tenant_place(struct client *c)
     return false;
 }
 
+/* Counted always; the limit is not one for administrators. */
+static bool take_place(const struct client *c, struct quota *q)
+{
+    if (!c->user || !c->user->is_admin)
+        return quota_take(q);
+    quota_exceed(q);
+    return true;
+}
+
 /* Places in max_db_client_connections and max_user_client_connections. */
 static bool take_places(struct client *c)
 {
@@ -122,13 +131,13 @@ static bool take_places(struct client *c)
         return false;
     }
     atomic_store(&c->login_user->clients.max, c->limits.max_user_client_connections);
-    c->db_counted = quota_take(&c->shard->pool->db->clients);
+    c->db_counted = take_place(c, &c->shard->pool->db->clients);
     if (!c->db_counted) {
         client_reject(c, REJECT_LIMIT);
         client_close(c, "53300", "client connections exceeded (max_db_client_connections)");
         return false;
     }
-    c->user_counted = quota_take(&c->login_user->clients);
+    c->user_counted = take_place(c, &c->login_user->clients);
     if (!c->user_counted) {
         client_reject(c, REJECT_LIMIT);
         client_close(c, "53300", "client connections exceeded (max_user_client_connections)");
