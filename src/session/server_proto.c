@@ -379,6 +379,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     if (asked && !state_answered(s, s->ask_failed))
         return false;
+    if (told && c && !pins_answered(s))
+        return !s->dying && s->client == c;
     if (!own && c)
         count_query(s, c);
     if (told && s->listener)
@@ -407,8 +409,6 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
             server_ready(s);
         return s->state == SERVER_LISTENER;
     }
-    if (told && !pins_answered(s))
-        return !s->dying && s->client == c;
     if ((own && !rebind && !asked && !told) || c->pool_mode == POOL_SESSION || c->left ||
         c->extended)
         return true;

@@ -63,6 +63,14 @@ for my $k (@kinds) {
         $_->close for @two, $other;
     }
 }
+# The next statement overtakes the question: settled all the same, while the client is there.
+my $fast = $p->connect('two');
+for (1 .. 30) {
+    $fast->query('SELECT pg_advisory_lock(9), pg_advisory_unlock(9)');
+    $fast->query('SELECT 1');
+}
+$settles->('two', 0, 'a question that was overtaken');
+$fast->close;
 # In its row: who, where, what, since when.
 my $c = $p->connect('four');
 $c->query("SELECT pg_advisory_lock(4711), 'secret'");
