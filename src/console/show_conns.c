@@ -4,6 +4,7 @@
 
 #include "net/tls.h"
 #include "session/cancel.h"
+#include "session/replica.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,11 +20,7 @@
         COL_I("send_remain"), COL_I("pkt_avail"), COL_I("send_avail")
 
 static const struct wire_column client_columns[] = {
-    CONN_COLUMNS,
-    COL_I("worker"),
-    COL_S("tenant"),
-    COL_S("tenant_mode"),
-    COL_I("pinned"),
+    CONN_COLUMNS, COL_I("worker"), COL_S("tenant"), COL_S("tenant_mode"), COL_I("pinned"),
 };
 static const struct wire_column server_columns[] = {
     CONN_COLUMNS,
@@ -46,6 +43,7 @@ struct conn_row {
     int port;
     usec_t connected_at, request_at, wait_at; /* monotonic; wait_at 0 = does not wait */
     bool close_needed;
+    uint8_t replication;
     const void *ptr, *link;
     uint32_t remote_pid;
     const char *application_name;
@@ -85,7 +83,7 @@ static void put_conn(struct row *r, const struct conn_row *c, char *state, size_
     row_z(r, c->type);
     row_text(r, c->user);
     row_text(r, c->database);
-    row_z(r, "none");
+    row_z(r, replica_name(c->replication));
     row_z(r, state);
     put_address(r, c->conn ? &c->conn->peer : NULL, c->host, c->port);
     put_address(r, c->conn ? &c->conn->local : NULL, NULL,
@@ -208,6 +206,7 @@ static void put_client(struct row *r, const struct client *c, int app, bool sock
         .request_at = c->request_at ? c->request_at : c->asked_at,
         .wait_at = client_waits(c),
         .close_needed = c->closing,
+        .replication = c->replication,
         .ptr = c,
         .link = c->server,
         .remote_pid = peer_pid(c->conn),
@@ -309,6 +308,7 @@ static void put_server(struct row *r, const struct server *s, int app, bool sock
         .connected_at = s->connected_at ? s->connected_at : s->request_at,
         .request_at = s->request_at,
         .close_needed = s->close_needed,
+        .replication = s->replication,
         .ptr = s,
         .link = s->client,
         .remote_pid = s->backend_pid,

@@ -19,6 +19,9 @@ const char *server_state_name(enum server_state s); /* as SHOW SERVERS says */
 
 enum server_role { ROLE_UNKNOWN, ROLE_NO, ROLE_YES };
 
+/* What a connection asked for in its startup packet. */
+enum replication { REPLICATION_NONE, REPLICATION_LOGICAL, REPLICATION_PHYSICAL };
+
 struct shard;
 struct client;
 struct server_login;  /* session: login in progress */
@@ -41,6 +44,7 @@ struct server {
     uint64_t id;
     char status;         /* of the last ReadyForQuery: I T E; 0 = none yet */
     bool close_needed;   /* replace when released (RECONNECT, new configuration, lifetime) */
+    uint8_t replication; /* enum replication: opened for its client, from its login on */
     bool listener;       /* listens for the pool's clients; none ever gets it */
     bool reserved;       /* took a slot beyond pool_size */
     bool listens, holds; /* a tenant's LISTEN, cursor WITH HOLD: taken back before reuse */

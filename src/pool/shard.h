@@ -36,6 +36,7 @@ struct shard {
     int n_waiting, n_active, n_idle_clients;
     int n_clients;             /* that refer to it, at their login too */
     usec_t used_at;            /* when it got or lost a client or server last */
+    int n_own_logins;          /* replication servers among those that log in */
     int n_cancel_active;       /* cancel connections under way */
     struct pool_limits limits; /* of the setup in force */
     const struct database_conf

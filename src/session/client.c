@@ -240,6 +240,10 @@ void client_leave_server(struct client *c)
         server_set_state(s, SERVER_TESTED); /* until it has told its settings */
         return;
     }
+    if (s->replication) {
+        server_close(s, NULL, "replication client left");
+        return;
+    }
     bool clean = pending_empty(s->pending) && s->status == 'I' && s->left == 0 && c->left == 0 &&
                  !c->extended && !s->copy_in && !s->skipping && !conn_blocked(s->conn);
     if (clean)

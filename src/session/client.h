@@ -18,6 +18,7 @@ enum client_state {
 const char *client_state_name(enum client_state s); /* as SHOW CLIENTS says */
 
 struct client_login; /* login in progress */
+struct startup_param;
 
 #define CANCEL_KEY_SHORT 8
 #define CANCEL_KEY_LONG 36 /* a number of 4 bytes and a secret of 32, as PostgreSQL's */
@@ -65,13 +66,18 @@ struct client {
     bool catalog_wait;
     int cancel_left; /* its cancel request: engines that are not done with it, and one */
     bool cancel_timed_out;
-    bool canceled;   /* while it waited: its next message is answered with an error */
+    bool canceled; /* while it waited: its next message is answered with an error */
 
     /* limits in force */
     struct pool_limits limits;
     usec_t query_timeout, idle_transaction_timeout, transaction_timeout, idle_timeout;
     int pool_mode;
     bool virtual_state; /* session_state=virtual, and servers change */
+
+    /* replication connection (replica.h) */
+    uint8_t replication; /* enum replication */
+    int n_own_params;
+    const struct startup_param *own_params; /* for its server, in the arena */
 
     /* protocol */
     /* as sent in BackendKeyData: 8 bytes, or all with protocol 3.2; the map has the first 8 */

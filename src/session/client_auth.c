@@ -106,6 +106,7 @@ static bool choose(struct client *c)
                                     .user = c->user_name,
                                     .is_unix = c->is_unix,
                                     .tls = c->conn->tls != NULL,
+                                    .replication = c->replication == REPLICATION_PHYSICAL,
                                     .peer = &c->conn->peer };
     l->rule = access_rule(c->setup->hba, &ask);
     if (!l->rule || l->rule->method == HBA_REJECT) {

@@ -22,7 +22,7 @@ void client_limits(struct client *c, const struct setup *s, const struct databas
     setup_limits(s, db, login, &c->limits); /* clients and waiting: by the login user */
     setup_limits(s, db, user, &pool);
     if (client_at_login(c)) /* its session depends on them: they stay as they were then */
-        c->pool_mode = pool.pool_mode;
+        c->pool_mode = c->replication ? POOL_SESSION : pool.pool_mode;
     c->limits.pool_mode = c->pool_mode;
     if (client_at_login(c))
         c->virtual_state = c->pool_mode != POOL_SESSION && pool.session_state == STATE_VIRTUAL;
@@ -31,6 +31,8 @@ void client_limits(struct client *c, const struct setup *s, const struct databas
     c->transaction_timeout = first(u->transaction_timeout, s->g.transaction_timeout);
     c->idle_timeout =
         first(login ? login->client_idle_timeout : TIME_UNSET, s->g.client_idle_timeout);
+    if (c->replication) /* a stream is a query without an end */
+        c->query_timeout = c->transaction_timeout = 0;
     if (c->login_user)
         atomic_store(&c->login_user->clients.max, c->limits.max_user_client_connections);
 }

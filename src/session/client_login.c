@@ -3,6 +3,7 @@
  * welcome. The first packets are in client_startup.c, who it is in client_auth.c. */
 #include "session/login.h"
 #include "session/record.h"
+#include "session/replica.h"
 #include "session/shares.h"
 #include "session/state.h"
 #include "session/peers.h"
@@ -212,6 +213,17 @@ static bool policies_hold(struct client *c)
     return false;
 }
 
+/* What a replication connection reads is everybody's. */
+static bool replication_open(struct client *c)
+{
+    if (!c->replication || c->exempt ||
+        setup_tenant_mode(c->setup, c->login->db, c->user) == TENANT_OFF)
+        return true;
+    client_reject(c, REJECT_TENANT);
+    client_close(c, "0A000", "replication is not possible for tenants");
+    return false;
+}
+
 static struct text server_user(const struct client *c)
 {
     return c->login->db->user ? text_of(c->login->db->user) : c->user_name;
@@ -243,7 +255,7 @@ void client_login_proven(struct client *c)
         client_close(c, "28000", "bouncer config error");
         return;
     }
-    if (!bind_tenant(c))
+    if (!bind_tenant(c) || !replication_open(c))
         return;
     const struct db_ledger *known = registry_find_db(e->registry, c->db_name);
     bool fresh = l->db->is_auto && (!known || db_ledger_forgotten(known));
@@ -292,7 +304,7 @@ static bool add_host(struct client *c)
 
 /* A random key that cancels this client's queries. The first 8 bytes are unique in this worker;
  * clients of protocol 3.2 have to know the rest too. */
-static void make_cancel_key(struct client *c, struct buf *out)
+void client_make_key(struct client *c, struct buf *out)
 {
     struct text head = text_n((const char *)c->cancel_key, CANCEL_KEY_SHORT);
 
@@ -304,6 +316,16 @@ static void make_cancel_key(struct client *c, struct buf *out)
     uint32_t id = rd_u32(&r);
     wire_keydata_build(out, id, c->cancel_key + 4,
                        (c->long_key ? CANCEL_KEY_LONG : CANCEL_KEY_SHORT) - 4);
+}
+
+void client_login_notice(struct client *c, struct buf *out)
+{
+    const char *text = c->setup->g.login_notify_message;
+
+    if (*text)
+        wire_error_build(out, 'N',
+                         &(struct wire_error){
+                             .severity = "NOTICE", .sqlstate = "00000", .message = text_of(text) });
 }
 
 /* The server's parameters, the client's own values in place of them, key, ready. */
@@ -332,13 +354,8 @@ static bool send_welcome(struct client *c, const struct welcome *w)
         }
         pos += f.len;
     }
-    make_cancel_key(c, &b);
-    if (*c->setup->g.login_notify_message)
-        wire_error_build(
-            &b, 'N',
-            &(struct wire_error){ .severity = "NOTICE",
-                                  .sqlstate = "00000",
-                                  .message = text_of(c->setup->g.login_notify_message) });
+    client_make_key(c, &b);
+    client_login_notice(c, &b);
     wire_ready_build(&b, 'I');
     bool ok = !b.failed;
     if (ok)
@@ -361,6 +378,10 @@ void client_login_resume(struct client *c)
 
     if (!l || l->phase != PHASE_WELCOME || c->closing)
         return;
+    if (c->replication) {
+        replica_login(c);
+        return;
+    }
     if (client_guarded(c) && !client_policy(c) && !client_enforced(c)) {
         e->hub->calls->want_catalog(e->hub->calls_arg, c->shard->pool->db_name);
     } else if (client_guarded(c) && !c->policy) {

@@ -373,7 +373,7 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
         client_close(c, NULL, "PQexec disallowed");
         return STEP_GONE;
     }
-    if (c->ident) {
+    if (c->ident && !c->replication) {
         if (f->len > have &&
             (is_extended_type(f->type) || (f->type == 'Q' && f->len < TOKEN_MAX + 1000)))
             return STEP_MORE;
@@ -386,7 +386,7 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
             return c->closing ? STEP_GONE : STEP_DONE;
         }
     }
-    if (f->type == 'Q' && f->len < CLIENT_DEALLOCATE_MAX && have > 5 &&
+    if (f->type == 'Q' && f->len < CLIENT_DEALLOCATE_MAX && have > 5 && !c->replication &&
         (m[5] == 'D' || m[5] == 'd')) {
         if (f->len > have)
             return STEP_MORE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A client's first packets: SSLRequest, GSSENCRequest, CancelRequest, StartupMessage. */
 #include "session/login.h"
+#include "session/replica.h"
 
 #include "base/random.h"
 #include "wire/startup.h"
@@ -147,16 +148,30 @@ static bool ignored_options(struct client *c, struct text value, struct err *e)
     return false;
 }
 
+/* A replication client's are its server's business. */
+static bool read_replication(struct client *c, const struct startup *s, struct err *e)
+{
+    for (int i = 0; i < s->n_params; i++)
+        if (text_is(s->params[i].name, "replication") &&
+            !replica_kind(s->params[i].value, &c->replication, e))
+            return false;
+    return !c->replication || replica_params(c, s, e);
+}
+
 static bool read_params(struct client *c, const struct startup *s, struct err *e)
 {
     struct text user = TEXT(""), db = TEXT("");
 
+    if (!read_replication(c, s, e))
+        return false;
     for (int i = 0; i < s->n_params; i++) {
         struct text name = s->params[i].name, value = s->params[i].value;
         if (text_is(name, "user")) {
             user = value;
         } else if (text_is(name, "database")) {
             db = value;
+        } else if (c->replication || text_is(name, "replication")) {
+            continue;
         } else if (text_is(name, "options")) {
             if (ignored(c->engine->setup, name)) {
                 if (!ignored_options(c, value, e))
@@ -165,10 +180,6 @@ static bool read_params(struct client *c, const struct startup *s, struct err *e
             }
             if (!startup_options(value, &c->arena, set_param, c, e))
                 return false;
-        } else if (text_is(name, "replication")) {
-            if (!text_is_i(value, "false") && !text_is_i(value, "off") && !text_is(value, "0") &&
-                !text_is_i(value, "no"))
-                return err_set_state(e, "0A000", "replication connections are not supported");
         } else if (text_starts(name, TEXT("_pq_."))) {
             continue;
         } else if (!set_param(c, name, value, e)) {

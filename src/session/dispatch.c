@@ -6,6 +6,7 @@
  */
 #include "session/binding.h"
 #include "session/hosts.h"
+#include "session/replica.h"
 #include "session/session.h"
 #include "session/shares.h"
 #include "session/starved.h"
@@ -249,12 +250,11 @@ static bool sync_vars(struct client *c, struct server *s)
     return ok;
 }
 
-void client_assign(struct client *c, struct server *s)
+void shard_served(struct client *c)
 {
     struct engine *e = c->engine;
     struct db_stats *st = shard_stats(c->shard, e);
 
-    CHECK(pending_empty(s->pending) && !s->client && !c->server && s->left == 0);
     if (c->state == CLIENT_WAITING) {
         usec_t waited = e->loop.now > c->wait_at ? e->loop.now - c->wait_at : 0;
         stat_add(&st->wait_us, waited);
@@ -265,6 +265,14 @@ void client_assign(struct client *c, struct server *s)
     stat_inc(&st->assignments);
     if (c->state == CLIENT_WAITING)
         turn_served(c->in_turn, e->loop.now);
+}
+
+void client_assign(struct client *c, struct server *s)
+{
+    struct engine *e = c->engine;
+
+    CHECK(pending_empty(s->pending) && !s->client && !c->server && s->left == 0);
+    shard_served(c);
     client_set_state(c, CLIENT_ACTIVE);
     note_waiting(c->shard);
     server_set_state(s, SERVER_ACTIVE);
@@ -359,10 +367,16 @@ static struct client *first_waiting(struct shard *sh)
     return n ? LIST_ENTRY(n, struct client, node) : NULL;
 }
 
+/* Servers that log in, for whoever will wait then. */
+static int logging_in(const struct shard *sh)
+{
+    return sh->n_servers[SERVER_LOGIN] - sh->n_own_logins;
+}
+
 /* Do more clients wait that may have a server than servers are coming? */
 static bool wants_more(const struct shard *sh)
 {
-    int64_t coming = sh->n_servers[SERVER_LOGIN] + sh->n_servers[SERVER_TESTED], want = 0;
+    int64_t coming = logging_in(sh) + sh->n_servers[SERVER_TESTED], want = 0;
     int looked = 0;
 
     LIST_FOREACH(n, &sh->ring) {
@@ -427,35 +441,33 @@ static bool fail_fast(struct shard *sh)
     return true;
 }
 
-/* Opens one more server for the client if the limits allow; false when they do not. */
-static bool open_one(struct shard *sh, struct client *c)
+enum slot shard_take_slot(struct shard *sh, struct client *c, bool *reserved)
 {
     usec_t waited = sh->engine->loop.now - c->wait_at;
     bool reserve_ok =
         sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
-    bool reserved = false;
+    enum slot full = pool_slot_take(sh->pool, reserve_ok, reserved);
 
-    if (!starved_may_ask(sh))
-        return false;
-    enum slot full = pool_slot_take(sh->pool, reserve_ok, &reserved);
     if (full != SLOT_OK && full != SLOT_POOL_FULL) {
         if (evict(sh, full))
-            full = pool_slot_take(sh->pool, reserve_ok, &reserved);
+            full = pool_slot_take(sh->pool, reserve_ok, reserved);
         else if (sh->engine->hub->n_engines > 1)
             for (int i = 0; i < sh->engine->hub->n_engines; i++)
                 if (i != sh->engine->id && sh->asked_at != sh->engine->loop.now)
                     engine_tell(sh->engine->hub->engine[i], MAIL_EVICT, sh->pool, sh->engine->id);
     }
-    if (full == SLOT_DB_FULL || full == SLOT_USER_FULL)
-        starved_mark(sh, full, c->wait_at);
-    if (full != SLOT_OK)
-        return false;
-    if (list_linked(&sh->starved)) { /* the next in line may try */
-        starved_clear(sh);
-        starved_wake_here(sh->engine, sh->pool);
-    }
-    if (reserved)
+    if (full == SLOT_OK && *reserved)
         client_log(c, LOG_LV_LOG, "taking connection from reserve_pool");
+    return full;
+}
+
+/* Opens one more server for the client if the limits allow; false when they do not. */
+static bool open_one(struct shard *sh, struct client *c)
+{
+    bool reserved = false;
+
+    if (shard_take_slot(sh, c, &reserved) != SLOT_OK)
+        return false;
     server_launch(sh, reserved);
     return true;
 }
@@ -481,6 +493,12 @@ static void pump(struct shard *sh)
         return;
     }
     while (!paused(sh) && (c = shares_next(sh)) != NULL) {
+        if (c->replication) {
+            if (replica_open(sh, c))
+                continue;
+            ask_others(sh);
+            return;
+        }
         struct server *s = take_idle(sh);
         if (s) {
             if (server_share_take(s, c))
@@ -491,7 +509,7 @@ static void pump(struct shard *sh)
             return;
         if (!wants_more(sh))
             return;
-        if (sh->failed_at && sh->n_servers[SERVER_LOGIN] > 0)
+        if (sh->failed_at && logging_in(sh) > 0)
             return; /* one attempt at a time while logins fail */
         if (sh->failed_at && sh->engine->loop.now - sh->failed_at <= retry_after(sh))
             return; /* never twice at the same moment, even without a pause between attempts */

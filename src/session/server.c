@@ -4,6 +4,7 @@
 #include "session/session.h"
 #include "session/listener.h"
 #include "session/pins.h"
+#include "session/replica.h"
 #include "session/shares.h"
 #include "session/starved.h"
 #include "session/state.h"
@@ -164,6 +165,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
         else
             client_close(c, sqlstate, "%s", text);
     }
+    replica_closes(s);
     say_goodbye(s);
     struct conn *conn = s->conn;
     server_set_state(s, SERVER_DEAD);

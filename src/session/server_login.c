@@ -2,6 +2,7 @@
 /* Logging in to a server: address, connection, TLS, startup, authentication, its parameters. */
 #include "session/hosts.h"
 #include "session/proven.h"
+#include "session/replica.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -137,6 +138,11 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
     va_end(ap);
     if (of_host(sqlstate) && another_host(s, text))
         return;
+    if (s->replication) { /* about that connection only */
+        stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
+        server_close(s, sqlstate ? sqlstate : "08006", "%s", text);
+        return;
+    }
     sh->failed_at = sh->engine->loop.now;
     if (!sh->down_since)
         sh->down_since = sh->failed_at;
@@ -235,14 +241,24 @@ static bool next_address(struct server *s)
 /* ---- startup ---- */
 
 struct params {
-    struct startup_param p[32];
+    struct startup_param p[2 * STARTUP_MAX_PARAMS];
     int n;
 };
 
 static void add(struct params *ps, const char *name, struct text value)
 {
-    CHECK(ps->n < 32);
+    CHECK(ps->n < 2 * STARTUP_MAX_PARAMS);
     ps->p[ps->n++] = (struct startup_param){ text_of(name), value };
+}
+
+/* A replication client's, as they are: the last value of a parameter holds. */
+static void add_own(struct params *ps, const struct server *s)
+{
+    int n;
+    const struct startup_param *p = replica_startup(s, &n);
+
+    for (int i = 0; i < n && ps->n < 2 * STARTUP_MAX_PARAMS; i++)
+        ps->p[ps->n++] = p[i];
 }
 
 static void send_startup(struct server *s)
@@ -282,6 +298,8 @@ static void send_startup(struct server *s)
         add(&ps, "search_path", policy_search_path(policy));
         add(&ps, "standard_conforming_strings", TEXT("on"));
     }
+    if (s->replication)
+        add_own(&ps, s);
     s->login->minor = server_protocol_minor(s);
     startup_build(&out, s->login->minor, ps.p, ps.n);
     if (policy)
@@ -554,6 +572,19 @@ static void publish_welcome(struct server *s)
     pool_welcome_put(s->shard->pool, w);
 }
 
+/* A replication client's server; connect_query is not for it. */
+static void own_login_done(struct server *s)
+{
+    struct buf status = s->login->welcome;
+
+    buf_init(&s->login->welcome);
+    stat_inc(&shard_stats(s->shard, s->shard->engine)->server_logins);
+    server_login_free(s);
+    s->status = 'I';
+    replica_ready(s, &status);
+    buf_release(&status);
+}
+
 static void login_done(struct server *s)
 {
     struct shard *sh = s->shard;
@@ -565,6 +596,10 @@ static void login_done(struct server *s)
         return;
     }
     host_worked(sh, s->login->host);
+    if (s->replication) {
+        own_login_done(s);
+        return;
+    }
     publish_welcome(s);
     sh->failed_at = sh->down_since = 0;
     sh->worked = true;
