@@ -178,7 +178,9 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
         struct server *s = c->server;
         enum step step = c->virtual_state ? effects_of(c, m, have, f) : STEP_DONE;
         if (step != STEP_DONE) {
-            *used = f->len;
+            *used = f->len < have ? f->len : have;
+            c->left = f->len - (uint32_t)*used;
+            c->left_drop = true;
             return step == STEP_MORE ? STEP_DONE : step;
         }
         struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
