@@ -482,22 +482,32 @@ static void ask_others(struct shard *sh)
     }
 }
 
-/* Gives the waiting clients what there is; ends when the next one must go on waiting. */
-static void pump(struct shard *sh)
+/* It does not ask for a slot now, paused or busy with a login: who is behind it in line may. */
+static void step_aside(struct shard *sh)
+{
+    if (!list_linked(&sh->starved))
+        return;
+    starved_clear(sh);
+    starved_wake_here(sh->engine, sh->pool);
+}
+
+/* Gives the waiting clients what there is; ends when the next one must go on waiting. true: for a
+ * slot of the ledger. */
+static bool pump(struct shard *sh)
 {
     struct client *c;
 
     if (!sh->db) {
         while ((c = first_waiting(sh)) != NULL)
             client_close(c, "3D000", "database removed");
-        return;
+        return false;
     }
     while (!paused(sh) && (c = shares_next(sh)) != NULL) {
         if (c->replication) {
             if (replica_open(sh, c))
                 continue;
             ask_others(sh);
-            return;
+            return true;
         }
         struct server *s = take_idle(sh);
         if (s) {
@@ -506,18 +516,19 @@ static void pump(struct shard *sh)
             continue;
         }
         if (fail_fast(sh))
-            return;
+            return false;
         if (!wants_more(sh))
-            return;
+            return false;
         if (sh->failed_at && logging_in(sh) > 0)
-            return; /* one attempt at a time while logins fail */
+            return false; /* one attempt at a time while logins fail */
         if (sh->failed_at && sh->engine->loop.now - sh->failed_at <= retry_after(sh))
-            return; /* never twice at the same moment, even without a pause between attempts */
+            return false; /* never twice at the same moment, even without a pause between them */
         if (!open_one(sh, c)) {
             ask_others(sh);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 void shard_pump(struct shard *sh)
@@ -525,7 +536,8 @@ void shard_pump(struct shard *sh)
     if (sh->pumping)
         return; /* what is freed meanwhile is seen by the loop that runs */
     sh->pumping = true;
-    pump(sh);
+    if (!pump(sh))
+        step_aside(sh);
     sh->pumping = false;
     note_waiting(sh); /* turns may have left the ring */
 }
@@ -614,7 +626,10 @@ void shard_slot_freed(struct shard *sh)
 
 void dispatch_tick(struct engine *e)
 {
-    LIST_FOREACH_SAFE(n, next, &e->hungry) {
+    /* each once; what is closed for one may make another leave the list */
+    for (size_t k = list_count(&e->hungry); k > 0 && !list_empty(&e->hungry); k--) {
+        struct list *n = list_pop(&e->hungry);
+        list_push_tail(&e->hungry, n);
         shard_pump(LIST_ENTRY(n, struct shard, hungry));
     }
 }

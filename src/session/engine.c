@@ -84,13 +84,23 @@ static void want_server(struct engine *e, struct mail_pool *m)
         shard_give(sh, m->from);
 }
 
+static bool is_full(const struct quota *q)
+{
+    int64_t max = atomic_load_explicit(&q->max, memory_order_relaxed);
+    return max > 0 && quota_used(q) >= max;
+}
+
 /* Another worker needs a slot of a database's or user's limit: close an idle server of ours that
- * counts against it. */
+ * counts against the one that is full. */
 static void evict_for(struct engine *e, struct mail_pool *m)
 {
+    const struct pool *p = m->pool;
+    bool db_full = is_full(&p->db->servers), user_full = is_full(&p->user->servers);
+
     LIST_FOREACH(n, &e->shards) {
         struct shard *sh = LIST_ENTRY(n, struct shard, node);
-        if (sh->pool == m->pool || (sh->pool->db != m->pool->db && sh->pool->user != m->pool->user))
+        if (sh->pool == p || !((db_full && sh->pool->db == p->db) ||
+                               (user_full && sh->pool->user == p->user)))
             continue;
         struct list *l = list_last(&sh->servers[SERVER_IDLE]);
         if (l) {
@@ -128,7 +138,8 @@ static void wake_for_policy(struct engine *e, struct db_ledger *db)
             for (int i = 0; i < SERVER_STATES; i++)
                 LIST_FOREACH(k, &sh->servers[i]) {
                     struct server *s = LIST_ENTRY(k, struct server, node);
-                    if (s->search_path_serial != atomic_load(&db->search_path_serial)) {
+                    if (!s->listener &&
+                        s->search_path_serial != atomic_load(&db->search_path_serial)) {
                         s->close_needed = true;
                         server_due(s);
                     }

@@ -41,6 +41,7 @@ uint64_t engine_unflushed(struct engine *e, bool drop)
     }
     LIST_FOREACH(m, &e->shards) {
         struct shard *sh = LIST_ENTRY(m, struct shard, node);
+        shard_hold(sh);
         for (int i = 0; i < SERVER_STATES; i++)
             LIST_FOREACH_SAFE(k, next, &sh->servers[i]) {
                 struct server *s = LIST_ENTRY(k, struct server, node);
@@ -48,6 +49,7 @@ uint64_t engine_unflushed(struct engine *e, bool drop)
                 if (drop && full(s->conn))
                     server_close(s, NULL, "suspend_timeout");
             }
+        shard_unhold(sh);
     }
     return n;
 }

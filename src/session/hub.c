@@ -186,24 +186,27 @@ static void close_all(struct shard *sh, enum server_state state, const char *why
     shard_unhold(sh);
 }
 
-/* Replaces all servers: free ones and those that log in (by the old entry's address and password)
- * now, the rest when they are released. */
+/* Replaces all servers: free ones, those that log in (by the old entry's address and password) and
+ * the one that listens now, the rest when they are released. */
 static void replace_servers(struct shard *sh)
 {
     mark_servers(sh);
     close_all(sh, SERVER_LOGIN, "database configuration changed");
     close_all(sh, SERVER_IDLE, "database configuration changed");
+    close_all(sh, SERVER_LISTENER, "database configuration changed");
 }
 
 /* server_fast_close: clients in session mode lose a marked server as soon as it is between
  * transactions. */
 static void close_between_queries(struct shard *sh)
 {
+    shard_hold(sh);
     LIST_FOREACH_SAFE(n, next, &sh->servers[SERVER_ACTIVE]) {
         struct server *s = LIST_ENTRY(n, struct server, node);
         if (s->close_needed && s->status == 'I' && pending_empty(s->pending))
             server_close(s, "57P01", "database configuration changed");
     }
+    shard_unhold(sh);
 }
 
 static void take_setup(struct engine *e, void *arg)
@@ -321,6 +324,7 @@ void engine_reconnect(struct engine *e, struct text db)
             continue;
         mark_servers(sh);
         close_all(sh, SERVER_IDLE, "obsolete connection");
+        close_all(sh, SERVER_LISTENER, "obsolete connection");
     }
 }
 

@@ -200,6 +200,10 @@ void listener_ready(struct server *s)
 {
     struct listener *l = s->shard->listener;
 
+    if (s->close_needed) {
+        server_close(s, NULL, "obsolete connection");
+        return;
+    }
     server_set_state(s, SERVER_LISTENER);
     s->released_at = s->shard->engine->loop.now;
     l->ready = true;

@@ -190,7 +190,7 @@ void server_due(struct server *s)
             at = now;
         break;
     case SERVER_LISTENER:
-        at = end(listener_idle_since(s), idle_limit(e));
+        at = s->close_needed ? now : end(listener_idle_since(s), idle_limit(e));
         break;
     default:
         break;
@@ -244,6 +244,10 @@ static void server_fires(struct due *d, void *arg)
             return;
         break;
     case SERVER_LISTENER:
+        if (s->close_needed) {
+            server_close(s, NULL, "obsolete connection");
+            return;
+        }
         if (over(now, listener_idle_since(s), idle_limit(e))) {
             server_close(s, NULL, "server idle timeout");
             return;

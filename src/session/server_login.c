@@ -165,6 +165,8 @@ static void on_resolved(void *arg, const struct resolver_addr *a, int n, const c
     struct server_login *l = s->login;
 
     l->query = NULL;
+    if (s->dying) /* in this turn */
+        return;
     if (n == 0) {
         server_login_failed(s, "08006", "server DNS lookup failed: %s: %s", l->name,
                             text ? text : "no address");

@@ -112,14 +112,17 @@ static bool join(struct client *c, struct text tenant, struct err *e)
         return err_set_state(e, "53300",
                              "client connections exceeded (max_tenant_client_connections)");
     }
+    share_ref(s); /* kept until its place is given back */
     struct share_here *h = here_get(en, s);
     struct turn *t = h ? turn_get(en, c->shard, h) : NULL;
     if (!t) {
-        quota_put(&s->clients);
         if (h)
             here_put(en, h);
+        quota_put(&s->clients);
+        share_unref(en->registry, s);
         return err_set_state(e, "53200", "out of memory");
     }
+    share_unref(en->registry, s);
     t->refs++;
     client_share_leave(c);
     c->turn = t;
