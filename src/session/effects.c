@@ -147,8 +147,7 @@ enum step effects_unseen(struct client *c)
         client_drop(c, "out of memory");
         return STEP_GONE;
     }
-    bool ok = pins_note(c, PIN_ASKABLE, TEXT("(a statement too long to be looked at)"), true);
-    return c->closing ? STEP_GONE : ok ? STEP_DONE : STEP_MORE;
+    return pins_note_unseen(c) ? STEP_DONE : STEP_GONE;
 }
 
 bool effects_function(struct client *c, const char *body, size_t n)

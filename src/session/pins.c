@@ -23,8 +23,7 @@ static const char question[] =
 static const unsigned columns[] = { PIN_ADVISORY, PIN_HOLD, PIN_TEMP, PIN_PREPARE };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static const char channels_question[] =
-    "SELECT pg_catalog.pg_listening_channels(); UNLISTEN *;";
+static const char channels_question[] = "SELECT pg_catalog.pg_listening_channels(); UNLISTEN *;";
 
 void pins_names(unsigned kinds, struct buf *out)
 {
@@ -54,15 +53,21 @@ static int64_t limit(const struct shard *sh)
     return size <= 0 ? 0 : size < 2 ? 1 : size / 2;
 }
 
-static bool take(struct shard *sh)
+/* Only what is known to be held counts: a statement whose traces are gone with its transaction is
+ * not refused because others do the same at the moment. */
+static bool full(const struct shard *sh)
 {
-    int64_t max = limit(sh), used = atomic_load(&sh->pool->pinned);
+    int64_t max = limit(sh);
 
-    do {
-        if (max > 0 && used >= max)
-            return false;
-    } while (!atomic_compare_exchange_weak(&sh->pool->pinned, &used, used + 1));
-    return true;
+    return max > 0 && atomic_load(&sh->pool->pinned) >= max;
+}
+
+static void count(struct server *s)
+{
+    if (s->pins->counted)
+        return;
+    s->pins->counted = true;
+    atomic_fetch_add(&s->shard->pool->pinned, 1);
 }
 
 void pins_free(struct server *s)
@@ -71,9 +76,10 @@ void pins_free(struct server *s)
         return;
     if (s->pins->logged)
         server_log(s, LOG_LV_LOG, "no longer pinned");
+    if (s->pins->counted)
+        atomic_fetch_sub(&s->shard->pool->pinned, 1);
     free(s->pins);
     s->pins = NULL;
-    atomic_fetch_sub(&s->shard->pool->pinned, 1);
 }
 
 /* ---- statements ---- */
@@ -94,12 +100,12 @@ static struct pins *pins_new(struct server *s, struct text sql)
     return p;
 }
 
-bool pins_note(struct client *c, unsigned kinds, struct text sql, bool simple)
+static bool note(struct client *c, unsigned kinds, struct text sql, bool simple, bool unseen)
 {
     struct server *s = c->server;
 
     if (!s->pins) {
-        if (!take(s->shard)) {
+        if (!unseen && full(s->shard)) {
             stat_inc(&shard_stats(s->shard, c->engine)->pins_refused);
             client_refuse_text(c, simple, "53300",
                                "too many servers of the pool are pinned to clients "
@@ -108,14 +114,25 @@ bool pins_note(struct client *c, unsigned kinds, struct text sql, bool simple)
         }
         s->pins = pins_new(s, sql);
         if (!s->pins) {
-            atomic_fetch_sub(&s->shard->pool->pinned, 1);
             client_drop(c, "out of memory");
             return false;
         }
     }
     s->pins->maybe |= kinds & PIN_ASKABLE;
     s->pins->held |= kinds & PIN_UNKNOWN;
+    if (s->pins->held)
+        count(s);
     return true;
+}
+
+bool pins_note(struct client *c, unsigned kinds, struct text sql, bool simple)
+{
+    return note(c, kinds, sql, simple, false);
+}
+
+bool pins_note_unseen(struct client *c)
+{
+    return note(c, PIN_ASKABLE, TEXT("(a statement too long to be looked at)"), true, true);
 }
 
 void pins_doubt(struct server *s)
@@ -216,10 +233,12 @@ bool pins_answered(struct server *s)
         if (!p->has_row)
             p->held |= p->asked;
         p->asked = 0;
-        if (p->held)
+        if (p->held) {
+            count(s);
             log_pin(s);
-        else if (!p->maybe)
+        } else if (!p->maybe) {
             pins_free(s);
+        }
     }
     if (s->client && s->client->ears && ears_waits_for_server(s->client))
         return ears_answered(s->client);

@@ -11,20 +11,20 @@
 #include "session/client.h"
 
 enum {
-    PIN_ADVISORY = 1,  /* session-level advisory locks */
-    PIN_HOLD = 2,      /* cursors WITH HOLD */
-    PIN_TEMP = 4,      /* objects in pg_temp */
-    PIN_PREPARE = 8,   /* PREPARE in SQL that we do not keep ourselves */
+    PIN_ADVISORY = 1, /* session-level advisory locks */
+    PIN_HOLD = 2,     /* cursors WITH HOLD */
+    PIN_TEMP = 4,     /* objects in pg_temp */
+    PIN_PREPARE = 8,  /* PREPARE in SQL that we do not keep ourselves */
     PIN_UNKNOWN = 16, /* LOAD and the like: until the client is gone, and the server with it */
     PIN_ASKABLE = 15  /* those that the server can be asked about */
 };
 
 struct pins {
-    unsigned held;   /* kinds that the server has */
-    unsigned maybe;  /* kinds to ask about when no transaction is open */
-    unsigned asked;  /* kinds that the question under way is about */
-    bool has_row;    /* it has been answered */
-    bool logged;
+    unsigned held;  /* kinds that the server has */
+    unsigned maybe; /* kinds to ask about when no transaction is open */
+    unsigned asked; /* kinds that the question under way is about */
+    bool has_row;   /* it has been answered */
+    bool logged, counted;
     usec_t since;
     char sql[]; /* template of the statement that made the first, NUL-terminated */
 };
@@ -35,6 +35,9 @@ struct pins {
  * that may have taken some away. false: refused and answered (53300, max_pinned_servers), or the
  * client is closed. */
 bool pins_note(struct client *c, unsigned kinds, struct text sql, bool simple) MUST_CHECK;
+/* The same for a Query of which nobody knows what it leaves; it is never refused. false: the client
+ * is closed. */
+bool pins_note_unseen(struct client *c) MUST_CHECK;
 /* The same for a statement that may only take pins away. */
 void pins_doubt(struct server *s);
 /* May the client's server hold one of those kinds? */

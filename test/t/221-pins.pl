@@ -203,6 +203,20 @@ $x->ext('PREPARE e AS SELECT 3', []);
 is($x->ext('EXECUTE e', [])->{results}[0]{rows}[0][0], 3, 'by the extended protocol');
 $m->close; $x->close;
 ok(wait_for(sub { !grep { $_->{database} eq 'four' } @{ $pins->() } }, 10), 'until the client goes');
+# What leaves nothing behind its transaction is not refused, however many do it at once; nor what is too long to be looked at.
+$pg->sql('CREATE TABLE long (a text)');
+my @at_once = parallel(6, sub {
+    my $cl = $p->connect('four');
+    my %bad;
+    for my $i (1 .. 6) {
+        for my $sql ("INSERT INTO long VALUES ('" . 'x' x 400_000 . "')", "BEGIN; CREATE TEMP TABLE once (a int) ON COMMIT DROP; COMMIT", 'SELECT pg_advisory_lock(' . $$ . '), pg_advisory_unlock(' . $$ . ')') {
+            my $e = $cl->query($sql)->{error};
+            $bad{ $e->{M} }++ if $e;
+        }
+    }
+    return join '; ', sort keys %bad;
+});
+is("@at_once", '     ', 'passing state of many at once is not refused');
 my $z = $p->connect('four');
 $z->query('CREATE TEMP TABLE tmp (a int)');
 $settles->('four', 1, 'a last one');

@@ -245,7 +245,9 @@ sub _judge_attack {
     return @problems if $run->{target} eq 'oracle';
     if ($f->{diff} || $mark{covert}) {
         my $how = Bulkhead::Corpus::compare($case, $answers, $want, qr/^c/, eof_ok => 1);
-        push @problems, "leak: answer differs from the oracle's: $how" unless $how eq 'same' || $how eq 'refused';
+        push @problems, "leak: answer differs from the oracle's: $how" unless $how eq 'same' || $how eq 'refused'
+            # row-level security does not keep channels apart; we do
+            || $how =~ /got \(nothing\), wanted notification \w+ CANARY_\S+\s*\z/;
     }
     if ($f->{vok}) {
         my $how = Bulkhead::Corpus::compare($case, $answers, $want, qr/^v/);
