@@ -247,7 +247,7 @@ sub _judge_attack {
         my $how = Bulkhead::Corpus::compare($case, $answers, $want, qr/^c/, eof_ok => 1);
         push @problems, "leak: answer differs from the oracle's: $how" unless $how eq 'same' || $how eq 'refused'
             # row-level security does not keep channels apart; we do
-            || $how =~ /got \(nothing\), wanted notification \w+ CANARY_\S+\s*\z/;
+            || $how =~ /got \(nothing\), wanted notification /;
     }
     if ($f->{vok}) {
         my $how = Bulkhead::Corpus::compare($case, $answers, $want, qr/^v/);
