@@ -59,6 +59,7 @@ struct server {
     bool binding;        /* tenant_guc was sent in front of the client's messages, unanswered yet */
     bool binding_synced; /* ... and a Sync of the client's behind it: its next messages wait */
     bool discarded;      /* a DISCARD ALL of this batch took tenant_guc back, for good */
+    bool proving;        /* it was told settings that may be refused: its client waits */
     bool held;           /* the client's next messages wait for the end of such a batch */
     bool direct;         /* TLS began without SSLRequest */
     bool ask_failed;     /* the question about its settings failed */

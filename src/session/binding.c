@@ -125,7 +125,7 @@ static bool bound_sql(const struct server *s, struct buf *sql)
 
 bool binding_holds(const struct server *s)
 {
-    return s->rebinding || s->held || (s->binding && s->binding_synced);
+    return s->proving || s->rebinding || s->held || (s->binding && s->binding_synced);
 }
 
 void binding_batch_ends(struct client *c, struct pend *p)

@@ -83,6 +83,7 @@ struct client {
     /* as sent in BackendKeyData: 8 bytes, or all with protocol 3.2; the map has the first 8 */
     unsigned char cancel_key[CANCEL_KEY_LONG];
     bool long_key;
+    bool unproven; /* values of its startup packet that no server has accepted yet */
     struct vars vars;
     /* bytes that statements may add to `settings`: since the server was asked, and before */
     uint32_t settings_coming, settings_asked;

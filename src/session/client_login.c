@@ -328,6 +328,17 @@ void client_login_notice(struct client *c, struct buf *out)
                              .severity = "NOTICE", .sqlstate = "00000", .message = text_of(text) });
 }
 
+/* Has the startup packet values that a server may refuse? */
+static bool other_values(const struct client *c, const struct welcome *w)
+{
+    for (int i = 0; i < c->engine->hub->var_names.n; i++) {
+        const char *own = c->login->vars.value[i], *known = w->vars.value[i];
+        if (own && i != VAR_APPLICATION_NAME && !(known && strcmp(own, known) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* The server's parameters, the client's own values in place of them, key, ready. */
 static bool send_welcome(struct client *c, const struct welcome *w)
 {
@@ -339,6 +350,7 @@ static bool send_welcome(struct client *c, const struct welcome *w)
         !vars_copy(&c->vars, &l->vars, &h->var_names) || !add_host(c) ||
         !state_login(c, &l->vars, &w->vars))
         return false;
+    c->unproven = other_values(c, w);
     buf_init(&b);
     wire_auth_build(&b, 0, NULL, 0);
     for (size_t pos = 0; pos < w->len;) {

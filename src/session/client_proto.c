@@ -30,6 +30,11 @@ bool client_need_server(struct client *c)
     CHECK(c->state == CLIENT_IDLE);
     c->request_at = c->engine->loop.now;
     shard_wait(c);
+    if (c->server && c->server->proving) { /* server_input lets it go on */
+        c->query_at = c->request_at;
+        conn_pause(c->conn);
+        return false;
+    }
     return c->server != NULL;
 }
 

@@ -355,7 +355,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     }
     s->status = m[5];
     bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND, held = p->note == NOTE_HELD;
-    bool asked = p->note == NOTE_STATE, told = p->note == NOTE_ASKED, owed = false;
+    bool proven = p->note == NOTE_PROVEN, asked = p->note == NOTE_STATE,
+         told = p->note == NOTE_ASKED, owed = false;
     uint32_t vars = p->vars;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
@@ -372,6 +373,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     answered(s, r);
     s->rebinding = s->rebinding && !rebind;
     s->held = s->held && !held;
+    s->proving = s->proving && !proven;
     s->discarded = false;
     if (rebind && s->status == 'E')
         s->own_failed = false; /* whatever took the tenant away is undone with its transaction */

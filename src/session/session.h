@@ -169,11 +169,12 @@ bool client_wait_catalog(struct client *c, const struct verdict *v);
 
 /* ---- server_proto.c ---- */
 #define NOTE_REBIND                                                                                \
-    3                /* pend.note: binds the tenant again; needless when the transaction failed    \
-                      */
-#define NOTE_BOUND 4 /* pend.note: with its answer the tenant is bound */
-#define NOTE_STATE 6 /* pend.note: its rows are what the client touched (state.h) */
-#define NOTE_HELD 5  /* pend.note: ends a batch that may hold a DISCARD ALL */
+    3                 /* pend.note: binds the tenant again; needless when the transaction failed   \
+                       */
+#define NOTE_BOUND 4  /* pend.note: with its answer the tenant is bound */
+#define NOTE_STATE 6  /* pend.note: its rows are what the client touched (state.h) */
+#define NOTE_PROVEN 8 /* pend.note: with its answer the client's settings are accepted */
+#define NOTE_HELD 5   /* pend.note: ends a batch that may hold a DISCARD ALL */
 extern const struct conn_handler server_handler;
 extern const struct conn_handler client_handler;
 size_t server_input(void *owner, char *data, size_t n);

@@ -394,13 +394,14 @@ static void differences(const struct session_state *want, const struct session_s
         buf_char(sql, ';');
 }
 
-void state_diff(const struct client *c, struct server *s, struct buf *sql)
+bool state_diff(const struct client *c, struct server *s, struct buf *sql)
 {
     struct session_state *want = c->settings, *have = s->settings;
 
     if (want == have || !c->virtual_state)
-        return;
-    if (!same(want, have)) {
+        return false;
+    bool other = !same(want, have);
+    if (other) {
         if (find(have, "session_authorization"))
             buf_text_append(sql, TEXT("RESET SESSION AUTHORIZATION;"));
         if (find(have, "role"))
@@ -410,6 +411,7 @@ void state_diff(const struct client *c, struct server *s, struct buf *sql)
     }
     s->settings = session_state_ref(want);
     session_state_unref(have);
+    return other && (find(want, "role") || find(want, "session_authorization"));
 }
 
 /* ---- asking ---- */

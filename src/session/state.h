@@ -53,7 +53,7 @@ bool state_sent_unseen(struct client *c) MUST_CHECK;
 /* ---- servers ---- */
 
 /* Appends what makes the server's state the client's, and takes it as done. */
-void state_diff(const struct client *c, struct server *s, struct buf *sql);
+bool state_diff(const struct client *c, struct server *s, struct buf *sql);
 /* The server would be let go: asks it for what was touched. false: nothing was. When the server was
  * closed it is dying. */
 bool state_ask(struct server *s);
