@@ -56,7 +56,7 @@ struct server {
     bool fatal;          /* its last error was FATAL: it is about to close */
     bool refused;        /* it answered our login with an error, which was logged */
     bool rebinding;      /* a Query of ours sets tenant_guc again: its client's messages wait */
-    bool binding;        /* tenant_guc was sent in front of the client's messages, unanswered yet */
+    bool binding;        /* tenant_guc or settings were sent in front of its client's, unanswered */
     bool binding_synced; /* ... and a Sync of the client's behind it: its next messages wait */
     bool discarded;      /* a DISCARD ALL of this batch took tenant_guc back, for good */
     bool proving;        /* it was told settings that may be refused: its client waits */

@@ -64,16 +64,18 @@ static bool run(struct server *s, struct buf *b, struct text sql)
            server_expect(s, PEND_EXECUTE, PEND_OWN);
 }
 
-/* In a transaction of its own, so that what the client does next cannot roll it back. */
-static bool bind_now(struct server *s, const char *guc, struct text tenant)
+bool binding_run(struct server *s, const struct text *sql, int n)
 {
-    struct buf sql, b;
+    struct buf b;
 
-    buf_init(&sql);
     buf_init(&b);
-    set_command(&sql, guc, tenant);
-    bool ok = !sql.failed && run(s, &b, TEXT("BEGIN")) && run(s, &b, buf_text(&sql)) &&
-              run(s, &b, TEXT("COMMIT"));
+    for (uint32_t i = 0; i < s->pending->n; i++) /* the last one's answer is the whole's */
+        if (pending_at(s->pending, i)->note == NOTE_BOUND)
+            pending_at(s->pending, i)->note = 0;
+    bool ok = run(s, &b, TEXT("BEGIN"));
+    for (int i = 0; ok && i < n; i++)
+        ok = run(s, &b, sql[i]);
+    ok = ok && run(s, &b, TEXT("COMMIT"));
     /* Flush: the client's message may be one that is answered without the server. */
     size_t mark = msg_begin(&b, 'H');
     msg_end(&b, mark);
@@ -86,6 +88,18 @@ static bool bind_now(struct server *s, const char *guc, struct text tenant)
     }
     s->stmts->unnamed = 0;
     buf_release(&b);
+    return ok;
+}
+
+/* In a transaction of its own, so that what the client does next cannot roll it back. */
+static bool bind_now(struct server *s, const char *guc, struct text tenant)
+{
+    struct buf sql;
+
+    buf_init(&sql);
+    set_command(&sql, guc, tenant);
+    const struct text text = buf_text(&sql);
+    bool ok = !sql.failed && binding_run(s, &text, 1);
     buf_release(&sql);
     return ok;
 }

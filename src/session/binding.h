@@ -21,6 +21,10 @@ bool binding_renew_extended(struct client *c, struct server *s) MUST_CHECK;
  * ALL, whose reset an error does not take back as it does the renewal behind it, the client's next
  * messages wait for that answer. */
 void binding_batch_ends(struct client *c, struct pend *p);
+/* Sends the statements in a transaction of their own, which what the client does next cannot roll
+ * back. Nothing of what is sent behind them runs when one of them fails, and the server is closed.
+ * false: out of memory. */
+bool binding_run(struct server *s, const struct text *sql, int n) MUST_CHECK;
 /* Must the client's next message wait until the server has answered? */
 bool binding_holds(const struct server *s);
 

@@ -232,30 +232,27 @@ static bool paused(const struct shard *sh)
 }
 
 /* Makes the server's parameters those of the client, in the same write as the client's first
- * message. That message waits for the answer when a value may be refused: one of the startup packet
- * that no server has seen yet, a role that may be gone. */
+ * message. That message waits for the answer when a reported one may be refused: one of the startup
+ * packet that no server has seen yet. Nothing runs behind a state (state.h) that is refused. */
 static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
     uint32_t mask = 0;
-    bool doubtful = false;
     bool ok = binding_set(c, s); /* on its own: a SET that fails must not take it back */
 
     buf_init(&sql);
-    if (ok) {
+    if (ok)
         vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask);
-        doubtful = state_diff(c, s, &sql) || c->unproven;
-    }
     if (ok && (buf_len(&sql) || sql.failed)) {
         ok = !sql.failed && server_own_query(s, buf_text(&sql), mask);
-        if (ok && doubtful) {
+        if (ok && c->unproven) {
             pending_last(s->pending)->note = NOTE_PROVEN;
             s->proving = true;
         }
     }
     c->unproven = false;
     buf_release(&sql);
-    return ok;
+    return ok && state_diff(c, s);
 }
 
 void shard_served(struct client *c)

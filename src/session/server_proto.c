@@ -257,7 +257,8 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         if (s->own_failed)
             server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
         if (is_extended(p)) { /* the server ignores what was sent behind it */
-            server_close(s, "08P01", "the tenant could not be bound");
+            server_close(s, "08P01", "%s",
+                         s->guc ? "the tenant could not be bound" : "invalid server parameter");
             return false;
         }
         run_take(r, len, false);

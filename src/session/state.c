@@ -3,6 +3,7 @@
 #include "session/state.h"
 
 #include "base/check.h"
+#include "session/binding.h"
 #include "session/session.h"
 
 #include <stdlib.h>
@@ -214,9 +215,17 @@ static bool touched_param(struct client *c, struct server *s, const struct effec
     return touched(c, s, text_n(name, value.n), false);
 }
 
+/* What is created on a search_path is temporary where pg_temp is the first of it. */
+static bool makes_temporary(const char *search_path)
+{
+    return strstr(search_path, "pg_temp") != NULL || strstr(search_path, "PG_TEMP") != NULL;
+}
+
 static bool note(struct client *c, struct server *s, const struct effect *e,
                  const struct wire_bind *bind)
 {
+    if (text_is(e->name, "search_path") && makes_temporary(e->value.p))
+        s->opaque = true;
     switch (e->kind) {
     case FX_SET:
         return e->name.n ? touched(c, s, e->name, false) : touched_param(c, s, e, bind);
@@ -352,13 +361,17 @@ static bool is_role(const char *name)
     return strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0;
 }
 
-static void set_config(struct buf *sql, const struct entry *e, bool *more)
+/* value: NULL resets it. RESET would do, but not for a name that is longer than an identifier. */
+static void set_config(struct buf *sql, const char *name, const char *value, bool *more)
 {
     buf_text_append(sql, *more ? TEXT(",") : TEXT("SELECT "));
     buf_text_append(sql, TEXT("pg_catalog.set_config("));
-    wire_quote_literal(sql, text_of(e->name));
+    wire_quote_literal(sql, text_of(name));
     buf_char(sql, ',');
-    wire_quote_literal(sql, text_of(e->value));
+    if (value)
+        wire_quote_literal(sql, text_of(value));
+    else
+        buf_text_append(sql, TEXT("NULL"));
     buf_text_append(sql, TEXT(",false)"));
     *more = true;
 }
@@ -380,38 +393,44 @@ static void differences(const struct session_state *want, const struct session_s
     bool more = false;
 
     for (int i = 0; have && !roles && i < have->n; i++)
-        if (!is_role(have->e[i].name) && !find(want, have->e[i].name)) {
-            buf_text_append(sql, TEXT("RESET "));
-            wire_quote_ident(sql, text_of(have->e[i].name));
-            buf_char(sql, ';');
-        }
+        if (!is_role(have->e[i].name) && !find(want, have->e[i].name))
+            set_config(sql, have->e[i].name, NULL, &more);
     for (int i = want ? want->n - 1 : -1; i >= 0; i--) { /* session_authorization before role */
         const struct entry *e = &want->e[i], *old = find(have, e->name);
         if (is_role(e->name) == roles && (roles || !old || strcmp(old->value, e->value) != 0))
-            set_config(sql, e, &more);
+            set_config(sql, e->name, e->value, &more);
     }
-    if (more)
-        buf_char(sql, ';');
 }
 
-bool state_diff(const struct client *c, struct server *s, struct buf *sql)
+bool state_diff(const struct client *c, struct server *s)
 {
     struct session_state *want = c->settings, *have = s->settings;
+    struct buf set, roles;
+    struct text sql[4];
+    int n = 0;
 
     if (want == have || !c->virtual_state)
-        return false;
-    bool other = !same(want, have);
-    if (other) {
+        return true;
+    buf_init(&set);
+    buf_init(&roles);
+    if (!same(want, have)) {
         if (find(have, "session_authorization"))
-            buf_text_append(sql, TEXT("RESET SESSION AUTHORIZATION;"));
+            sql[n++] = TEXT("RESET SESSION AUTHORIZATION");
         if (find(have, "role"))
-            buf_text_append(sql, TEXT("RESET ROLE;"));
-        differences(want, have, false, sql);
-        differences(want, have, true, sql);
+            sql[n++] = TEXT("RESET ROLE");
+        differences(want, have, false, &set);
+        if (buf_len(&set))
+            sql[n++] = buf_text(&set);
+        differences(want, have, true, &roles);
+        if (buf_len(&roles))
+            sql[n++] = buf_text(&roles);
     }
+    bool ok = !set.failed && !roles.failed && (n == 0 || binding_run(s, sql, n));
+    buf_release(&set);
+    buf_release(&roles);
     s->settings = session_state_ref(want);
     session_state_unref(have);
-    return other && (find(want, "role") || find(want, "session_authorization"));
+    return ok;
 }
 
 /* ---- asking ---- */
@@ -691,10 +710,11 @@ bool state_answered(struct server *s, bool failed)
 bool state_unclean(struct server *s)
 {
     bool unclean = s->opaque || s->touch; /* touched, and its client is gone */
+    const struct entry *path = s->settings ? find(s->settings, "search_path") : NULL;
 
     touch_free(s->touch);
     s->touch = NULL;
-    return unclean;
+    return unclean || (path && makes_temporary(path->value));
 }
 
 void state_reset(struct server *s, struct text query)

@@ -52,8 +52,9 @@ bool state_sent_unseen(struct client *c) MUST_CHECK;
 
 /* ---- servers ---- */
 
-/* Appends what makes the server's state the client's, and takes it as done. */
-bool state_diff(const struct client *c, struct server *s, struct buf *sql);
+/* Sends what makes the server's state the client's, and takes it as done: an error closes the
+ * server, and nothing that was sent behind it runs. false: out of memory. */
+bool state_diff(const struct client *c, struct server *s) MUST_CHECK;
 /* The server would be let go: asks it for what was touched. false: nothing was. When the server was
  * closed it is dying. */
 bool state_ask(struct server *s);

@@ -287,16 +287,29 @@ static struct text name_at(struct reader *r, int i, bool lower)
     }
 }
 
+#define IDENT_BYTES 63 /* of an identifier in SQL; the server leaves out what is behind */
+
+/* One part of a setting's name. What the server folds or cuts by its encoding and locale is not
+ * told. */
+static struct text setting_part(struct reader *r, int i)
+{
+    struct text part = name_at(r, i, true);
+
+    for (size_t k = 0; k < part.n; k++)
+        r->odd = r->odd || (unsigned char)part.p[k] >= 0x80;
+    return text_n(part.p, part.n > IDENT_BYTES ? IDENT_BYTES : part.n);
+}
+
 /* A setting's name of any number of parts. */
 static struct text take_setting(struct reader *r)
 {
-    struct text name = name_at(r, r->i, true);
+    struct text name = setting_part(r, r->i);
 
     if (!name.n)
         return name;
     r->i++;
     while (at_char(r, r->i, '.')) {
-        struct text part = name_at(r, r->i + 1, true);
+        struct text part = setting_part(r, r->i + 1);
         name = arena_printf(r->a, "%.*s.%.*s", TEXT_ARG(name), TEXT_ARG(part));
         r->i += 2;
     }
@@ -376,6 +389,12 @@ static const struct {
     { "xml", "option", "xmloption" },
 };
 
+/* Is it the word, and not the first part of a setting's name (session.user_id)? */
+static bool at_keyword(const struct reader *r, int i, const char *word)
+{
+    return at_word(r, i, word) && !at_char(r, i + 1, '.');
+}
+
 /* One of those at i that is not the name of an ordinary setting. *n: its words. */
 static const char *special_at(struct reader *r, int i, int *n)
 {
@@ -395,17 +414,17 @@ static void read_set(struct reader *r, int at)
     bool local = false;
 
     r->i = at + 1;
-    if (at_word(r, r->i, "session") && at_word(r, r->i + 1, "characteristics")) {
+    if (at_word(r, r->i, "session") && at_keyword(r, r->i + 1, "characteristics")) {
         characteristics(r, at);
         return;
     }
-    if (at_word(r, r->i, "local")) {
+    if (at_keyword(r, r->i, "local")) {
         local = true;
         r->i++;
-    } else if (at_word(r, r->i, "session") && !at_word(r, r->i + 1, "authorization")) {
+    } else if (at_keyword(r, r->i, "session") && !at_word(r, r->i + 1, "authorization")) {
         r->i++;
     }
-    if (at_word(r, r->i, "transaction") || at_word(r, r->i, "constraints"))
+    if (at_keyword(r, r->i, "transaction") || at_keyword(r, r->i, "constraints"))
         return;
     const char *name = special_at(r, r->i, &n);
     if (name) {
@@ -668,8 +687,8 @@ static void within(struct reader *r, int start)
     for (int i = start; i < r->end; i++) {
         struct token t = r->t[i];
         struct text f = token_text(r->sql, t);
-        if (t.kind == TOKEN_UIDENT && memchr(f.p, '\\', f.n))
-            r->odd = true;
+        if (t.kind == TOKEN_UIDENT)
+            r->odd = true; /* whatever its escapes spell */
         if (t.kind == TOKEN_QIDENT)
             f = text_n(f.p + 1, f.n - 2);
         else if (t.kind != TOKEN_IDENT)

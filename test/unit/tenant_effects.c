@@ -78,6 +78,17 @@ static void settings(void)
     reads("SET TRANSACTION READ ONLY", "");
     reads("SET LOCAL TRANSACTION READ ONLY", "");
     reads("SET CONSTRAINTS ALL DEFERRED", "");
+    reads("SET session.x = 1", "set session.x=1");
+    reads("SET SESSION session.x = 1", "set session.x=1");
+    reads("SET local.x = 1", "set local.x=1");
+    reads("SET LOCAL local.x = 1", "set_local local.x=1");
+    reads("SET transaction.x = 1", "set transaction.x=1");
+    reads("SET SESSION characteristics.x = 1", "set characteristics.x=1");
+    reads("SET constraints.x = 1", "set constraints.x=1");
+    reads("SET a123456789b123456789c123456789d123456789e123456789f123456789g123456789.x = 1",
+          "set a123456789b123456789c123456789d123456789e123456789f123456789g12.x=1");
+    reads("SET a.\xc3\x89 = 1", "set a.\xc3\x89=1, unknown");
+    reads("SELECT U&\"set_config\"('a', 'b', false)", "unknown");
     reads("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
           "set default_transaction_isolation, set default_transaction_read_only, "
           "set default_transaction_deferrable");
