@@ -1,0 +1,92 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+# Behaviour that users of PgBouncer rely on and no other file tests: logins answered without a server, a late CopyDone, what holds a server
+# back from the next client while a cancel request is under way, and how many of those one server gets.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Bulkhead limit => 120;
+use IO::Select;
+use IO::Socket::INET;
+
+need_ours();
+my $pg = pg();
+$pg->sql('CREATE TABLE t (n int)');
+my $front = IO::Socket::INET->new(Listen => 20, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die "listen: $!";
+my $kid = fork // die;
+if (!$kid) { # passes connections on; those that begin with a CancelRequest are kept unanswered
+    close STDOUT;
+    close STDERR;
+    alarm 100;
+    my ($sel, %to, @kept) = (IO::Select->new($front));
+    while (my @ready = $sel->can_read) {
+        for my $s (@ready) {
+            if ($s == $front) { $sel->add(scalar $front->accept); next }
+            my $n = sysread $s, my $d, 65536;
+            if (!$to{$s} && $n && $n == 16 && unpack('x4 N', $d) == 80877102) { push @kept, $s; $sel->remove($s); next }
+            if ($n && !$to{$s}) {
+                my $b = IO::Socket::INET->new(PeerAddr => $pg->host, PeerPort => $pg->port) or last;
+                ($to{$s}, $to{$b}) = ($b, $s);
+                $sel->add($b);
+            }
+            if ($n) { syswrite $to{$s}, $d; next }
+            my $o = delete $to{$s};
+            $sel->remove($s, $o // ());
+            close $_ for grep { defined } $s, $o;
+            delete $to{$o} if $o;
+        }
+    }
+    POSIX::_exit(0);
+}
+my $p = proxy(databases => { db => 'host=127.0.0.1 dbname=postgres port=' . $pg->port, postgres => 'host=127.0.0.1 port=' . $pg->port,
+        slow => 'dbname=postgres host=127.0.0.1 port=' . $front->sockport . ' pool_size=1' },
+    set => { cancel_wait_timeout => 8, server_tls_sslmode => 'disable', worker_threads => 1, query_wait_timeout => 30 });
+close $front;
+
+# ---- the database is the user's name; options ----
+my $c = Bulkhead::Wire->login(host => $p->host, port => $p->port, user => 'postgres');
+is($c->value('SELECT current_database()'), 'postgres', 'no database in the startup packet: that of the user\'s name');
+$c->close;
+
+# ---- COPY ----
+$c = $p->connect('db');
+$c->send_query('COPY t FROM STDIN');
+$c->read_until('G');
+$c->copy_data("no number\n");
+my $r = $c->finish;
+error_is($r, '22P02', qr/invalid input syntax/, 'COPY fails in the middle');
+ok(wait_for(sub { $p->pool('db')->{sv_idle} == 1 }, 10), 'its server is let go');
+my $d = $p->connect('db');
+$d->send_query('SELECT pg_sleep(0.3), 1');
+$c->copy_data("1\n");
+$c->copy_done;
+is(row_values($c->query('SELECT 5')), 5, 'data and CopyDone that come late are dropped');
+is(row_values($d->finish), '|1', 'and reach no other client\'s server');
+is($pg->value('SELECT count(*) FROM t'), 0, 'no row');
+$_->close for $c, $d;
+
+# ---- cancel requests ----
+$c = $p->connect('slow');
+my $pid = $c->value('SELECT pg_backend_pid()');
+$c->send_query('SELECT pg_sleep(2)');
+ok(wait_for(sub { $pg->value("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(2)' AND state = 'active'") == 1 }, 10), 'a query runs');
+my @asking = map { Bulkhead::Wire->new(host => $p->host, port => $p->port)->send_raw(pack('NN', 16, 80877102) . $c->{cancel_body}) } 1 .. 12; # kept open
+ok(wait_for(sub { $p->pool('slow')->{sv_active_cancel} > 0 }, 5), 'cancels are under way');
+cmp_ok($p->pool('slow')->{sv_active_cancel}, '<=', 2, 'but few for one server, however many are asked for');
+ok(!$c->finish->{error}, 'the query ends before they arrive');
+ok(wait_for(sub { $p->pool('slow')->{sv_being_canceled} == 1 }, 6), 'its server is held back: being_canceled');
+$d = $p->connect('slow');
+isnt($d->value('SELECT pg_backend_pid()'), $pid, 'the next client does not get a server that may yet be hit');
+$_->close for $c, $d;
+
+# ---- logins ----
+$c = $p->connect('db');
+$c->value('SELECT 1');
+$pg->stop('immediate');
+$d = $p->connect('db', undef, no_die => 1);
+ok(!$d->{error} && $d->{params}{server_version}, 'a login is answered while the server is down');
+error_is($d->query('SELECT 1'), $_->[0], $_->[1], 'its first statement is not') for ['08006', qr/connect failed|crashed/];
+kill 'KILL', $kid;
+waitpid $kid, 0;
+finish();
