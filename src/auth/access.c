@@ -102,7 +102,7 @@ static enum answer name_holds(const struct hba_name *n, struct text name,
     case HBA_NAME_ALL:
         return YES;
     case HBA_NAME_SAMEUSER:
-        return text_eq(a->db, a->user) ? YES : NO;
+        return text_eq(name, a->user) ? YES : NO;
     case HBA_NAME_REPLICATION:
         return NO; /* names_hold */
     case HBA_NAME_PATTERN:
@@ -111,6 +111,15 @@ static enum answer name_holds(const struct hba_name *n, struct text name,
         break;
     }
     return text_eq(n->name, name) ? YES : NO;
+}
+
+/* A rule about one of the database's names is about the database. */
+static enum answer db_holds(const struct hba_name *n, const struct access_ask *a)
+{
+    enum answer got = name_holds(n, a->db, a);
+    enum answer also = got == YES || !a->also.p ? NO : name_holds(n, a->also, a);
+
+    return also == NO ? got : also;
 }
 
 static enum answer names_hold(const struct hba_name *names, int n, bool databases,
@@ -122,7 +131,7 @@ static enum answer names_hold(const struct hba_name *names, int n, bool database
         if (databases && a->replication) /* `all` is not meant for these */
             got = names[i].kind == HBA_NAME_REPLICATION ? YES : NO;
         else
-            got = name_holds(&names[i], databases ? a->db : a->user, a);
+            got = databases ? db_holds(&names[i], a) : name_holds(&names[i], a->user, a);
     return got;
 }
 

@@ -10,6 +10,7 @@
 
 struct access_ask {
     struct text db, user; /* NUL-terminated */
+    struct text also;     /* the database's other name; p NULL: it has none */
     bool is_unix, tls;
     bool replication; /* physical: no database is meant */
     const struct sockaddr_storage *peer;

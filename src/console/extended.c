@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define HELD_MAX 1000             /* statements and portals of one administrator */
-#define HELD_BYTES (16 * 1 << 20) /* their texts together */
+#define HELD_BYTES (16 * 1 << 20) /* their texts together, and rows to be fetched */
 
 /* A prepared statement or a portal. */
 struct held {
@@ -140,6 +140,8 @@ static bool executed(struct admin *a, struct text tag)
     p->tag = text_dup(tag);
     if (!p->tag || !reshape(a, &s, &p->rest, &had_head))
         return false;
+    p->bytes += buf_len(&p->rest);
+    a->held_bytes += buf_len(&p->rest);
     end_of_part(a, p);
     return true;
 }
@@ -279,6 +281,10 @@ static void on_execute(struct admin *a, const char *body, size_t n)
         shape_more(&p->rest, m.max_rows, &a->out);
         end_of_part(a, p);
         admin_reply(a);
+        return;
+    }
+    if (a->held_bytes > HELD_BYTES) { /* rows of other portals that nobody has fetched */
+        admin_error(a, "54000", "too many rows are kept in portals");
         return;
     }
     p->done = true;

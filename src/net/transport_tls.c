@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #define TLS_OUT_KEEP (1 << 18) /* a loop's record buffer larger than that is given back */
+#define TLS_OWED_MAX (1 << 16) /* bytes kept for a peer that asks for answers and reads none */
 #define BIO_OURS (BIO_TYPE_SOURCE_SINK | 0x7f)
 
 struct tls {
@@ -32,6 +33,8 @@ struct tls {
     bool drained; /* the socket has nothing more for now */
     bool eof, failed;
     int sys_errno; /* of the socket */
+    bool reading;  /* what is written now answers what TLS itself was asked (key updates) */
+    size_t owed;   /* such answers in conn.out */
     char *error;   /* why TLS failed; NULL: no memory for the text */
     char *describe;
 };
@@ -96,7 +99,14 @@ static int bio_write(BIO *b, const char *p, size_t n, size_t *done)
 {
     struct tls *t = BIO_get_data(b);
     BIO_clear_retry_flags(b);
-    struct buf *sink = conn_blocked(t->conn) ? &t->conn->out : &t->conn->loop->tls_out;
+    bool blocked = conn_blocked(t->conn);
+    struct buf *sink = blocked ? &t->conn->out : &t->conn->loop->tls_out;
+    t->owed = !blocked ? 0 : t->reading ? t->owed + n : t->owed;
+    if (t->owed > TLS_OWED_MAX) {
+        t->sys_errno = ENOBUFS;
+        *done = 0;
+        return -1;
+    }
     buf_append(sink, p, n);
     if (sink->failed) {
         t->sys_errno = ENOMEM;
@@ -204,6 +214,7 @@ static ssize_t tls_read(struct conn *c, char *to, size_t room)
     size_t got = 0;
     if (!t->failed) {
         begin(t);
+        t->reading = true;
         while (got < room) {
             size_t n = 0;
             if (SSL_read_ex(t->ssl, to + got, room - got, &n)) {
@@ -218,6 +229,7 @@ static ssize_t tls_read(struct conn *c, char *to, size_t room)
             ERR_clear_error();
             break;
         }
+        t->reading = false;
         finish(t);
     }
     if (got > 0)

@@ -88,6 +88,14 @@ static enum login_how how_of(enum hba_method m)
     return how[m];
 }
 
+/* The console has two names: who rejects by one of them means both. p NULL: not the console. */
+static struct text other_console(const struct client *c)
+{
+    if (!c->admin)
+        return text_n(NULL, 0);
+    return text_is(c->db_name, "pgbouncer") ? TEXT("pgbulkhead") : TEXT("pgbouncer");
+}
+
 /* How this login is to be proven. false: not at all, the client was closed. */
 static bool choose(struct client *c)
 {
@@ -104,6 +112,7 @@ static bool choose(struct client *c)
     }
     const struct access_ask ask = { .db = c->db_name,
                                     .user = c->user_name,
+                                    .also = other_console(c),
                                     .is_unix = c->is_unix,
                                     .tls = c->conn->tls != NULL,
                                     .replication = c->replication == REPLICATION_PHYSICAL,
@@ -122,12 +131,21 @@ static bool choose(struct client *c)
     return cert_asked(c, l->rule);
 }
 
+static bool wants_look_up(const struct client *c);
+
+/* Is there such a user, where no secret is asked for? Whom auth_query was asked about, and does not
+ * know, is nobody: [users] says what users may do, not that they are there still. */
+static bool is_there(const struct client *c)
+{
+    return c->login->looked_up || (c->user && (c->admin || !wants_look_up(c)));
+}
+
 /* cert: the certificate's common name is the user name, or is mapped to it. */
 static void check_cert(struct client *c)
 {
     if (!cert_names(c, c->login->rule ? c->login->rule->map : text_n(NULL, 0)))
         cert_failed(c);
-    else if (!c->user && !c->login->looked_up) {
+    else if (!is_there(c)) {
         client_log(c, LOG_LV_LOG, "no such user: %s", c->user_name.p);
         cert_failed(c);
     } else
@@ -314,7 +332,7 @@ void client_auth_answered(struct client *c, enum outside_answer answer)
 
 static void check_peer(struct client *c)
 {
-    if (c->user || c->login->looked_up) {
+    if (is_there(c)) {
         ask_outside(c, PROOF_PEER, text_n(NULL, 0));
         return;
     }

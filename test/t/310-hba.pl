@@ -81,6 +81,14 @@ for my $c (@cases) {
     is($reload->("$rules\n"), 'fine', "can be read: " . $rules =~ s/\s+/ /gr);
     for (@logins) { my ($db, $user, $want, $name, %o) = @$_; is($code->($db, $user, %o), $want, $name) }
 }
+# The console has two names; a rule about one of them is about the other too.
+for my $rule ('pgbouncer', 'pgbulkhead', '/^pgbouncer', 'postgres,pgbouncer') {
+    is($reload->("host $rule all all reject\nhost all all all trust\n"), 'fine', "nobody on $rule");
+    is($code->($_, 'alice'), $no, "$_ is closed by it") for 'pgbouncer', 'pgbulkhead';
+    is($code->('db', 'alice'), '0', 'others are not');
+}
+is($reload->("host sameuser all all reject\nhost all all all trust\n"), 'fine', 'sameuser');
+is($code->('pgbulkhead', 'alice'), '28000 not allowed', 'another user on the console goes on to its own rules');
 # What cannot be read leaves everything as it was.
 is($reload->("host all all all trust\n"), 'fine', 'rules to be kept');
 my %bad = (

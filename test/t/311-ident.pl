@@ -103,6 +103,14 @@ is($tls->('alice', 'alice'), 'alice', 'auth_type=cert');
 is($tls->('bob', 'alice'), 'certificate authentication failed', 'auth_type=cert, another name');
 is($unix->('alice'), 'certificate authentication failed', 'auth_type=cert on a Unix socket');
 like($p->log_text, qr/TLS connection required/, 'the log says what is missing');
+# [users] says what users may do; whether they are there is asked of auth_query, where there is one.
+$p->stop; $p->{expect_exit} = 1;
+$p = proxy(pg => $pg, databases => { db => 'dbname=postgres user=alice' }, users => { gone => 'pool_mode=transaction', bob => 'pool_mode=transaction' }, auth => { bhadmin => 'bhadmin' },
+    set => { %set, auth_type => 'cert', auth_user => 'postgres' }, tls_client => $p->{tls_client});
+$cert{gone} = [$ca->cert('gone', file => 'gone', client => 1)];
+$cert{bob} //= [$ca->cert('bob', file => 'bob', client => 1)];
+is($tls->('bob', 'bob'), 'alice', 'cert: a user whom auth_query knows');
+is($tls->('gone', 'gone'), 'certificate authentication failed', 'cert: one who is in [users] only');
 if (!$>) { # started as root, with user=
     my $q = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, set => { unix_socket_dir => $sock, user => 'postgres' }, as_root => 1);
     my $file = "$sock/.s.PGSQL." . $q->port;

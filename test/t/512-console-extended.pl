@@ -52,6 +52,25 @@ is($r->{results}[0]{cols}[1]{format}, 1, 'binary is said');
 is(unpack('N', $r->{results}[0]{rows}[0][1]), 2, 'and sent');
 $r = $c->ext('SHOW LISTS', [], results => [0, 1]);
 is("$r->{results}[0]{cols}[0]{format} $r->{results}[0]{cols}[1]{format}", '0 1', 'a format for each column');
+# Rows that nobody fetches are kept up to a bound.
+for my $i (1 .. 12) {
+    $c->parse("long$i", 'SHOW CONFIG' . ' ' x 1_000_000);
+    $c->sync;
+    $r = $c->finish;
+    is($types->($r), '1Z', "long text $i is kept");
+}
+$c->cork;
+$c->parse('', 'SHOW CONFIG');
+for (1 .. 900) { $c->bind("keep$_", ''); $c->execute("keep$_", 1) }
+$c->sync;
+$c->uncork;
+$r = $c->finish;
+my ($full) = grep { $_->[0] eq 'E' } @{ $r->{msgs} };
+like($full ? $full->[1] : 'no error', qr/54000.*(?:too many rows are kept|too many prepared)/s, 'portals that are not read');
+is($c->query('SHOW VERSION')->{error} // 'fine', 'fine', 'and are gone with Sync');
+$c->close_name("S", "long$_") for 1 .. 12;
+$c->sync;
+$c->finish;
 # Portals in parts.
 $c->cork;
 $c->parse('', 'SHOW LISTS');

@@ -48,7 +48,12 @@ static int line_for(const struct world *w, const char *from, const char *db, con
         memcpy(&ss, &in, sizeof(in));
     else if (inet_pton(AF_INET6, from, &in6.sin6_addr) == 1)
         memcpy(&ss, &in6, sizeof(in6));
-    const struct access_ask ask = { text_of(db), text_of(user), !*from, tls, replication, &ss };
+    const struct access_ask ask = { .db = text_of(db),
+                                    .user = text_of(user),
+                                    .is_unix = !*from,
+                                    .tls = tls,
+                                    .replication = replication,
+                                    .peer = &ss };
     const struct hba_rule *r = access_rule(&w->h, &ask);
     return r ? r->line : 0;
 }

@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
@@ -411,6 +412,43 @@ static void set_up(const struct paths *p)
     ok(!tls_protocols_check("secure,!all", &e) && e.msg[0], "nothing left: %s", e.msg);
 }
 
+/* Who asks for key updates and reads none of the answers does not fill our memory with them. */
+static void deaf_asker(struct runner *r, const struct paths *p)
+{
+    struct peer server;
+    struct tls_opts so = server_opts(p, TLS_REQUIRE);
+    struct tls_ctx *sc = make(&so);
+    struct err e = { 0 };
+    int fd = peer_pair(&server, &r->loop);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = ctx ? SSL_new(ctx) : NULL;
+    size_t most = 0;
+    int i = 0;
+
+    if (!ssl || !SSL_set_fd(ssl, fd) || !conn_tls_accept(server.conn, sc, &e))
+        bail("a client");
+    tls_ctx_unref(sc);
+    while (SSL_connect(ssl) != 1 && i++ < 1000)
+        run_turns(r, 1);
+    for (i = 0; i < 30000 && !server.ended; i++) {
+        SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED);
+        for (int k = 0; SSL_do_handshake(ssl) != 1 && k < 100 && !server.ended; k++)
+            run_turns(r, 1);
+        if (i % 20 == 0)
+            run_turns(r, 1);
+        if (!server.ended && conn_backlog(server.conn) > most)
+            most = conn_backlog(server.conn);
+    }
+    ok(server.ended && strstr(server.text, "buffer space"), "cut off: %s",
+       server.ended ? server.text : "not");
+    ok(most > 1000 && most < 300000, "answers were kept up to a bound: %zu", most);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    peer_close(&server);
+    run_turns(r, 1);
+}
+
 int main(void)
 {
     struct runner r;
@@ -425,6 +463,7 @@ int main(void)
     refusals(&r, &p);
     strangers(&r, &p);
     stuffed(&r, &p);
+    deaf_asker(&r, &p);
     loop_release(&r.loop);
     remove_paths(&p);
     return tap_done();
