@@ -30,8 +30,12 @@ for my $db (qw(tra ses sta pass)) {
             next if $db eq 'sta' && $f eq 'BEGIN';
             my $c = $p->connect($db, 'app', no_die => 1, params => $bad{$b});
             if ($c->{error}) { fail("$db $b $f: login: $c->{error}{M}"); next }
-            $first{$f}->($c, "INSERT INTO t (v) VALUES ('$db $b $f')");
-            my $r = Bulkhead::Wire::digest($c->read_until('Z'));
+            eval { $first{$f}->($c, "INSERT INTO t (v) VALUES ('$db $b $f')") };
+            my $r = Bulkhead::Wire::digest(eval { $c->read_until('Z') } // []);
+            if ($f eq 'a long Query' && !$r->{error}) { # the answer is lost when the socket closes under what is still being sent
+                ok(!@{ $r->{results} } && $c->wait_eof(5), "$db, $b, $f: closed");
+                next;
+            }
             error_is($r, '08P01', qr/invalid server parameter/, "$db, $b, $f: closed");
             $c->close;
         }
