@@ -219,6 +219,18 @@ void client_count_bytes(struct client *c)
     c->tx_seen = c->conn->tx;
 }
 
+/* Will nothing be left of its client on the server but what the settings that it is being asked for
+ * say, and is nothing to be reset behind it? */
+static bool only_asked(struct server *s)
+{
+    const char *connect_query = s->shard->db ? s->shard->db->connect_query : NULL;
+
+    return s->pending->n == 1 && s->state == SERVER_ACTIVE && s->left == 0 && !s->pins &&
+           !s->dirty && !s->listens && !s->holds && !state_unclean(s) &&
+           !s->shard->engine->setup->g.server_reset_query_always &&
+           !(connect_query && *connect_query);
+}
+
 void client_leave_server(struct client *c)
 {
     struct server *s = c->server;
@@ -233,9 +245,8 @@ void client_leave_server(struct client *c)
         return;
     if (s->conn)
         conn_resume(s->conn);
-    if (s->asked && s->pending->n == 1 && s->state == SERVER_ACTIVE && s->left == 0 && !s->touch &&
-        !s->opaque && !s->dirty && !c->left && !c->extended &&
-        !c->engine->setup->g.server_reset_query_always) {
+    if (s->asked && only_asked(s) && !c->left && !c->extended && !ears_ask(c)) {
+        s->last_client = c->id;
         s->request_at = c->engine->loop.now;
         server_set_state(s, SERVER_TESTED); /* until it has told its settings */
         return;

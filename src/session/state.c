@@ -675,6 +675,10 @@ bool state_answered(struct server *s, bool failed)
 
     if (!t)
         return true;
+    if (failed && !c) {
+        server_close(s, NULL, "the settings of a session that is over could not be read");
+        return false;
+    }
     if (failed)
         return ask_later(s, t);
     bool ok = !t->broken && merged(old, t, &now);

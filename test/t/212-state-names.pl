@@ -12,7 +12,7 @@ need_ours();
 my $pg = pg();
 $pg->sql(<<'SQL');
 CREATE ROLE app LOGIN SUPERUSER; CREATE ROLE plain LOGIN; CREATE ROLE gone; CREATE ROLE other;
-CREATE SCHEMA a; CREATE TABLE a.t (i int); CREATE TABLE public.t (i int); GRANT ALL ON SCHEMA a TO other;
+CREATE SCHEMA a; CREATE SEQUENCE s; CREATE TABLE a.t (i int); CREATE TABLE public.t (i int); GRANT ALL ON SCHEMA a TO other;
 SQL
 my $p = proxy(pg => $pg, auth => { app => '' }, databases => { tx => 'dbname=postgres pool_size=1 user=app' }, set => { pool_mode => 'transaction', worker_threads => 1 });
 my $long = 'x' x 70;
@@ -73,5 +73,23 @@ for my $ext (0, 1) {
     $c->uncork;
     error_is($c->finish, '08P01', qr/invalid server parameter/, 'in a pipeline');
     is($pg->value('SELECT (SELECT count(*) FROM a.t) + (SELECT count(*) FROM public.t)'), 0, '... nothing of it ran');
+}
+# a client that leaves while its server is asked for its settings
+for my $ext (0, 1) {
+    my %seen;
+    for my $round (1 .. 20) {
+        my ($a, $b) = map { $p->connect('tx', 'app') } 1 .. 2;
+        $a->query('SET search_path = a');
+        $a->query("BEGIN; RESET work_mem; SELECT pg_advisory_lock(1); SELECT nextval('public.s'); CREATE TEMP TABLE tmp (i int); DECLARE cur CURSOR WITH HOLD FOR SELECT 'left'");
+        $ext ? $a->ext('COMMIT') : $a->query('COMMIT');
+        $a->close;
+        $seen{lock} += $b->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()});
+        $seen{table} += $b->value(q{SELECT count(*) FROM pg_class WHERE relname = 'tmp' AND pg_table_is_visible(oid)});
+        $seen{cursor} += $b->value('SELECT count(*) FROM pg_cursors WHERE is_holdable');
+        $seen{path} += $b->value('SHOW search_path') eq 'a';
+        $seen{sequence} += !$b->query("SELECT currval('s')")->{error};
+        $b->close;
+    }
+    is(join(' ', map { "$_ $seen{$_}" } sort keys %seen), 'cursor 0 lock 0 path 0 sequence 0 table 0', ($ext ? 'extended' : 'simple') . ': what a client leaves that leaves at once');
 }
 finish();
