@@ -451,8 +451,10 @@ enum slot shard_take_slot(struct shard *sh, struct client *c, bool *reserved)
     usec_t waited = sh->engine->loop.now - c->wait_at;
     bool reserve_ok =
         sh->limits.reserve_pool_size > 0 && waited >= sh->engine->setup->g.reserve_pool_timeout;
-    enum slot full = pool_slot_take(sh->pool, reserve_ok, reserved);
 
+    if (!starved_may_ask(sh))
+        return sh->starved_by;
+    enum slot full = pool_slot_take(sh->pool, reserve_ok, reserved);
     if (full != SLOT_OK && full != SLOT_POOL_FULL) {
         if (evict(sh, full))
             full = pool_slot_take(sh->pool, reserve_ok, reserved);
@@ -460,6 +462,12 @@ enum slot shard_take_slot(struct shard *sh, struct client *c, bool *reserved)
             for (int i = 0; i < sh->engine->hub->n_engines; i++)
                 if (i != sh->engine->id && sh->asked_at != sh->engine->loop.now)
                     engine_tell(sh->engine->hub->engine[i], MAIL_EVICT, sh->pool, sh->engine->id);
+    }
+    if (full == SLOT_DB_FULL || full == SLOT_USER_FULL)
+        starved_mark(sh, full, c->wait_at);
+    if (full == SLOT_OK && list_linked(&sh->starved)) { /* the next in line may try */
+        starved_clear(sh);
+        starved_wake_here(sh->engine, sh->pool);
     }
     if (full == SLOT_OK && *reserved)
         client_log(c, LOG_LV_LOG, "taking connection from reserve_pool");
