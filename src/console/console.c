@@ -436,8 +436,7 @@ static void greet(struct admin *a)
     put_status(&a->out, "application_name", a->app);
     put_status(&a->out, "is_superuser", a->is_admin ? "on" : "off");
     put_status(&a->out, "session_authorization", a->user);
-    peer_key_make(a->cancel_key, sizeof(a->cancel_key),
-                  (int)console_setup(a->console)->g.peer_id);
+    peer_key_make(a->cancel_key, sizeof(a->cancel_key), (int)console_setup(a->console)->g.peer_id);
     struct rd r = rd_init((const char *)a->cancel_key, 4);
     wire_keydata_build(&a->out, rd_u32(&r), a->cancel_key + 4, 4);
     finish(a);
@@ -445,9 +444,16 @@ static void greet(struct admin *a)
 
 void console_cancel(struct console *c, const unsigned char key[8])
 {
+    unsigned char normal[8]; /* as it was before peers passed it on */
+
+    memcpy(normal, key, sizeof(normal));
+    if (console_setup(c)->g.peer_id)
+        peer_key_normal(normal);
     LIST_FOREACH(n, &c->admins) {
         struct admin *a = LIST_ENTRY(n, struct admin, node);
-        if (!text_eq_secret(text_n((const char *)key, 8), text_n((const char *)a->cancel_key, 8)))
+        struct text own = text_n((const char *)a->cancel_key, 8);
+        if (!text_eq_secret(text_n((const char *)key, 8), own) &&
+            !text_eq_secret(text_n((const char *)normal, 8), own))
             continue;
         if (a->wait != WAIT_NOTHING)
             admin_cancel(a);

@@ -67,6 +67,16 @@ for my $from (0 .. 2) {
         $other->finish;
     }
 }
+{ # the console's own keys
+    my $c = $p[0]->connect('test');
+    $c->query('BEGIN');
+    my $admin = $p[0]->connect('pgbouncer', 'bhadmin');
+    $admin->send_query('PAUSE test');
+    ok(!$admin->readable(0.3), 'the console waits for a client');
+    $admin->cancel(host => $p[1]->host, port => $p[1]->port);
+    error_is($admin->finish, '57014', qr/cancel/, 'a request at another process finds the console');
+    $p[0]->console('RESUME test', raw => 1, no_die => 1);
+}
 is_deeply([map { $_->{peer_id} } @{ $p[0]->console('SHOW PEERS') }], [1, 300, 16383, 77, 78], 'SHOW PEERS');
 is_deeply([sort map { $_->{peer_id} } @{ $p[0]->console('SHOW PEER_POOLS') }], [16383, 300], 'SHOW PEER_POOLS: those that were sent something');
 my ($n) = map { $_->{items} } grep { $_->{list} eq 'peer_pools' } @{ $p[0]->console('SHOW LISTS') };
