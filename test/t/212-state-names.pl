@@ -12,9 +12,12 @@ need_ours();
 my $pg = pg();
 $pg->sql(<<'SQL');
 CREATE ROLE app LOGIN SUPERUSER; CREATE ROLE plain LOGIN; CREATE ROLE gone; CREATE ROLE other;
+CREATE TABLE docs (id int, tenant_id text); INSERT INTO docs VALUES (1, 'acme'), (2, 'beta'); GRANT ALL ON docs TO plain;
 CREATE SCHEMA a; CREATE SEQUENCE s; CREATE TABLE a.t (i int); CREATE TABLE public.t (i int); GRANT ALL ON SCHEMA a TO other;
 SQL
-my $p = proxy(pg => $pg, auth => { app => '' }, databases => { tx => 'dbname=postgres pool_size=1 user=app' }, set => { pool_mode => 'transaction', worker_threads => 1 });
+my $p = proxy(pg => $pg, auth => { map { ($_ => '') } qw(app acme beta plain) }, users => { acme => 'tenant=acme', beta => 'tenant=beta' },
+    databases => { tx => 'dbname=postgres pool_size=1 user=app', ten => 'dbname=postgres pool_size=1 user=plain tenant_mode=rewrite' },
+    set => { pool_mode => 'transaction', tenant_columns => 'tenant_id', worker_threads => 1 });
 my $long = 'x' x 70;
 my $cut = substr $long, 0, 63;
 my @kinds = (
@@ -91,5 +94,21 @@ for my $ext (0, 1) {
         $b->close;
     }
     is(join(' ', map { "$_ $seen{$_}" } sort keys %seen), 'cursor 0 lock 0 path 0 sequence 0 table 0', ($ext ? 'extended' : 'simple') . ': what a client leaves that leaves at once');
+}
+# ... among tenants: its rows
+{
+    my ($read, $made) = (0, 0);
+    for my $round (1 .. 20) {
+        my ($a, $b) = map { $p->connect('ten', $_) } qw(acme beta);
+        $a->query($_) for 'BEGIN', "SET statement_timeout = '61s'";
+        $made += !$a->query('DECLARE cur CURSOR WITH HOLD FOR SELECT * FROM docs')->{error};
+        $a->query('COMMIT');
+        $a->close;
+        $read += !$b->query('FETCH ALL FROM cur')->{error};
+        $read += $b->value('SHOW statement_timeout') ne '0';
+        $b->close;
+    }
+    is($made, 20, 'a tenant holds a cursor');
+    is($read, 0, '... that another tenant does not read');
 }
 finish();
