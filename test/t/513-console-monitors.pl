@@ -33,7 +33,7 @@ my $up = wait_for(sub {
     $s->wait_eof(10);
     $text = $s->{in};
     $s->abort;
-    return $text =~ m{^HTTP/1\.\d 200};
+    return $text =~ m{^HTTP/1\.\d 200} && $text =~ /received_bytes_total\{database="test"\} [1-9]/;
 }, 40);
 ok($up, 'the exporter answers') or diag(slurp($log));
 stop_child($pid, 'TERM', 10);
