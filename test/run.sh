@@ -214,7 +214,8 @@ for s in $stages; do
     workers)
         for n in 1 4; do
             [ -x "$work/plain/pgbulkhead" ] && BH_WORKERS=$n check "workers-$n" "$work/plain" -j2 \
-                TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/702-trouble.pl $t/810-drivers.pl"
+                TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/110-peers.pl $t/210-state-leaks.pl \
+                $t/220-listen.pl $t/400-tenants.pl $t/702-trouble.pl $t/810-drivers.pl"
         done
         [ -x "$work/plain/pgbulkhead" ] && BH_TLS=1 check "tls-both-sides" "$work/plain" -j2 \
             TESTS="$t/101-extended.pl $t/102-copy.pl $t/104-params.pl $t/105-cancel.pl $t/106-prepared.pl $t/400-tenants.pl $t/810-drivers.pl"
