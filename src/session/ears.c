@@ -146,20 +146,25 @@ static bool add(struct ears *ears, struct text name)
     return true;
 }
 
-static void drop(struct ears *ears, struct ear *ear)
+/* Frees the channel if nobody listens to it any more. */
+static void channel_done(struct shard *sh, struct channel *ch)
 {
-    struct shard *sh = ears->client->shard;
-    struct channel *ch = ear->channel;
-
-    map_del(&ears->links, text_of(ch->name));
-    list_del(&ear->node);
-    free(ear);
     if (!list_empty(&ch->ears))
         return;
     map_del(&sh->board->channels, text_of(ch->name));
     /* when memory is short the connection goes on listening, to what nobody is told */
     (void)request(sh, true, 0, text_of(ch->name));
     free(ch);
+}
+
+static void drop(struct ears *ears, struct ear *ear)
+{
+    struct channel *ch = ear->channel;
+
+    map_del(&ears->links, text_of(ch->name));
+    list_del(&ear->node);
+    free(ear);
+    channel_done(ears->client->shard, ch);
 }
 
 static void drop_all(struct ears *ears)
@@ -479,15 +484,19 @@ static void on_note(struct switchboard *b, const struct mail_note *m)
     struct channel *ch = r.bad ? NULL : map_get(&b->channels, name);
     if (!ch)
         return;
+    struct shard *sh = NULL;
+    struct list mark; /* keeps the place, and the channel: telling one may close others too */
     for (struct list *n = ch->ears.next, *next; n != &ch->ears; n = next) {
         struct ear *ear = LIST_ENTRY(n, struct ear, node);
-        bool last = n->next == &ch->ears;
-        next = n->next;
+        sh = ear->ears->client->shard;
+        list_push_tail(n->next, &mark);
         if (ear->live)
-            tell(ear->ears->client, m->bytes, m->n); /* may close it, and free the channel */
-        if (last)
-            return;
+            tell(ear->ears->client, m->bytes, m->n);
+        next = mark.next;
+        list_del(&mark);
     }
+    if (sh)
+        channel_done(sh, ch);
 }
 
 static void on_deaf(struct switchboard *b)
