@@ -306,6 +306,10 @@ done
 
 say "seconds per suite"
 cat "$work/durations"
+if [ "${CI:-}" = true ] && [ $skipped -gt 0 ]; then
+    echo "$skipped skipped: in CI a missing prerequisite is a failure"
+    failed=$((failed + skipped)) skipped=0
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
 exit

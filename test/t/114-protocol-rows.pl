@@ -7,42 +7,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Bulkhead limit => 120;
-use IO::Select;
-use IO::Socket::INET;
+use Bulkhead::Relay;
 
 need_ours();
 my $pg = pg();
 $pg->sql('CREATE TABLE t (n int)');
-my $front = IO::Socket::INET->new(Listen => 20, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die "listen: $!";
-my $kid = fork // die;
-if (!$kid) { # passes connections on; those that begin with a CancelRequest are kept unanswered
-    close STDOUT;
-    close STDERR;
-    alarm 100;
-    my ($sel, %to, @kept) = (IO::Select->new($front));
-    while (my @ready = $sel->can_read) {
-        for my $s (@ready) {
-            if ($s == $front) { $sel->add(scalar $front->accept); next }
-            my $n = sysread $s, my $d, 65536;
-            if (!$to{$s} && $n && $n == 16 && unpack('x4 N', $d) == 80877102) { push @kept, $s; $sel->remove($s); next }
-            if ($n && !$to{$s}) {
-                my $b = IO::Socket::INET->new(PeerAddr => $pg->host, PeerPort => $pg->port) or last;
-                ($to{$s}, $to{$b}) = ($b, $s);
-                $sel->add($b);
-            }
-            if ($n) { syswrite $to{$s}, $d; next }
-            my $o = delete $to{$s};
-            $sel->remove($s, $o // ());
-            close $_ for grep { defined } $s, $o;
-            delete $to{$o} if $o;
-        }
-    }
-    POSIX::_exit(0);
-}
+my $front = Bulkhead::Relay::cancel_keeper($pg);
 my $p = proxy(databases => { db => 'host=127.0.0.1 dbname=postgres port=' . $pg->port, postgres => 'host=127.0.0.1 port=' . $pg->port,
-        slow => 'dbname=postgres host=127.0.0.1 port=' . $front->sockport . ' pool_size=1' },
+        slow => 'dbname=postgres host=127.0.0.1 port=' . $front->{port} . ' pool_size=1' },
     set => { cancel_wait_timeout => 8, server_tls_sslmode => 'disable', worker_threads => 1, query_wait_timeout => 30 });
-close $front;
 
 # ---- the database is the user's name; options ----
 my $c = Bulkhead::Wire->login(host => $p->host, port => $p->port, user => 'postgres');
@@ -87,6 +60,6 @@ $pg->stop('immediate');
 $d = $p->connect('db', undef, no_die => 1);
 ok(!$d->{error} && $d->{params}{server_version}, 'a login is answered while the server is down');
 error_is($d->query('SELECT 1'), $_->[0], $_->[1], 'its first statement is not') for ['08006', qr/connect failed|crashed/];
-kill 'KILL', $kid;
-waitpid $kid, 0;
+kill 'KILL', $front->{pid};
+waitpid $front->{pid}, 0;
 finish();

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Bulkhead::Newest;
 use Bulkhead;
+use Bulkhead::Relay;
 
 need_ours();
 my $pg = pg(hba => ['host all scrammy 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust']);
@@ -89,7 +90,7 @@ is($out, "1\n57014\n", 'PQcancelBlocking with a long key') or diag($err);
 my $seen = sub { my ($p) = @_; my @m = $p->log_text =~ /protocol 3\.(\d)/g; return "@m" };
 my $lengths = sub {
     my (%set) = @_;
-    my $relay = relay($pg->port);
+    my $relay = Bulkhead::Relay::recorder($pg->port);
     my $x = proxy(pg => $pg, databases => { test => "host=127.0.0.1 port=$relay->{port} dbname=postgres" }, set => { server_tls_sslmode => 'disable', server_lifetime => 3600, %set });
     my $a = $x->connect('test');
     $a->query('BEGIN');
@@ -101,54 +102,8 @@ my $lengths = sub {
     $_->close for $a, $b;
     $x->stop; $x->{expect_exit} = 1;
     stop_child($relay->{pid}, 'TERM', 5);
-    return slurp($relay->{log});
+    return join '', map { my ($n, $code) = split; ($code == 80877102 ? 'cancel ' . ($n - 8) : 'start 3.' . ($code & 0xffff)) . "\n" } split /\n/, slurp($relay->{log});
 };
-# Writes down the first packet of each connection: its code, its length.
-sub relay {
-    my ($to) = @_;
-    my $port = free_port();
-    my $log = work_dir() . "/relay$port";
-    my $file = work_dir() . "/relay$port.py";
-    spew($file, <<'PY');
-import socket, struct, sys, threading
-port, to, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-def copy(a, b):
-    try:
-        while True:
-            d = a.recv(65536)
-            if not d:
-                break
-            b.sendall(d)
-    except OSError:
-        pass
-    for s in (a, b):
-        try:
-            s.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-def serve(c):
-    first = c.recv(65536)
-    n, code = struct.unpack('>II', first[:8])
-    with open(log, 'a') as f:
-        f.write('cancel %d\n' % (n - 8) if code == 80877102 else 'start 3.%d\n' % (code & 0xffff))
-    s = socket.create_connection(('127.0.0.1', to))
-    s.sendall(first)
-    threading.Thread(target=copy, args=(c, s), daemon=True).start()
-    copy(s, c)
-l = socket.socket()
-l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-l.bind(('127.0.0.1', port))
-l.listen(50)
-while True:
-    c, _ = l.accept()
-    threading.Thread(target=serve, args=(c,), daemon=True).start()
-PY
-    my $pid = spawn(argv => ['/usr/bin/python3', $file, $port, $to, $log], log => "$log.err");
-    wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $port, timeout => 2)->abort; 1 } }, 10);
-    spew($log, '');
-    chmod 0666, $log;
-    return { port => $port, pid => $pid, log => $log };
-}
 my $t = $lengths->();
 like($t, qr/\Astart 3\.0\n/, 'the first connection asks for 3.0');
 like($t, qr/^start 3\.2\n.*^cancel 36\n/ms, 'the next for 3.2, and its key is long');

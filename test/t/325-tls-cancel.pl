@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Bulkhead::Newest;
 use Bulkhead;
+use Bulkhead::Relay;
 
 need_ours();
 my $ca = Bulkhead::TLS->new;
@@ -14,47 +15,11 @@ my ($key, $cert) = $ca->cert('localhost', san => 'DNS:localhost,IP:127.0.0.1', f
 my $pg = pg(tls => $ca, hba => ['host all postgres 127.0.0.1/32 trust', 'hostssl all tlsonly 127.0.0.1/32 trust', 'hostnossl all clearonly 127.0.0.1/32 trust',
     'host all either 127.0.0.1/32 trust', 'host all pass 127.0.0.1/32 scram-sha-256']);
 $pg->sql("CREATE ROLE $_ LOGIN PASSWORD 'pw'") for qw(tlsonly clearonly either pass);
-# Writes down the first eight bytes of each connection and passes everything on.
-my ($port, $log) = (free_port(), work_dir() . '/relay.log');
-spew(work_dir() . '/relay.py', <<'PY');
-import socket, struct, sys, threading
-port, to, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-def copy(a, b):
-    try:
-        while True:
-            d = a.recv(65536)
-            if not d:
-                break
-            b.sendall(d)
-    except OSError:
-        pass
-    for s in (a, b):
-        try:
-            s.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-def serve(c):
-    first = c.recv(65536)
-    if len(first) >= 8:
-        with open(log, 'a') as f:
-            f.write({80877103: 'ssl', 80877102: 'cancel'}.get(struct.unpack('>II', first[:8])[1], 'clear' if first[0] == 0 else 'direct') + '\n')
-    s = socket.create_connection(('127.0.0.1', to))
-    s.sendall(first)
-    threading.Thread(target=copy, args=(c, s), daemon=True).start()
-    copy(s, c)
-l = socket.socket()
-l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-l.bind(('127.0.0.1', port))
-l.listen(50)
-while True:
-    c, _ = l.accept()
-    threading.Thread(target=serve, args=(c,), daemon=True).start()
-PY
-spew($log, '');
-chmod 0666, $log;
-my $relay = spawn(argv => ['/usr/bin/python3', work_dir() . '/relay.py', $port, $pg->port, $log], log => "$log.err");
-wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $port, timeout => 2)->abort; 1 } }, 10);
-my $seen = sub { my $t = slurp($log); open my $f, '>', $log; close $f; return join ' ', split /\n/, $t };
+my $relay = Bulkhead::Relay::recorder($pg->port);
+my ($port, $log) = @$relay{qw(port log)};
+# How the connections since the last call began.
+my %called = (80877103 => 'ssl', 80877102 => 'cancel');
+my $seen = sub { my $t = slurp($log); open my $f, '>', $log; close $f; return join ' ', map { my (undef, $code, $first) = split; $called{$code} // ($first == 0 ? 'clear' : 'direct') } split /\n/, $t };
 $seen->();
 my %tls = (client_tls_sslmode => 'require', client_tls_key_file => $key, client_tls_cert_file => $cert);
 my $make = sub { proxy(pg => $pg, databases => { test => "host=localhost port=$port dbname=postgres" }, set => { %tls, worker_threads => 1, @_ }) };
@@ -82,8 +47,14 @@ PY
 }
 like($seen->(), qr/^ssl(?: ssl){2,3}$/, 'connections to the server and two cancels, all by TLS');
 # In clear to us, by TLS to the server; with the verification of the server's own connection, whatever RELOAD changed since.
+# One server that is there and nobody's: a client that left at once may have taken its own along, a cancel may still hold it.
+my $warm = Bulkhead::Wire->login(host => 'localhost', port => $p->port, user => 'postgres', dbname => 'test', tls => { ca => $ca->ca });
+$warm->query('SELECT 1');
+$warm->close;
+wait_for(sub { my @s = map { $_->{state} } @{ $p->console('SHOW SERVERS') }; @s && !grep { $_ ne 'idle' } @s }, 10);
+$seen->();
 my $w = $cancel->($p);
-like($seen->(), qr/^(?:ssl)?$/, 'the server is used again, or another worker opens one');
+is($seen->(), '', 'the server is used again');
 $p->{set}{server_tls_sslmode} = 'disable';
 $p->reload;
 $w->cancel;
@@ -132,5 +103,5 @@ like($ask->('nobody'), qr/./, 'allow: a user that the server does not have');
 $p->{set}{server_tls_sslmode} = 'disable';
 $p->reload;
 like($ask->('tlsonly'), qr/no encryption|no pg_hba/, 'disable: never by TLS');
-stop_child($relay, 'TERM', 5);
+stop_child($relay->{pid}, 'TERM', 5);
 finish();
