@@ -10,6 +10,7 @@
 #include "main/options.h"
 #include "net/listener.h"
 #include "session/engine.h"
+#include "watch/backends.h"
 
 struct catalogd;
 struct lookupd;
@@ -38,6 +39,7 @@ struct control {
     struct chore *chore; /* DELETE or EXPORT TENANT under way, or NULL */
     struct console *console;
     struct metrics *metrics;
+    struct backends backends; /* servers as probed */
     struct event *signals[8];
     int n_signals;
     struct takeover *takeover;

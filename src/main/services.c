@@ -107,7 +107,7 @@ static const struct metrics_ops metrics_ops = {
 
 void services_probe(struct control *c, struct mail_probe *m)
 {
-    const struct metrics_backend_row row = {
+    const struct backend_row row = {
         .backend = m->backend,
         .ok = m->ok,
         .max_connections = m->result.max_connections,
@@ -117,14 +117,12 @@ void services_probe(struct control *c, struct mail_probe *m)
         .duration_us = m->result.duration_us,
     };
 
-    if (!c->metrics)
-        return;
-    bool was_up = metrics_backend_up(c->metrics, m->backend); /* each change is said once */
+    bool was_up = backends_up(&c->backends, m->backend); /* each change is said once */
     if (was_up && !m->ok)
         log_warn(&c->log, "probe of %s failed: %s", m->backend, m->text);
     else if (!was_up && m->ok)
         log_info(&c->log, "probe of %s works again", m->backend);
-    metrics_backend(c->metrics, &row, 1);
+    backends_put(&c->backends, &row);
 }
 
 /* ---- PAUSE by signal ---- */
@@ -159,6 +157,7 @@ bool services_start(struct control *c, struct err *e)
         .listen_addr = g->metrics_listen_addr,
         .port = (int)g->metrics_port,
         .fd = c->notify.metrics >= 0 ? c->notify.metrics : takeover_metrics(c->takeover),
+        .backends = &c->backends,
         .ops = &metrics_ops,
         .arg = c,
     };
@@ -179,6 +178,7 @@ void services_stop(struct control *c)
     metrics_free(c->metrics);
     c->console = NULL;
     c->metrics = NULL;
+    backends_release(&c->backends);
 }
 
 void services_go_on(struct control *c)

@@ -7,13 +7,6 @@
 #include "metrics/metrics.h"
 #include "session/survey.h"
 
-/* One probed server, kept between probes. */
-struct backend {
-    char *name;
-    struct metrics_backend_row last; /* backend = name */
-    usec_t at_wall, at_mono;
-};
-
 struct collect {
     struct hub *hub;
     const struct setup *setup;

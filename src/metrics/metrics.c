@@ -16,8 +16,7 @@
 
 #define MAX_SCRAPES 16 /* at once */
 #define TIMEOUT_S 15
-#define MAX_CONNECTIONS 64             /* more wait in the backlog */
-#define FORGET_US (600 * USEC_PER_SEC) /* servers that are not probed any more */
+#define MAX_CONNECTIONS 64 /* more wait in the backlog */
 
 struct metrics {
     struct hub *hub;
@@ -27,8 +26,6 @@ struct metrics {
     struct evhttp_bound_socket *bound;
     struct evconnlistener *listener;               /* NULL: given away */
     struct bufferevent *open[MAX_CONNECTIONS + 1]; /* referenced; NULL: free */
-    struct backend *backends;
-    int n_backends, cap_backends;
     int scrapes; /* under way */
     bool dead;
     uint64_t dropped;
@@ -85,9 +82,6 @@ static bool method_ok(struct evhttp_request *req)
 
 static void metrics_release(struct metrics *m)
 {
-    for (int i = 0; i < m->n_backends; i++)
-        free(m->backends[i].name);
-    free(m->backends);
     free(m);
 }
 
@@ -105,8 +99,8 @@ static void write_answer(struct scrape *s, const struct survey *survey)
     struct collect c = { .hub = m->hub,
                          .setup = setup,
                          .survey = survey,
-                         .backends = m->backends,
-                         .n_backends = m->n_backends,
+                         .backends = m->opts.backends->list,
+                         .n_backends = m->opts.backends->n,
                          .begun = s->begun,
                          .dropped_before = m->dropped };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
@@ -196,65 +190,6 @@ static void on_other(struct evhttp_request *req, void *arg)
     (void)arg;
     if (method_ok(req))
         reply_text(req, 404, "Not Found", "not found: /metrics /healthz /livez /readyz\n");
-}
-
-/* ---- probes ---- */
-
-static struct backend *backend_slot(struct metrics *m, const char *name)
-{
-    for (int i = 0; i < m->n_backends; i++)
-        if (strcmp(m->backends[i].name, name) == 0)
-            return &m->backends[i];
-    if (m->n_backends == m->cap_backends) {
-        int cap = m->cap_backends ? m->cap_backends * 2 : 8;
-        struct backend *p = realloc(m->backends, sizeof(*p) * (size_t)cap);
-        if (!p)
-            return NULL;
-        m->backends = p;
-        m->cap_backends = cap;
-    }
-    struct backend *b = &m->backends[m->n_backends];
-    *b = (struct backend){ .name = strdup(name) };
-    if (!b->name)
-        return NULL;
-    m->n_backends++;
-    return b;
-}
-
-static void forget_old(struct metrics *m, usec_t now)
-{
-    int n = 0;
-    for (int i = 0; i < m->n_backends; i++) {
-        if (now - m->backends[i].at_mono > FORGET_US)
-            free(m->backends[i].name);
-        else
-            m->backends[n++] = m->backends[i];
-    }
-    m->n_backends = n;
-}
-
-bool metrics_backend_up(const struct metrics *m, const char *backend)
-{
-    for (int i = 0; i < m->n_backends; i++)
-        if (strcmp(m->backends[i].name, backend) == 0)
-            return m->backends[i].last.ok;
-    return true;
-}
-
-void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, int n)
-{
-    usec_t now = clock_mono_us();
-
-    for (int i = 0; i < n; i++) {
-        struct backend *b = backend_slot(m, rows[i].backend);
-        if (!b)
-            continue;
-        b->last = rows[i];
-        b->last.backend = b->name;
-        b->at_wall = clock_wall_us();
-        b->at_mono = now;
-    }
-    forget_old(m, now);
 }
 
 /* ---- start and stop ---- */

@@ -7,6 +7,7 @@
 #define METRICS_METRICS_H
 
 #include "session/engine.h"
+#include "watch/backends.h"
 
 /* What main knows; all called on the control thread. */
 struct metrics_ops {
@@ -21,7 +22,8 @@ struct metrics_opts {
     const char *listen_addr; /* one address; "*" = all of IPv4 */
     int port;
     int fd; /* a listening socket to use instead, which becomes the service's; -1 = none */
-    const struct metrics_ops *ops; /* must outlive the service */
+    const struct backends *backends; /* as probed; must outlive the service */
+    const struct metrics_ops *ops;   /* likewise */
     void *arg;
 };
 
@@ -39,18 +41,5 @@ void metrics_second(struct metrics *m);
 /* The listening socket. leave: accepts no more there and closes our descriptor. */
 int metrics_fd(const struct metrics *m);
 void metrics_leave(struct metrics *m);
-
-/* What a probe found out about a server. */
-struct metrics_backend_row {
-    const char *backend; /* "host:port" */
-    bool ok;
-    int64_t max_connections, reserved, used; /* ok only */
-    bool in_recovery;
-    usec_t duration_us;
-};
-/* Did the server answer its last probe? true when it was never probed. */
-bool metrics_backend_up(const struct metrics *m, const char *backend);
-/* New results; copied. A server that is not probed any more is forgotten after a while. */
-void metrics_backend(struct metrics *m, const struct metrics_backend_row *rows, int n);
 
 #endif

@@ -7,7 +7,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Lint;
 
-my @order = qw(base conf wire net auth pool tenant session console metrics main);
+my @order = qw(base conf wire net auth pool tenant session watch console metrics main);
 my %rank;
 @rank{@order} = 0 .. $#order;
 $rank{metrics} = $rank{console};    # side by side: neither includes the other
