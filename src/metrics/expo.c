@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: ISC */
-/* The text format. */
+/* The text formats. */
 #include "metrics/expo.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define MICRO UINT64_C(1000000)
+#define TOTAL "_total"
+#define EXEMPLAR_MAX 128 /* characters of its labels' names and values, says OpenMetrics */
+
+/* Counters whose names in OpenMetrics, without _total, are those of gauges: they keep it there, as
+ * metrics of an unknown type. */
+static const char *const clashing[] = { "pgbulkhead_client_connections_total" };
 
 void expo_init(struct expo *x, int64_t max_series)
 {
@@ -16,6 +22,19 @@ void expo_release(struct expo *x)
 {
     buf_release(&x->out);
     buf_release(&x->labels);
+}
+
+const char *expo_type(const struct expo *x)
+{
+    return x->format == EXPO_OPENMETRICS
+               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+               : "text/plain; version=0.0.4; charset=utf-8";
+}
+
+void expo_end(struct expo *x)
+{
+    if (x->format == EXPO_OPENMETRICS)
+        buf_text_append(&x->out, TEXT("# EOF\n"));
 }
 
 void expo_family(struct expo *x, const char *name, enum expo_type type, const char *help)
@@ -69,14 +88,46 @@ void expo_labels(struct expo *x, const char *written)
     buf_text_append(&x->labels, text_of(written));
 }
 
+/* OpenMetrics escapes quotes too. */
+static void help_text(struct expo *x)
+{
+    for (const char *p = x->help; *p; p++) {
+        if (*p == '\\' || (*p == '"' && x->format == EXPO_OPENMETRICS))
+            buf_char(&x->out, '\\');
+        if (*p == '\n')
+            buf_append(&x->out, "\\n", 2);
+        else
+            buf_char(&x->out, *p);
+    }
+}
+
+static bool clashes(const char *name)
+{
+    for (size_t i = 0; i < sizeof(clashing) / sizeof(clashing[0]); i++)
+        if (strcmp(name, clashing[i]) == 0)
+            return true;
+    return false;
+}
+
 static void head(struct expo *x)
 {
     static const char *const types[] = { "gauge", "counter", "histogram" };
+    const char *type = types[x->type];
+    struct text name = text_of(x->name);
 
     if (x->headed)
         return;
     x->headed = true;
-    buf_printf(&x->out, "# HELP %s %s\n# TYPE %s %s\n", x->name, x->help, x->name, types[x->type]);
+    if (x->format == EXPO_OPENMETRICS && x->type == EXPO_COUNTER) {
+        if (clashes(x->name))
+            type = "unknown";
+        else if (name.n > sizeof(TOTAL) - 1 &&
+                 strcmp(x->name + name.n - (sizeof(TOTAL) - 1), TOTAL) == 0)
+            name.n -= sizeof(TOTAL) - 1;
+    }
+    buf_printf(&x->out, "# HELP %.*s ", TEXT_ARG(name));
+    help_text(x);
+    buf_printf(&x->out, "\n# TYPE %.*s %s\n", TEXT_ARG(name), type);
 }
 
 /* Is there room for n more series? */
@@ -110,7 +161,7 @@ static void line(struct expo *x, const char *suffix, const char *le)
 
 static void seconds(struct buf *b, uint64_t us)
 {
-    buf_printf(b, "%" PRIu64 ".%06" PRIu64 "\n", us / MICRO, us % MICRO);
+    buf_printf(b, "%" PRIu64 ".%06" PRIu64, us / MICRO, us % MICRO);
 }
 
 void expo_uint(struct expo *x, uint64_t v)
@@ -137,39 +188,76 @@ void expo_usec(struct expo *x, uint64_t us)
         return;
     line(x, "", "");
     seconds(&x->out, us);
+    buf_char(&x->out, '\n');
     buf_clear(&x->labels);
 }
 
-/* An edge as people write it: 0.5, not 0.500000. */
-static void edge_text(uint64_t us, char *out, size_t size)
+/* An edge as people write it: 0.5, not 0.500000; OpenMetrics wants 5.0 for 5. */
+static void edge_text(const struct expo *x, uint64_t us, char *out, size_t size)
 {
     snprintf(out, size, "%" PRIu64 ".%06" PRIu64, us / MICRO, us % MICRO);
     size_t n = strlen(out);
     while (out[n - 1] == '0')
         out[--n] = '\0';
-    if (out[n - 1] == '.')
+    if (out[n - 1] != '.')
+        return;
+    if (x->format == EXPO_OPENMETRICS)
+        out[n] = '0'; /* where a zero was cut off */
+    else
         out[n - 1] = '\0';
+}
+
+/* Behind a bucket's count. over: the bucket's lower edge, upto its upper one. */
+static void exemplar(struct expo *x, const struct expo_exemplar *e, uint64_t over, uint64_t upto)
+{
+    static const size_t names = sizeof("trace_id") - 1 + sizeof("span_id") - 1;
+
+    if (!e || x->format != EXPO_OPENMETRICS || e->trace_id.n == 0 || e->value_us > upto ||
+        (e->value_us <= over && over > 0) || names + e->trace_id.n + e->span_id.n > EXEMPLAR_MAX)
+        return;
+    buf_text_append(&x->out, TEXT(" # {trace_id=\""));
+    escaped(&x->out, e->trace_id);
+    if (e->span_id.n > 0) {
+        buf_text_append(&x->out, TEXT("\",span_id=\""));
+        escaped(&x->out, e->span_id);
+    }
+    buf_text_append(&x->out, TEXT("\"} "));
+    seconds(&x->out, e->value_us);
+    if (e->at_us) {
+        buf_char(&x->out, ' ');
+        seconds(&x->out, e->at_us);
+    }
 }
 
 void expo_histogram(struct expo *x, const uint64_t *counts, const uint64_t *edges_us, int n,
                     uint64_t sum_us)
 {
-    uint64_t sum = 0;
+    expo_histogram_ex(x, counts, edges_us, n, sum_us, NULL);
+}
+
+void expo_histogram_ex(struct expo *x, const uint64_t *counts, const uint64_t *edges_us, int n,
+                       uint64_t sum_us, const struct expo_exemplar *ex)
+{
+    uint64_t sum = 0, over = 0;
     char le[40];
 
     if (!room(x, n + 3))
         return;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i <= n; i++) {
         sum += counts[i];
-        edge_text(edges_us[i], le, sizeof(le));
+        if (i < n)
+            edge_text(x, edges_us[i], le, sizeof(le));
+        else
+            snprintf(le, sizeof(le), "+Inf");
         line(x, "_bucket", le);
-        buf_printf(&x->out, "%" PRIu64 "\n", sum);
+        buf_printf(&x->out, "%" PRIu64, sum);
+        exemplar(x, ex ? &ex[i] : NULL, over, i < n ? edges_us[i] : UINT64_MAX);
+        buf_char(&x->out, '\n');
+        over = i < n ? edges_us[i] : over;
     }
-    sum += counts[n];
-    line(x, "_bucket", "+Inf");
-    buf_printf(&x->out, "%" PRIu64 "\n", sum);
     line(x, "_sum", "");
     seconds(&x->out, sum_us);
+    buf_char(&x->out, '\n');
     line(x, "_count", "");
     buf_printf(&x->out, "%" PRIu64 "\n", sum);
     buf_clear(&x->labels);

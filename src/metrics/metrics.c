@@ -4,9 +4,9 @@
 
 #include "base/check.h"
 #include "metrics/collect.h"
+#include "metrics/http.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/listener.h>
@@ -26,7 +26,7 @@ struct metrics {
     struct evhttp_bound_socket *bound;
     struct evconnlistener *listener;               /* NULL: given away */
     struct bufferevent *open[MAX_CONNECTIONS + 1]; /* referenced; NULL: free */
-    int scrapes; /* under way */
+    int scrapes;                                   /* under way */
     bool dead;
     uint64_t dropped;
 };
@@ -37,46 +37,6 @@ struct scrape {
     struct evhttp_request *req; /* NULL: the client has left */
     usec_t begun;
 };
-
-/* ---- answers ---- */
-
-static void reply(struct evhttp_request *req, int code, const char *reason, const char *type,
-                  struct text body)
-{
-    struct evkeyvalq *head = evhttp_request_get_output_headers(req);
-    struct evbuffer *b = evbuffer_new();
-    char length[32];
-
-    if (!b) {
-        evhttp_send_error(req, 503, "Out of memory");
-        return;
-    }
-    evhttp_add_header(head, "Content-Type", type);
-    evhttp_add_header(head, "Cache-Control", "no-store");
-    snprintf(length, sizeof(length), "%zu", body.n);
-    evhttp_add_header(head, "Content-Length", length);
-    if (evhttp_request_get_command(req) != EVHTTP_REQ_HEAD)
-        evbuffer_add(b, body.p, body.n);
-    evhttp_send_reply(req, code, reason, b);
-    evbuffer_free(b);
-}
-
-static void reply_text(struct evhttp_request *req, int code, const char *reason, const char *body)
-{
-    reply(req, code, reason, "text/plain; charset=utf-8", text_of(body));
-}
-
-/* false: refused, and answered. */
-static bool method_ok(struct evhttp_request *req)
-{
-    enum evhttp_cmd_type cmd = evhttp_request_get_command(req);
-
-    if (cmd == EVHTTP_REQ_GET || cmd == EVHTTP_REQ_HEAD)
-        return true;
-    evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET, HEAD");
-    reply_text(req, 405, "Method Not Allowed", "only GET and HEAD\n");
-    return false;
-}
 
 /* ---- /metrics ---- */
 
@@ -93,7 +53,7 @@ static void write_answer(struct scrape *s, const struct survey *survey)
     struct expo x;
 
     if (!setup || !survey) {
-        reply_text(s->req, 503, "Service Unavailable", "not ready\n");
+        http_text(s->req, 503, "not ready\n");
         return;
     }
     struct collect c = { .hub = m->hub,
@@ -106,12 +66,19 @@ static void write_answer(struct scrape *s, const struct survey *survey)
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
     ops->cert_expiry(m->opts.arg, &c.client_cert, &c.server_cert);
     expo_init(&x, setup->g.metrics_max_series);
+    if (http_wants_openmetrics(s->req))
+        x.format = EXPO_OPENMETRICS;
     collect_write(&c, &x);
+    expo_end(&x);
     m->dropped += (uint64_t)x.dropped;
     if (x.out.failed)
-        reply_text(s->req, 503, "Service Unavailable", "out of memory\n");
+        http_text(s->req, 503, "out of memory\n");
     else
-        reply(s->req, 200, "OK", "text/plain; version=0.0.4; charset=utf-8", buf_text(&x.out));
+        http_reply(s->req, &(struct http_answer){ .code = 200,
+                                                  .type = expo_type(&x),
+                                                  .body = buf_text(&x.out),
+                                                  .vary = "Accept",
+                                                  .gzip = true });
     expo_release(&x);
 }
 
@@ -147,11 +114,11 @@ static void on_metrics(struct evhttp_request *req, void *arg)
 {
     struct metrics *m = arg;
 
-    if (!method_ok(req))
+    if (!http_method_ok(req))
         return;
     struct scrape *s = m->scrapes < MAX_SCRAPES ? calloc(1, sizeof(*s)) : NULL;
     if (!s) {
-        reply_text(req, 503, "Service Unavailable", "too many requests at once\n");
+        http_text(req, 503, "too many requests at once\n");
         return;
     }
     s->m = m;
@@ -167,29 +134,29 @@ static void on_metrics(struct evhttp_request *req, void *arg)
 static void on_health(struct evhttp_request *req, void *arg)
 {
     (void)arg;
-    if (method_ok(req))
-        reply_text(req, 200, "OK", "ok\n");
+    if (http_method_ok(req))
+        http_text(req, 200, "ok\n");
 }
 
 static void on_ready(struct evhttp_request *req, void *arg)
 {
     struct metrics *m = arg;
 
-    if (!method_ok(req))
+    if (!http_method_ok(req))
         return;
     if (atomic_load(&m->hub->registry.shutting_down))
-        reply_text(req, 503, "Service Unavailable", "shutting down\n");
+        http_text(req, 503, "shutting down\n");
     else if (!m->opts.ops->setup(m->opts.arg))
-        reply_text(req, 503, "Service Unavailable", "not ready\n");
+        http_text(req, 503, "not ready\n");
     else
-        reply_text(req, 200, "OK", "ready\n");
+        http_text(req, 200, "ready\n");
 }
 
 static void on_other(struct evhttp_request *req, void *arg)
 {
     (void)arg;
-    if (method_ok(req))
-        reply_text(req, 404, "Not Found", "not found: /metrics /healthz /livez /readyz\n");
+    if (http_method_ok(req))
+        http_text(req, 404, "not found: /metrics /healthz /livez /readyz\n");
 }
 
 /* ---- start and stop ---- */

@@ -49,6 +49,89 @@ static void formats(void)
     expo_release(&x);
 }
 
+/* The line of the bucket that got the exemplar. */
+static void one_exemplar(struct expo_exemplar e, const char *want, const char *what)
+{
+    static const uint64_t edges[] = { 500, 5000000 }, counts[] = { 0, 1, 0 };
+    const struct expo_exemplar ex[3] = { [1] = e };
+    struct expo x;
+    struct text line, all;
+
+    expo_init(&x, 0);
+    x.format = EXPO_OPENMETRICS;
+    expo_family(&x, "h", EXPO_HISTOGRAM, "H");
+    expo_histogram_ex(&x, counts, edges, 2, 42, ex);
+    all = written(&x);
+    for (int i = 0; i < 4; i++)
+        text_split(&all, '\n', &line);
+    is_text(line, want, "%s", what);
+    expo_release(&x);
+}
+
+static void openmetrics(void)
+{
+    static const uint64_t edges[] = { 500, 500000, 1000000, 10000000 };
+    static const uint64_t counts[] = { 1, 2, 0, 1, 4 };
+    static const char *const plain = "h_bucket{le=\"5.0\"} 1";
+    const struct expo_exemplar ex[5] = {
+        [1] = { .trace_id = TEXT("4bf92f3577b34da6a3ce929d0e0e4736"),
+                .span_id = TEXT("00f067aa0ba902b7"),
+                .value_us = 500000,
+                .at_us = 1700000000250000 },
+        [4] = { .trace_id = TEXT("ff"), .value_us = 10000001 },
+    };
+    struct expo_exemplar e = { .trace_id = TEXT("t\"\\"), .span_id = TEXT("s"), .value_us = 501 };
+    char name[256];
+    struct expo x;
+
+    expo_init(&x, 0);
+    x.format = EXPO_OPENMETRICS;
+    expo_family(&x, "a_total", EXPO_COUNTER, "Some \"a\", with \\ and \n");
+    expo_uint(&x, 3);
+    expo_family(&x, "pgbulkhead_client_connections", EXPO_GAUGE, "G");
+    expo_uint(&x, 3);
+    expo_family(&x, "pgbulkhead_client_connections_total", EXPO_COUNTER, "C");
+    expo_uint(&x, 3);
+    expo_family(&x, "h", EXPO_HISTOGRAM, "H");
+    expo_labels(&x, "d=\"e\"");
+    expo_histogram_ex(&x, counts, edges, 4, 42, ex);
+    expo_end(&x);
+    is_text(
+        written(&x),
+        "# HELP a Some \\\"a\\\", with \\\\ and \\n\n# TYPE a counter\na_total 3\n"
+        "# HELP pgbulkhead_client_connections G\n# TYPE pgbulkhead_client_connections gauge\n"
+        "pgbulkhead_client_connections 3\n# HELP pgbulkhead_client_connections_total C\n"
+        "# TYPE pgbulkhead_client_connections_total unknown\n"
+        "pgbulkhead_client_connections_total 3\n# HELP h H\n# TYPE h histogram\n"
+        "h_bucket{d=\"e\",le=\"0.0005\"} 1\nh_bucket{d=\"e\",le=\"0.5\"} 3 "
+        "# {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\",span_id=\"00f067aa0ba902b7\"} 0.500000 "
+        "1700000000.250000\nh_bucket{d=\"e\",le=\"1.0\"} 3\nh_bucket{d=\"e\",le=\"10.0\"} 4\n"
+        "h_bucket{d=\"e\",le=\"+Inf\"} 8 # {trace_id=\"ff\"} 10.000001\n"
+        "h_sum{d=\"e\"} 0.000042\nh_count{d=\"e\"} 8\n# EOF\n",
+        "OpenMetrics: names, escapes, edges, exemplars, end");
+    expo_release(&x);
+
+    one_exemplar(e, "h_bucket{le=\"5.0\"} 1 # {trace_id=\"t\\\"\\\\\",span_id=\"s\"} 0.000501",
+                 "exemplars are escaped");
+    e.value_us = 500;
+    one_exemplar(e, plain, "one of the bucket below");
+    e.value_us = 5000001;
+    one_exemplar(e, plain, "one of the bucket above");
+    e.value_us = 5000000;
+    memset(name, 'x', sizeof(name));
+    e.trace_id = text_n(name, 113);
+    one_exemplar(e, plain, "more than 128 characters");
+    one_exemplar((struct expo_exemplar){ .value_us = 600 }, plain, "none");
+
+    expo_init(&x, 0);
+    expo_family(&x, "h", EXPO_HISTOGRAM, "H");
+    expo_histogram_ex(&x, counts, edges, 4, 42, ex);
+    expo_end(&x);
+    ok(!memmem(x.out.p, x.out.n, "trace_id", 8) && !memmem(x.out.p, x.out.n, "EOF", 3),
+       "the text format has neither exemplars nor an end");
+    expo_release(&x);
+}
+
 static void ceiling(void)
 {
     static const uint64_t edges[] = { 1 }, counts[] = { 1, 1 };
@@ -109,6 +192,29 @@ static bool distinct(struct text all)
             n--;
         if (map_put(&seen, text_n(line.p, n), &seen)) {
             printf("# twice: %.*s\n", (int)n, line.p);
+            good = false;
+        }
+    }
+    map_release(&seen);
+    return good;
+}
+
+/* Does every "# TYPE" have a name of its own? A counter and a gauge that differ in _total only
+ * would share one: expo.c lists those. */
+static bool families_apart(struct text all)
+{
+    struct map seen;
+    struct text line, name;
+    bool good = true;
+
+    map_init(&seen);
+    while (text_split(&all, '\n', &line)) {
+        if (!text_starts(line, TEXT("# TYPE ")))
+            continue;
+        line = text_n(line.p + 7, line.n - 7);
+        text_split(&line, ' ', &name);
+        if (map_put(&seen, name, &seen)) {
+            printf("# two families: %.*s\n", TEXT_ARG(name));
             good = false;
         }
     }
@@ -198,6 +304,17 @@ static void collected(void)
     is_int(lines(all, "# TYPE"), lines(all, "# HELP"), "a HELP for each TYPE");
     expo_release(&x);
 
+    expo_init(&x, 0);
+    x.format = EXPO_OPENMETRICS;
+    collect_write(&c, &x);
+    expo_end(&x);
+    ok(!x.out.failed && distinct(written(&x)) && families_apart(written(&x)),
+       "OpenMetrics: no series and no family twice");
+    ok(has(written(&x), "# TYPE pgbulkhead_queries counter") &&
+           has(written(&x), "pgbulkhead_queries_total{database=\"app\"} 11"),
+       "counters' families lose their _total");
+    expo_release(&x);
+
     expo_init(&x, 60);
     collect_write(&c, &x);
     ok(x.series <= 60 && x.dropped > 0, "the ceiling holds");
@@ -218,6 +335,7 @@ static void collected(void)
 int main(void)
 {
     formats();
+    openmetrics();
     ceiling();
     collected();
     return tap_done();
