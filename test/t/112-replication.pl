@@ -115,7 +115,7 @@ $c->send_query('SELECT 7');
 ok(wait_for(sub { ($p->pool('one', 'repl') // {})->{cl_waiting} }, 10), 'now an ordinary client waits');
 $e->close;
 is(Bulkhead::Wire::digest($c->read_until('Z'))->{results}[0]{rows}[0][0], 7, 'until one of them leaves');
-ok($c->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'") <= 1, 'its server is not one of theirs');
+ok(wait_for(sub { $c->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'") <= 1 }, 30), 'its server is not one of theirs');
 $e = $repl->('one', 'database');
 my $waits = spawn_wait(sub { my $x = $repl->('one', 'database'); print $x->{error} ? $x->{error}{M} : $x->value('SELECT 6') });
 ok(wait_for(sub { ($p->pool('one', 'repl') // {})->{cl_waiting} }, 10), 'two of them fill the pool: the third waits at its login');
