@@ -13,7 +13,7 @@ for my $file (sources(qr/\.def$/, 'src')) {
     my $text = slurp($file);
     my $kind = $file =~ s{^src/}{}r;
     # Which argument is the name that users meet, by the kind of row.
-    while ($text =~ /^[ \t]*((?:KEY|STAT|METRIC|COMMAND|SHOW|REFUSAL)(?:_[A-Z]+)?)\s*\(((?:[^()"]|"(?:[^"\\]|\\.)*")*)/mg)
+    while ($text =~ /^[ \t]*((?:KEY|STAT|METRIC|COMMAND|SHOW|REFUSAL|ALERT)(?:_[A-Z]+)?)\s*\(((?:[^()"]|"(?:[^"\\]|\\.)*")*)/mg)
     {
         my ($row, $arguments) = ($1, $2);
         my @names = $arguments =~ /"((?:[^"\\]|\\.)*)"|([^\s,()"]+)/g;

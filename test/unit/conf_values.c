@@ -73,6 +73,19 @@ static const struct sample globals[] = {
     { "max_pinned_servers", "4", NULL }, { "max_tenant_connections", "12", NULL }, { "max_tenant_client_connections", "13", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
     { "slow_query_threshold", "1", NULL },
+    { "alert_interval", "17", NULL }, { "alert_window", "17", NULL }, { "alert_clear_for", "17", NULL },
+    { "log_alerts", "0", NULL }, { "alert_backend_connections_warning", "71", NULL },
+    { "alert_backend_connections_high", "81", NULL }, { "alert_backend_connections_critical", "91", NULL },
+    { "alert_backend_connections_for", "17", NULL }, { "alert_backend_down", "0", NULL },
+    { "alert_backend_down_for", "17", NULL }, { "alert_probe_stale", "17", NULL }, { "alert_storage_warning", "86", NULL },
+    { "alert_storage_critical", "91", NULL }, { "alert_storage_for", "17", NULL }, { "alert_query_p95", "17", NULL },
+    { "alert_query_p95_for", "17", NULL }, { "alert_slow_queries", "2", NULL }, { "alert_oldest_query", "17", NULL },
+    { "alert_pool_utilisation", "71", NULL }, { "alert_pool_utilisation_for", "17", NULL },
+    { "alert_clients_waiting", "2", NULL }, { "alert_clients_waiting_for", "17", NULL },
+    { "alert_tenant_denials", "2", NULL }, { "alert_tenant_unbound", "2", NULL }, { "alert_cpu_warning", "61", NULL },
+    { "alert_cpu_critical", "81", NULL }, { "alert_memory_warning", "71", NULL }, { "alert_memory_critical", "91", NULL },
+    { "alert_process_for", "17", NULL }, { "alert_certificate_warning", "17", NULL },
+    { "alert_certificate_critical", "17", NULL }, { "alert_reload_failed", "0", NULL },
 };
 
 static const struct sample databases[] = {
