@@ -58,7 +58,7 @@ my %only_here = (
 );
 sub seconds { my ($n, $u) = $_[0] =~ /^(\d+)([smhd])$/; return $n * { s => 1, m => 60, h => 3600, d => 86400 }->{$u} }
 my $own = rule_of_def();
-if ($own) {
+if (ok($own, 'src/watch/alerts.def is read')) {
     is(join(' ', grep { !$own->{$_} && !$only_here{$_} } sort keys %short), '', 'Prometheus has no alert that the program lacks without a reason');
     is(join(' ', grep { !$short{$_} || $only_here{$_} } sort keys %$own), '', 'and the program none that Prometheus lacks');
     for my $n (sort grep { $short{$_} } keys %$own) {
