@@ -91,18 +91,18 @@ static bool reload_state(void *arg, usec_t *at)
     return c->reload_ok;
 }
 
-static void cert_expiry(void *arg, int64_t *client, int64_t *server)
+static void tls_in_use(void *arg, const struct tls_ctx **client, const struct tls_ctx **server)
 {
     const struct control *c = arg;
 
-    *client = c->client_tls ? tls_ctx_cert_expiry(c->client_tls) : 0;
-    *server = c->server_tls ? tls_ctx_cert_expiry(c->server_tls) : 0;
+    *client = c->client_tls;
+    *server = c->server_tls;
 }
 
 static const struct metrics_ops metrics_ops = {
     .setup = present_setup,
     .reload = reload_state,
-    .cert_expiry = cert_expiry,
+    .tls = tls_in_use,
 };
 
 void services_probe(struct control *c, struct mail_probe *m)

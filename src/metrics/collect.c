@@ -50,23 +50,26 @@ static void write_config(const struct collect *c, struct expo *x)
     expo_usec(x, c->reload_at);
     collect_family(x, METRIC_slow_query_threshold_seconds);
     expo_usec(x, c->setup->g.slow_query_threshold);
-    collect_family(x, METRIC_tls_certificate_expiry_timestamp_seconds);
-    if (c->client_cert) {
-        expo_labels(x, "role=\"client\"");
-        expo_int(x, c->client_cert);
-    }
-    if (c->server_cert) {
-        expo_labels(x, "role=\"server\"");
-        expo_int(x, c->server_cert);
-    }
 }
 
 /* ---- clients ---- */
 
 struct db_clients {
     struct text name;
-    int64_t active, waiting, idle;
+    int64_t active, waiting, idle, cancel;
+    usec_t oldest_query, oldest_xact;
 };
+
+static void sooner(usec_t *to, usec_t at)
+{
+    if (at && (!*to || at < *to))
+        *to = at;
+}
+
+static uint64_t age(const struct collect *c, usec_t since)
+{
+    return since && c->survey->now > since ? c->survey->now - since : 0;
+}
 
 static void write_clients(const struct collect *c, struct expo *x)
 {
@@ -91,14 +94,17 @@ static void write_clients(const struct collect *c, struct expo *x)
         d->active += p->cl_active;
         d->waiting += p->cl_waiting;
         d->idle += p->cl_idle;
+        d->cancel += p->cancels;
+        sooner(&d->oldest_query, p->oldest_query);
+        sooner(&d->oldest_xact, p->oldest_xact);
     }
     map_release(&by_name);
     collect_family(x, METRIC_client_connections);
     for (int i = 0; i < n; i++) {
-        const int64_t v[] = { dbs[i].active, dbs[i].waiting, dbs[i].idle };
+        const int64_t v[] = { dbs[i].active, dbs[i].waiting, dbs[i].idle, dbs[i].cancel };
         static const char *const states[] = { "state=\"active\"", "state=\"waiting\"",
-                                              "state=\"idle\"" };
-        for (int k = 0; k < 3; k++) {
+                                              "state=\"idle\"", "state=\"cancel\"" };
+        for (int k = 0; k < 4; k++) {
             expo_label(x, "database", dbs[i].name);
             expo_labels(x, states[k]);
             expo_int(x, v[k]);
@@ -106,6 +112,16 @@ static void write_clients(const struct collect *c, struct expo *x)
     }
     expo_labels(x, "database=\"\",state=\"login\"");
     expo_int(x, s->logins);
+    collect_family(x, METRIC_oldest_query_seconds);
+    for (int i = 0; i < n; i++) {
+        expo_label(x, "database", dbs[i].name);
+        expo_usec(x, age(c, dbs[i].oldest_query));
+    }
+    collect_family(x, METRIC_oldest_transaction_seconds);
+    for (int i = 0; i < n; i++) {
+        expo_label(x, "database", dbs[i].name);
+        expo_usec(x, age(c, dbs[i].oldest_xact));
+    }
     free(dbs);
     gauge(x, METRIC_client_connections_max, atomic_load(&c->hub->registry.clients.max));
 }
@@ -193,7 +209,7 @@ static void write_rejections(const struct collect *c, struct expo *x)
     static const char *const reasons[] = {
         [REJECT_AUTH] = "auth",     [REJECT_TLS] = "tls",           [REJECT_LIMIT] = "limit",
         [REJECT_TENANT] = "tenant", [REJECT_PROTOCOL] = "protocol", [REJECT_TIMEOUT] = "timeout",
-        [REJECT_OTHER] = "other",
+        [REJECT_OTHER] = "other",   [REJECT_HBA] = "hba",
     };
 
     collect_family(x, METRIC_client_rejections_total);
@@ -202,31 +218,6 @@ static void write_rejections(const struct collect *c, struct expo *x)
         for (int e = 0; e < c->hub->n_engines; e++)
             n += stat_get(&c->hub->engine[e]->stats.rejected[i]);
         expo_label(x, "reason", text_of(reasons[i]));
-        expo_uint(x, n);
-    }
-}
-
-static void write_tls(const struct collect *c, struct expo *x)
-{
-    static const char *const sides[] = { "side=\"client\"", "side=\"server\"" };
-    static const char *const versions[] = { "version=\"TLSv1.2\"", "version=\"TLSv1.3\"" };
-
-    collect_family(x, METRIC_tls_handshakes_total);
-    for (int s = 0; s < 2; s++)
-        for (int v = 0; v < 2; v++) {
-            uint64_t n = 0;
-            for (int e = 0; e < c->hub->n_engines; e++)
-                n += stat_get(&c->hub->engine[e]->stats.tls_handshakes[s][v]);
-            expo_labels(x, sides[s]);
-            expo_labels(x, versions[v]);
-            expo_uint(x, n);
-        }
-    collect_family(x, METRIC_tls_handshake_errors_total);
-    for (int s = 0; s < 2; s++) {
-        uint64_t n = 0;
-        for (int e = 0; e < c->hub->n_engines; e++)
-            n += stat_get(&c->hub->engine[e]->stats.tls_errors[s]);
-        expo_labels(x, sides[s]);
         expo_uint(x, n);
     }
 }
@@ -287,6 +278,15 @@ static void write_workers(const struct collect *c, struct expo *x)
     for (int e = 0; e < c->hub->n_engines; e++) {
         worker_label(x, e);
         expo_usec(x, atomic_load_explicit(&c->hub->engine[e]->loop.busy_us, memory_order_relaxed));
+    }
+    collect_family(x, METRIC_event_loop_lag_seconds);
+    for (int e = 0; e < c->hub->n_engines; e++) {
+        const struct stat_hist *h = &c->hub->engine[e]->loop.lag;
+        uint64_t n[STAT_BUCKETS + 1];
+        for (int i = 0; i <= STAT_BUCKETS; i++)
+            n[i] = stat_get(&h->count[i]);
+        worker_label(x, e);
+        expo_histogram(x, n, stat_edges_us, STAT_BUCKETS, stat_get(&h->sum_us));
     }
     collect_family(x, METRIC_worker_turns_total);
     for (int e = 0; e < c->hub->n_engines; e++) {
@@ -411,10 +411,11 @@ void collect_write(const struct collect *c, struct expo *x)
     /* what is few goes first, so that the ceiling cuts off databases and pools, not these */
     write_build(c, x);
     collect_process(c, x);
+    collect_limits(x);
     write_config(c, x);
     write_workers(c, x);
     write_rejections(c, x);
-    write_tls(c, x);
+    collect_tls(c, x);
     write_parse(c, x);
     write_audit(c, x);
     write_backends(c, x);

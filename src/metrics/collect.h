@@ -15,7 +15,7 @@ struct collect {
     int n_backends;
     bool reload_ok;
     usec_t reload_at;
-    int64_t client_cert, server_cert; /* seconds since 1970, 0 = none */
+    const struct tls_ctx *tls[2]; /* towards clients and servers; NULL: none */
     usec_t begun;                     /* monotonic */
     uint64_t dropped_before;
 };
@@ -24,6 +24,8 @@ void collect_write(const struct collect *c, struct expo *x);
 /* Parts of it. */
 void collect_databases(const struct collect *c, struct expo *x);
 void collect_process(const struct collect *c, struct expo *x);
+void collect_limits(struct expo *x);
+void collect_tls(const struct collect *c, struct expo *x);
 
 /* Begins a family of metrics.def. */
 enum metric {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum kind { KIND_C, KIND_T };
+enum kind { KIND_C, KIND_T, KIND_G };
 
 static const struct stat_row {
     size_t offset; /* of the stat_t in struct db_stats */
@@ -72,7 +72,7 @@ static void write_family(struct expo *x, int first, const struct sums *s, int n)
     char name[128];
 
     snprintf(name, sizeof(name), "pgbulkhead_%s", rows[first].metric);
-    expo_family(x, name, EXPO_COUNTER, rows[first].help);
+    expo_family(x, name, rows[first].kind == KIND_G ? EXPO_GAUGE : EXPO_COUNTER, rows[first].help);
     for (int i = first; i < ROWS; i++) {
         if (strcmp(rows[i].metric, rows[first].metric) != 0)
             continue;
@@ -81,6 +81,8 @@ static void write_family(struct expo *x, int first, const struct sums *s, int n)
             expo_labels(x, rows[i].labels);
             if (rows[i].kind == KIND_T)
                 expo_usec(x, s[d].v[i]);
+            else if (rows[i].kind == KIND_G) /* read while others write: may be below 0 */
+                expo_uint(x, (int64_t)s[d].v[i] < 0 ? 0 : s[d].v[i]);
             else
                 expo_uint(x, s[d].v[i]);
         }
@@ -139,6 +141,16 @@ static void write_gauges(struct expo *x, const struct sums *s, int n)
         expo_label(x, "database", s[d].db->name);
         expo_int(x, atomic_load_explicit(&s[d].db->servers.max, memory_order_relaxed));
     }
+    collect_family(x, METRIC_tenant_active);
+    for (int d = 0; d < n; d++) {
+        expo_label(x, "database", s[d].db->name);
+        expo_int(x, atomic_load_explicit(&s[d].db->tenants, memory_order_relaxed));
+    }
+    collect_family(x, METRIC_tenant_pool_waiting);
+    for (int d = 0; d < n; d++) {
+        expo_label(x, "database", s[d].db->name);
+        expo_int(x, atomic_load_explicit(&s[d].db->tenants_waiting, memory_order_relaxed));
+    }
     collect_family(x, METRIC_database_paused);
     for (int d = 0; d < n; d++) {
         expo_label(x, "database", s[d].db->name);
@@ -173,7 +185,7 @@ void collect_databases(const struct collect *c, struct expo *x)
 
     write_gauges(x, s, n);
     for (int i = 0; i < ROWS; i++)
-        if (!seen_before(i))
+        if (*rows[i].metric && !seen_before(i))
             write_family(x, i, s, n);
     write_denials(c, x, s, n);
     write_histograms(x, s, n);

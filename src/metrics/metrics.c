@@ -64,7 +64,7 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .begun = s->begun,
                          .dropped_before = m->dropped };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
-    ops->cert_expiry(m->opts.arg, &c.client_cert, &c.server_cert);
+    ops->tls(m->opts.arg, &c.tls[0], &c.tls[1]);
     expo_init(&x, setup->g.metrics_max_series);
     if (http_wants_openmetrics(s->req))
         x.format = EXPO_OPENMETRICS;

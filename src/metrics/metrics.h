@@ -6,6 +6,7 @@
 #ifndef METRICS_METRICS_H
 #define METRICS_METRICS_H
 
+#include "net/tls.h"
 #include "session/engine.h"
 #include "watch/backends.h"
 
@@ -14,8 +15,8 @@ struct metrics_ops {
     const struct setup *(*setup)(void *arg); /* present one; NULL: none yet */
     /* Did the last reload work, and when did one last (wall clock)? */
     bool (*reload)(void *arg, usec_t *at);
-    /* End of our own certificates towards clients and servers, seconds since 1970; 0 = none. */
-    void (*cert_expiry)(void *arg, int64_t *client, int64_t *server);
+    /* What TLS is done with towards clients and servers; NULL: none is. */
+    void (*tls)(void *arg, const struct tls_ctx **client, const struct tls_ctx **server);
 };
 
 struct metrics_opts {

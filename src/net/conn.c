@@ -479,6 +479,8 @@ void conn_detach(struct conn *c)
         l->showing = NULL;
     }
     c->in_input = c->reshow = false;
+    if (c->tls)
+        tls_count(c->tls, false);
     c->loop = NULL;
 }
 
@@ -500,6 +502,8 @@ bool conn_attach(struct conn *c, struct loop *l, const struct conn_handler *h, v
         if (conn_blocked(c))
             conn_arm_write(c);
     }
+    if (c->tls)
+        tls_count(c->tls, true);
     if (buf_len(&c->in) > 0 || c->io->pending(c))
         conn_reshow(c);
     else if (c->write_errno)

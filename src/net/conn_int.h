@@ -49,6 +49,9 @@ struct tls *tls_new(struct conn *c, struct tls_ctx *ctx, bool server, const char
                     struct err *e);
 /* Records that were read before the handshake was begun. false: out of memory. */
 bool tls_feed(struct tls *t, const char *p, size_t n);
+/* The connection, once its handshake is over, is one of its loop now, or (more false) not any
+ * more. */
+void tls_count(const struct tls *t, bool more);
 void tls_free(struct tls *t);
 
 /* Text of an errno, thread-safe. */

@@ -27,6 +27,17 @@ static void note_busy(struct loop *l)
                               memory_order_relaxed);
 }
 
+/* libevent sets the timer to times that follow one another, or begins anew when it is a whole
+ * period behind. One that comes early shows that the last one was late. */
+static void note_lag(struct loop *l)
+{
+    usec_t due = l->tick_at, now = l->now, late = now > due ? now - due : 0;
+
+    if (due)
+        stat_observe(&l->lag, late);
+    l->tick_at = (!due || now < due || late > l->tick_every ? now : due) + l->tick_every;
+}
+
 /* Moves all nodes of `from` to the end of `to`. */
 static void list_take(struct list *to, struct list *from)
 {
@@ -153,6 +164,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     loop_enter(l);
     note_busy(l);
+    note_lag(l);
     l->handler->tick(l->owner);
     loop_leave(l);
 }
@@ -191,6 +203,7 @@ static bool make_events(struct loop *l, int tick_ms)
     if (tick_ms <= 0)
         return true;
     struct timeval every = { tick_ms / 1000, tick_ms % 1000 * 1000 };
+    l->tick_every = (usec_t)tick_ms * USEC_PER_MSEC;
     l->ev_tick = event_new(l->base, -1, EV_PERSIST, on_tick, l);
     return l->ev_tick && event_add(l->ev_tick, &every) == 0;
 }

@@ -37,6 +37,14 @@ void tls_ctx_unref(struct tls_ctx *c); /* NULL is fine */
 bool tls_protocols_check(const char *protocols, struct err *e);
 /* End of validity of the certificate that ends first, seconds since 1970; 0 = none. */
 int64_t tls_ctx_cert_expiry(const struct tls_ctx *c);
+/* A file of certificates in use, and when the first of them ends (seconds since 1970). */
+struct tls_file {
+    char *name;
+    bool ca; /* what peers are verified against; else our own */
+    int64_t expiry;
+};
+/* Each file once; valid while c lives. Gives how many. */
+int tls_ctx_files(const struct tls_ctx *c, const struct tls_file **out);
 /* Would connections made under the one be made the same way under the other: same options, same
  * content of the CA and certificate files? NULL is a context of its own. */
 bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b);

@@ -26,6 +26,42 @@ static int64_t expiry_of(const X509 *cert)
     return (int64_t)timegm(&tm);
 }
 
+/* One more certificate of the file. */
+static bool note_file(struct tls_ctx *c, const char *name, bool ca, int64_t expiry)
+{
+    struct tls_file *f = NULL;
+
+    for (int i = 0; i < c->n_files && !f; i++)
+        if (c->files[i].ca == ca && strcmp(c->files[i].name, name) == 0)
+            f = &c->files[i];
+    if (!f) {
+        struct tls_file *more = realloc(c->files, sizeof(*more) * (size_t)(c->n_files + 1));
+        if (more)
+            c->files = more;
+        char *copy = more ? strdup(name) : NULL;
+        if (!copy)
+            return false;
+        f = &c->files[c->n_files++];
+        *f = (struct tls_file){ .name = copy, .ca = ca };
+    }
+    if (expiry && (!f->expiry || expiry < f->expiry))
+        f->expiry = expiry;
+    return true;
+}
+
+bool tls_note_ca(struct tls_ctx *c, const char *file, struct err *e)
+{
+    STACK_OF(X509_OBJECT) *in =
+        file ? X509_STORE_get0_objects(SSL_CTX_get_cert_store(c->ssl)) : NULL;
+
+    for (int i = 0; in && i < sk_X509_OBJECT_num(in); i++) {
+        const X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(in, i));
+        if (cert && !note_file(c, file, true, expiry_of(cert)))
+            return no_memory(e);
+    }
+    return true;
+}
+
 static EVP_PKEY *key_of(const struct tls_ctx *c, const char *file)
 {
     for (int i = 0; c && i < c->n_keys; i++)
@@ -85,7 +121,7 @@ bool tls_load_cert(struct tls_ctx *c, SSL_CTX *ssl, const struct tls_opts *o, co
     int64_t end = expiry_of(SSL_CTX_get0_certificate(ssl));
     if (end && (!c->cert_expiry || end < c->cert_expiry))
         c->cert_expiry = end;
-    return true;
+    return note_file(c, cert, false, end) || no_memory(e);
 }
 
 /* ---- names ---- */
@@ -230,7 +266,10 @@ void tls_free_certs(struct tls_ctx *c)
         SSL_CTX_free(c->names[i].ssl);
         free(c->names[i].name);
     }
+    for (int i = 0; i < c->n_files; i++)
+        free(c->files[i].name);
     map_release(&c->by_name);
+    free(c->files);
     free(c->keys);
     free(c->names);
     free(c->kept_key);

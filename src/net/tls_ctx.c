@@ -301,7 +301,8 @@ struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e)
     if (!c->bio)
         err_set(e, "TLS setup failed: out of memory");
     else if ((c->ssl = make_ssl(c, o, o->cert_file, o->key_file, e)) &&
-             tls_load_names(c, o, make_ssl, e) && tls_digest(c, o, e))
+             tls_load_names(c, o, make_ssl, e) && tls_note_ca(c, given(o->ca_file), e) &&
+             tls_digest(c, o, e))
         return c;
     tls_ctx_unref(c);
     return NULL;
@@ -326,6 +327,12 @@ void tls_ctx_unref(struct tls_ctx *c)
 int64_t tls_ctx_cert_expiry(const struct tls_ctx *c)
 {
     return c->cert_expiry;
+}
+
+int tls_ctx_files(const struct tls_ctx *c, const struct tls_file **out)
+{
+    *out = c->files;
+    return c->n_files;
 }
 
 bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b)

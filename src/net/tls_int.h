@@ -30,6 +30,8 @@ struct tls_ctx {
     bool server_side;
     enum tls_mode mode;
     int64_t cert_expiry;
+    struct tls_file *files;
+    int n_files;
     struct tls_key *keys;
     int n_keys;
     char *kept_key; /* file of a key that came from the previous context */
@@ -44,6 +46,8 @@ struct tls_ctx {
  * and that one has it. */
 bool tls_load_cert(struct tls_ctx *c, SSL_CTX *ssl, const struct tls_opts *o, const char *cert,
                    const char *key, struct err *e);
+/* Remembers when the CA file's first certificate ends. false: e (memory). */
+bool tls_note_ca(struct tls_ctx *c, const char *file, struct err *e);
 /* Makes the contexts of o->sni by `make`, and lets c->ssl choose among them. */
 bool tls_load_names(struct tls_ctx *c, const struct tls_opts *o,
                     SSL_CTX *(*make)(struct tls_ctx *c, const struct tls_opts *o, const char *cert,

@@ -35,6 +35,8 @@ struct tls {
     int sys_errno; /* of the socket */
     bool reading;  /* what is written now answers what TLS itself was asked (key updates) */
     size_t owed;   /* such answers in conn.out */
+    bool done;     /* the handshake is over: it counts as open in the loop */
+    bool counted;  /* its failure was */
     char *error;   /* why TLS failed; NULL: no memory for the text */
     char *describe;
 };
@@ -326,6 +328,57 @@ const struct transport transport_tls = {
     .free = tls_drop,
 };
 
+/* ---- counting, in the loop that has the connection ---- */
+
+void tls_count(const struct tls *t, bool more)
+{
+    int v = SSL_version(t->ssl) - TLS1_VERSION;
+
+    if (t->done && t->conn->loop && v >= 0 && v < TLS_VERSIONS)
+        stat_add(&t->conn->loop->tls.open[!t->ctx->server_side][v], more ? 1 : UINT64_MAX);
+}
+
+static void count_failure(struct tls *t, enum tls_failure why)
+{
+    if (t->counted || t->done || !t->conn->loop)
+        return;
+    t->counted = true;
+    stat_inc(&t->conn->loop->tls.failed[!t->ctx->server_side][why]);
+}
+
+/* Of OpenSSL's oldest error, where the cause stands. */
+static enum tls_failure reason_of(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+        return TLS_FAIL_OTHER;
+    if (reason >= SSL_AD_REASON_OFFSET)
+        return TLS_FAIL_ALERT;
+    switch (reason) {
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+        return TLS_FAIL_CERTIFICATE;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_WRONG_SSL_VERSION:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+    case SSL_R_BAD_RECORD_TYPE:
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+        return TLS_FAIL_PROTOCOL;
+    default:
+        return TLS_FAIL_OTHER;
+    }
+}
+
 /* ---- handshake ---- */
 
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=X25519" */
@@ -352,6 +405,9 @@ static void note_handshake_failure(struct tls *t)
     char text[384], reason[256];
     long verify = SSL_get_verify_result(t->ssl);
     unsigned long code = ERR_peek_last_error();
+    count_failure(t, t->eof         ? TLS_FAIL_CLOSED
+                     : t->sys_errno ? TLS_FAIL_SOCKET
+                                    : reason_of(ERR_peek_error()));
     if (t->eof) {
         set_error(t, "connection closed by peer");
     } else if (verify != X509_V_OK && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
@@ -380,6 +436,8 @@ int tls_handshake(struct conn *c)
     if (rc != 1)
         return 0;
     describe(t);
+    t->done = true;
+    tls_count(t, true);
     if (buf_len(&t->early) > 0) {
         begin(t);
         seal(t, buf_data(&t->early), buf_len(&t->early));
@@ -462,6 +520,8 @@ void tls_free(struct tls *t)
 {
     if (!t)
         return;
+    count_failure(t, TLS_FAIL_ABANDONED);
+    tls_count(t, false);
     SSL_free(t->ssl);
     tls_ctx_unref(t->ctx);
     buf_wipe(&t->raw);

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mailbox.h"
+#include "base/stat.h"
 
 #include <pthread.h>
 
@@ -34,6 +35,26 @@ struct loop_handler {
 
 struct conn;
 struct outq;
+
+enum tls_failure {
+    TLS_FAIL_CLOSED,      /* the peer closed the connection */
+    TLS_FAIL_ALERT,       /* the peer refused ours: an alert */
+    TLS_FAIL_CERTIFICATE, /* the peer's certificate does not hold, or there is none */
+    TLS_FAIL_PROTOCOL,    /* no version or cipher in common, or it was not TLS */
+    TLS_FAIL_SOCKET,      /* the network failed */
+    TLS_FAIL_OTHER,
+    TLS_FAIL_ABANDONED, /* we closed the connection first: a time limit, our end */
+    TLS_FAILURES
+};
+#define TLS_VERSIONS 4 /* 1.0 to 1.3 */
+
+/* Of the connections of a loop, by [is the peer the server?]. */
+struct tls_counts {
+    /* now; a connection may be counted in one loop and be taken off in another: only sums mean
+     * something */
+    stat_t open[2][TLS_VERSIONS];
+    stat_t failed[2][TLS_FAILURES];
+};
 
 struct loop {
     int id; /* 0.. for workers, -1 for control */
@@ -69,6 +90,9 @@ struct loop {
     _Atomic uint64_t turns; /* finished callbacks */
     _Atomic uint64_t
         busy_us;    /* CPU time of the thread, refreshed each tick and each LOOP_BUSY_EVERY turns */
+    usec_t tick_every, tick_at; /* the next tick is to come then */
+    struct stat_hist lag;       /* how much later than that ticks came */
+    struct tls_counts tls;
     int loopcnt;    /* sbuf_loopcnt: reads per readiness event; 0 = no limit */
     size_t at_once; /* bytes of one read (pkt_buf); loop_at_once */
 };

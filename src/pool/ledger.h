@@ -50,6 +50,8 @@ struct db_ledger {
     struct quota servers, clients;
     _Atomic bool paused, disabled;
     _Atomic int shards;    /* workers' parts of its pools */
+    _Atomic int tenants;         /* that have clients */
+    _Atomic int tenants_waiting; /* of these, with clients that wait for a server */
     _Atomic bool inactive; /* made from "*" and not used for long; see db_ledger_forgotten */
     struct hunger hunger;
     _Atomic(void *) policy; /* struct policy of the tenant layer as last published; owned by main */

@@ -75,6 +75,7 @@ struct server {
     size_t backend_key_len;
     uint64_t search_path_serial;  /* guarded: of the pinned search path it was started with */
     uint64_t rx_seen, tx_seen;    /* of conn->rx/tx already counted */
+    size_t n_prepared;            /* of its statements already counted */
     struct sockaddr_storage addr; /* for cancels */
     socklen_t addr_len;
     char host[256];

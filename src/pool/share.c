@@ -35,6 +35,7 @@ struct share *share_get(struct registry *r, struct db_ledger *db, struct text te
         s = fresh;
         fresh = NULL;
         map_put(&r->shares, s->key, s);
+        atomic_fetch_add(&db->tenants, 1);
     }
     atomic_fetch_add(&s->refs, 1);
     pthread_mutex_unlock(&r->mutex);
@@ -51,8 +52,10 @@ void share_unref(struct registry *r, struct share *s)
 {
     pthread_mutex_lock(&r->mutex);
     bool last = atomic_fetch_sub(&s->refs, 1) == 1;
-    if (last)
+    if (last) {
         map_del(&r->shares, s->key);
+        atomic_fetch_sub(&s->db->tenants, 1);
+    }
     pthread_mutex_unlock(&r->mutex);
     if (!last)
         return;

@@ -14,6 +14,7 @@ struct share {
     struct db_ledger *db;
     struct quota servers, clients;
     _Atomic uint64_t held; /* workers on which clients wait for `servers` to fall */
+    _Atomic int waiting;   /* its clients that wait for a server */
     /* private */
     struct text key;
     _Atomic int refs; /* falls to 0 under the registry's mutex only */

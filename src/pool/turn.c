@@ -21,6 +21,10 @@ static void enter_ring(struct turn *t, usec_t now)
 
 void turn_join(struct turn *t, struct list *client, usec_t now)
 {
+    struct share *s = t->here ? t->here->share : NULL;
+
+    if (s && atomic_fetch_add(&s->waiting, 1) == 0)
+        atomic_fetch_add(&s->db->tenants_waiting, 1);
     list_push_tail(&t->clients, client);
     if (t->n++ == 0)
         enter_ring(t, now);
@@ -34,8 +38,12 @@ static void not_held(struct share_here *h, int worker)
 
 void turn_leave(struct turn *t, struct list *client, int worker)
 {
+    struct share *s = t->here ? t->here->share : NULL;
+
     CHECK(t->n > 0);
     list_del(client);
+    if (s && atomic_fetch_sub(&s->waiting, 1) == 1)
+        atomic_fetch_sub(&s->db->tenants_waiting, 1);
     if (--t->n > 0)
         return;
     list_del(&t->node);

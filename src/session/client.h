@@ -113,6 +113,8 @@ struct client {
     /* times */
     usec_t connected_at, request_at, wait_at, query_at, xact_at, idle_at;
     usec_t asked_at; /* its last request */
+    usec_t slow_at;  /* query_at of the one that was counted as slow while it ran */
+    uint8_t kind;    /* enum query_kind: of what was bound last */
     uint64_t rx_seen, tx_seen;
 };
 

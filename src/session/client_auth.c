@@ -123,7 +123,7 @@ static bool choose(struct client *c)
             client_log(c, LOG_LV_LOG, "rejected by %s:%d", l->rule->file, l->rule->line);
         else
             client_log(c, LOG_LV_LOG, "no line of auth_hba_file is for this login");
-        client_reject(c, REJECT_AUTH);
+        client_reject(c, REJECT_HBA);
         client_close(c, "28000", "login rejected");
         return false;
     }

@@ -282,6 +282,7 @@ struct pend *extended_parse(struct client *c, struct stmt *st, bool named, enum 
     if (p) {
         conn_write_copy(s->conn, b.p, b.n);
         stat_inc(&stats(c)->server_parses);
+        stat_add(&stats(c)->ps_misses, named);
         p->stmt = stmt_ref(st);
         pend_judged(p, c->engine->tenant, st->verdict);
         if (named) {
@@ -747,6 +748,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         client_copy_bound(c, st->verdict);
     record_exempt(c, st->sql);
     stat_inc(&stats(c)->binds);
+    c->kind = st->kind;
     if (st->verdict && client_enforced(c) && !client_utility_sent(c, st->verdict, false))
         return STEP_GONE;
     return STEP_DONE;

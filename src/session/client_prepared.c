@@ -5,6 +5,7 @@
  * extended batch, so that a statement that is missing on the server can be prepared in front of it
  * and one error is one answer.
  */
+#include "session/counts.h"
 #include "session/effects.h"
 #include "session/extended.h"
 #include "session/pins.h"
@@ -125,8 +126,11 @@ static bool send_sync(struct client *c)
 {
     struct server *s = c->server;
     struct buf b;
-    if (!server_expect(s, PEND_SYNC, PEND_FORWARD))
+    struct pend *p = server_expect(s, PEND_SYNC, PEND_FORWARD);
+    if (!p)
         return false;
+    p->sort = c->kind;
+    c->kind = QUERY_UTILITY;
     s->skipping = false;
     s->binding_synced = true;
     s->batch++;

@@ -4,6 +4,7 @@
  * or answer ourselves.
  */
 #include "session/binding.h"
+#include "session/counts.h"
 #include "session/ears.h"
 #include "session/effects.h"
 #include "session/identity.h"
@@ -192,6 +193,7 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
         if (!p)
             return STEP_GONE;
         s->stmts->unnamed = 0; /* a simple query drops the unnamed statement */
+        p->sort = (uint8_t)query_kind(m + 5, (f->len < have ? f->len : have) - 5);
         p->undo = UNDO_UNNAMED;
         p->stmt = c->unnamed;
         c->unnamed = NULL;
@@ -237,6 +239,8 @@ static enum step sync_message(struct client *c, char *m, size_t n)
     struct pend *p = server_expect(s, PEND_SYNC, PEND_FORWARD);
     if (!p)
         return STEP_GONE;
+    p->sort = c->kind;
+    c->kind = QUERY_UTILITY;
     binding_batch_ends(c, p);
     s->skipping = false;
     s->binding_synced = true;

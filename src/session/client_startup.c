@@ -75,7 +75,6 @@ void client_login_secured(struct client *c, bool ok, const char *text)
 
     if (!ok) {
         char why[600];
-        stat_inc(&e->stats.tls_errors[0]);
         client_reject(c, REJECT_TLS);
         snprintf(why, sizeof(why), "TLS handshake failed: %s", text ? text : "");
         client_drop(c, why);
@@ -275,6 +274,7 @@ static void startup_message(struct client *c, const struct startup *s)
     }
     c->admin = is_console(c->db_name);
     if (comes_too_late(c) && !c->admin) {
+        client_reject(c, REJECT_OTHER);
         client_close(c, "57P01", "pooler is shutting down");
         return;
     }

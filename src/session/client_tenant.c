@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
 #include "session/binding.h"
+#include "session/counts.h"
 #include "session/effects.h"
 #include "session/extended.h"
 #include "session/settings.h"
@@ -51,7 +52,9 @@ static void log_refusal(struct client *c, enum refusal r, struct text detail)
 {
     struct db_stats *st = shard_stats(c->shard, c->engine);
 
-    stat_inc(&st->tenant_denied);
+    count_tenant(c, TENANT_DENIED);
+    if (r == REFUSAL_no_tenant)
+        stat_inc(&st->tenant_unbound);
     if ((size_t)r < sizeof(st->denials) / sizeof(st->denials[0]))
         stat_inc(&st->denials[r]);
     client_log(c, LOG_LV_WARNING, "tenant %.*s: refused: %s: %.*s",
@@ -81,10 +84,10 @@ void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
     }
     switch (v->action) {
     case VERDICT_PASS:
-        stat_inc(&st->tenant_passed);
+        count_tenant(c, TENANT_ALLOWED);
         break;
     case VERDICT_REWRITE:
-        stat_inc(&st->tenant_rewritten);
+        count_tenant(c, TENANT_REWRITTEN);
         break;
     case VERDICT_REFUSE:
         log_refusal(c, v->reason, v->detail);
@@ -136,6 +139,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
         p->set_back = (uint8_t)v->set_back;
         p->n_commands = v->n_commands;
     }
+    p->sort = (uint8_t)query_kind(m + 5, n - 5);
     binding_batch_ends(c, p);
     pend_judged(p, c->engine->tenant, v);
     s->stmts->unnamed = 0;

@@ -63,7 +63,6 @@ struct hub {
 /* Per worker counters that belong to no database. */
 struct engine_stats {
     stat_t tls_handshakes[2][2]; /* [client, server][TLSv1.2, TLSv1.3] */
-    stat_t tls_errors[2];        /* [client, server] */
     stat_t rejected[8];          /* by enum reject_reason */
     stat_t parse_sum_us, parse_count, parse_bucket[9];
     stat_t looks; /* at deadlines of clients, servers and pools */
@@ -76,7 +75,8 @@ enum reject_reason {
     REJECT_TENANT,
     REJECT_PROTOCOL,
     REJECT_TIMEOUT,
-    REJECT_OTHER
+    REJECT_OTHER,
+    REJECT_HBA
 };
 
 struct engine {

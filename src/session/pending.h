@@ -45,6 +45,7 @@ struct pend {
     uint8_t set_front, set_back; /* Query: answers to our own commands in front and behind */
     int n_commands, n_done;      /* ... those of the client's commands; all seen so far */
     uint8_t note;      /* session's own use */
+    uint8_t sort;      /* enum query_kind: what ReadyForQuery ends */
     bool rows_only;    /* DESCRIBE_P: NoData is dropped */
     struct stmt *stmt; /* undo: the statement (a reference) */
     char *name;        /* undo: its client name, malloc */

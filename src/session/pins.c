@@ -2,6 +2,7 @@
 /* Servers that stay with their clients: what they hold, asking them, the limit. */
 #include "session/pins.h"
 
+#include "session/counts.h"
 #include "session/ears.h"
 #include "session/session.h"
 
@@ -41,6 +42,12 @@ void pins_names(unsigned kinds, struct buf *out)
     }
 }
 
+static void show(struct server *s)
+{
+    struct pins *p = s->pins;
+    p->shown = count_pins(shard_stats(s->shard, s->shard->engine), p->shown, p->held);
+}
+
 /* ---- the limit ---- */
 
 /* Half of the pool unless max_pinned_servers says otherwise; 0 = none. */
@@ -78,6 +85,8 @@ void pins_free(struct server *s)
         server_log(s, LOG_LV_LOG, "no longer pinned");
     if (s->pins->counted)
         atomic_fetch_sub(&s->shard->pool->pinned, 1);
+    s->pins->held = 0;
+    show(s);
     free(s->pins);
     s->pins = NULL;
 }
@@ -120,8 +129,10 @@ static bool note(struct client *c, unsigned kinds, struct text sql, bool simple,
     }
     s->pins->maybe |= kinds & PIN_ASKABLE;
     s->pins->held |= kinds & PIN_UNKNOWN;
-    if (s->pins->held)
+    if (s->pins->held) {
         count(s);
+        show(s);
+    }
     return true;
 }
 
@@ -216,7 +227,6 @@ static void log_pin(struct server *s)
     if (p->logged)
         return;
     p->logged = true;
-    stat_inc(&shard_stats(s->shard, s->shard->engine)->pins);
     buf_init(&names);
     pins_names(p->held, &names);
     if (!names.failed)
@@ -233,6 +243,7 @@ bool pins_answered(struct server *s)
         if (!p->has_row)
             p->held |= p->asked;
         p->asked = 0;
+        show(s);
         if (p->held) {
             count(s);
             log_pin(s);

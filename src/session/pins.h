@@ -25,6 +25,7 @@ struct pins {
     unsigned asked; /* kinds that the question under way is about */
     bool has_row;   /* it has been answered */
     bool logged, counted;
+    unsigned shown; /* kinds that the counters know */
     usec_t since;
     char sql[]; /* template of the statement that made the first, NUL-terminated */
 };

@@ -4,6 +4,7 @@
  * object has one deadline in a wheel of its worker, set where its state changes (client_due,
  * server_due, shard_due); what is idle without a limit is not looked at.
  */
+#include "session/counts.h"
 #include "session/listener.h"
 #include "session/peers.h"
 #include "session/session.h"
@@ -116,6 +117,8 @@ static void active_client(struct client *c, usec_t now)
 
     client_count_bytes(c);
     server_count_bytes(s);
+    if (running)
+        count_slow_running(c, c->engine->setup->g.slow_query_threshold);
     catalog_client(c, now);
     if (running && over(now, c->query_at, c->query_timeout))
         server_close(s, "57014", "query timeout");
@@ -137,8 +140,10 @@ static void client_fires(struct due *d, void *arg)
 
     switch (c->state) {
     case CLIENT_LOGIN:
-        if (over(now, c->connected_at, e->setup->g.client_login_timeout))
+        if (over(now, c->connected_at, e->setup->g.client_login_timeout)) {
+            stat_inc(&e->stats.rejected[REJECT_TIMEOUT]);
             client_close(c, "08P01", "client_login_timeout");
+        }
         break;
     case CLIENT_IDLE:
         if (!catalog_client(c, now) && over(now, c->idle_at, c->idle_timeout) && !c->catalog_wait)

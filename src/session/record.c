@@ -3,6 +3,7 @@
 #include "session/record.h"
 
 #include "base/json.h"
+#include "session/counts.h"
 #include "session/notes.h"
 #include "session/session.h"
 #include "tenant/redact.h"
@@ -140,6 +141,7 @@ void record_unbound(struct client *c)
     bool enforced = client_enforced(c);
     struct buf name, fix;
 
+    count_unbound(c);
     buf_init(&name);
     buf_init(&fix);
     wire_quote_ident(&name, c->user_name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Servers: opening, closing, going back to the pool. */
+#include "session/counts.h"
 #include "session/hosts.h"
 #include "session/session.h"
 #include "session/listener.h"
@@ -85,6 +86,7 @@ void server_launch(struct shard *sh, bool reserved)
 
 void server_count_bytes(struct server *s)
 {
+    count_prepared(s, s->stmts && !s->dying ? map_count(&s->stmts->by_name) : 0);
     if (!s->conn)
         return;
     struct db_stats *st = shard_stats(s->shard, s->shard->engine);

@@ -433,7 +433,6 @@ void server_login_secured(struct server *s, bool ok, const char *text)
     struct engine *e = s->shard->engine;
 
     if (!ok) {
-        stat_inc(&e->stats.tls_errors[1]);
         server_login_failed(s, "08006", "TLS handshake failed: %s", text ? text : "");
         return;
     }

@@ -5,6 +5,7 @@
  * unexpected closes the server.
  */
 #include "session/binding.h"
+#include "session/counts.h"
 #include "session/ears.h"
 #include "session/error_fields.h"
 #include "session/hosts.h"
@@ -294,7 +295,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
 
 /* ---- ReadyForQuery ---- */
 
-static void count_query(struct server *s, struct client *c)
+static void count_query(struct server *s, struct client *c, unsigned kind)
 {
     struct engine *e = s->shard->engine;
     struct db_stats *st = shard_stats(s->shard, e);
@@ -302,11 +303,10 @@ static void count_query(struct server *s, struct client *c)
 
     if (c->query_at) {
         usec_t took = now > c->query_at ? now - c->query_at : 0;
-        stat_inc(&st->queries);
+        count_kind(st, kind);
         stat_add(&st->query_us, took);
         stat_observe(&st->query, took);
-        if (e->setup->g.slow_query_threshold && took > e->setup->g.slow_query_threshold)
-            stat_inc(&st->slow_queries);
+        count_slow(c, took, e->setup->g.slow_query_threshold);
     }
     c->query_at = pending_empty(s->pending) ? 0 : now;
     if (s->status == 'I' && c->xact_at) {
@@ -359,6 +359,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     bool proven = p->note == NOTE_PROVEN, asked = p->note == NOTE_STATE,
          told = p->note == NOTE_ASKED, owed = false;
     uint32_t vars = p->vars;
+    unsigned kind = p->sort;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
     settings_ready(s);
@@ -385,7 +386,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     if (told && c && !pins_answered(s))
         return !s->dying && s->client == c;
     if (!own && c)
-        count_query(s, c);
+        count_query(s, c, kind);
     if (told && s->listener)
         listener_answered(s);
     if (!pending_empty(s->pending))

@@ -3,7 +3,7 @@
 #include "session/stmt.h"
 
 #include "base/check.h"
-#include "session/engine.h"
+#include "session/counts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +146,7 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     s->types = calloc((size_t)n_types + 1, sizeof(uint32_t));
     s->n_types = n_types;
     s->key = text_n(text_dup(buf_text(key)), buf_len(key));
+    s->kind = (uint8_t)query_kind(sql.p, sql.n);
     s->maybe_effects = s->sql.p && effects_maybe(s->sql);
     if (!s->sql.p || !s->types || !s->key.p ||
         (s->maybe_effects && !effects_read(s->sql, false, &s->effects))) {

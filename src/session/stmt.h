@@ -27,6 +27,7 @@ struct stmt {
     /* on servers: PGBULKHEAD_n; the same in all workers for the same text and types */
     const char *name;
     struct stmt_name *shared; /* holds it */
+    uint8_t kind;             /* enum query_kind */
     bool maybe_effects;       /* of `sql`, see effects_maybe */
     struct effects *effects;  /* of `sql`, NULL = none */
     struct verdict *verdict;  /* guarded clients; NULL otherwise */

@@ -14,6 +14,22 @@ struct run {
     struct survey part[MAX_WORKERS];
 };
 
+static void sooner(usec_t *to, usec_t at)
+{
+    if (at && (!*to || at < *to))
+        *to = at;
+}
+
+/* Those that have a server are as few as servers. */
+static void look_at_active(const struct shard *sh, struct survey_pool *p)
+{
+    LIST_FOREACH(n, &sh->active) {
+        const struct client *c = LIST_ENTRY(n, struct client, node);
+        sooner(&p->oldest_xact, c->xact_at);
+        sooner(&p->oldest_query, c->query_at);
+    }
+}
+
 static void count_shard(const struct shard *sh, struct survey_pool *p)
 {
     p->pool = sh->pool;
@@ -24,6 +40,7 @@ static void count_shard(const struct shard *sh, struct survey_pool *p)
     for (int i = 0; i < SERVER_STATES; i++)
         p->sv[i] = sh->n_servers[i];
     struct list *first = list_first(&sh->waiting);
+    look_at_active(sh, p);
     p->oldest = first ? LIST_ENTRY(first, struct client, node)->wait_at : 0;
 }
 
@@ -78,8 +95,9 @@ static void add_pool(struct survey_pool *to, const struct survey_pool *from)
     to->cancels += from->cancels;
     for (int i = 0; i < SERVER_STATES; i++)
         to->sv[i] += from->sv[i];
-    if (from->oldest && (!to->oldest || from->oldest < to->oldest))
-        to->oldest = from->oldest;
+    sooner(&to->oldest, from->oldest);
+    sooner(&to->oldest_query, from->oldest_query);
+    sooner(&to->oldest_xact, from->oldest_xact);
 }
 
 static void add_part(struct survey *to, const struct survey *from)

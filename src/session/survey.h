@@ -15,6 +15,7 @@ struct survey_pool {
     int cl_waiting;
     int cancels; /* cancel requests under way to servers */
     int sv[SERVER_STATES];
+    usec_t oldest_query, oldest_xact; /* when the longest running ones began, 0 = none runs */
     usec_t oldest; /* when the longest waiting client began to wait (monotonic), 0 = nobody waits */
 };
 

@@ -221,5 +221,5 @@ my $z = $p->connect('four');
 $z->query('CREATE TEMP TABLE tmp (a int)');
 $settles->('four', 1, 'a last one');
 is($p->metric('pgbulkhead_pool_pinned_servers', 'database="four"'), 1, 'a gauge');
-ok($p->metric('pgbulkhead_pins_total', 'outcome="refused"') >= 3, 'a counter');
+ok($p->metric('pgbulkhead_pins_refused_total') >= 3, 'a counter');
 finish();

@@ -254,8 +254,8 @@ static void collected(void)
     atomic_store(&pools[0].pool->servers, 2);
     atomic_store(&pools[1].pool->servers, 4);
     struct db_ledger *db = registry_find_db(&h->registry, TEXT("app"));
-    stat_add(&db->stats[0].queries, 5);
-    stat_add(&db->stats[1].queries, 6);
+    stat_add(&db->stats[0].queries_select, 5);
+    stat_add(&db->stats[1].queries_select, 6);
     stat_observe(&db->stats[1].query, 400000);
     stat_add(&db->stats[1].denials[REFUSAL_ddl], 2);
     stat_add(&h->engine[1]->stats.rejected[REJECT_LIMIT], 9);
@@ -272,7 +272,7 @@ static void collected(void)
     collect_write(&c, &x);
     struct text all = written(&x);
     ok(!x.out.failed && distinct(all), "no series and no head twice");
-    ok(has(all, "pgbulkhead_queries_total{database=\"app\"} 11"),
+    ok(has(all, "pgbulkhead_queries_total{database=\"app\",kind=\"select\"} 11"),
        "counters are summed over workers");
     ok(has(all, "pgbulkhead_client_connections{database=\"app\",state=\"waiting\"} 4"),
        "clients are summed over pools");
@@ -311,7 +311,7 @@ static void collected(void)
     ok(!x.out.failed && distinct(written(&x)) && families_apart(written(&x)),
        "OpenMetrics: no series and no family twice");
     ok(has(written(&x), "# TYPE pgbulkhead_queries counter") &&
-           has(written(&x), "pgbulkhead_queries_total{database=\"app\"} 11"),
+           has(written(&x), "pgbulkhead_queries_total{database=\"app\",kind=\"select\"} 11"),
        "counters' families lose their _total");
     expo_release(&x);
 
