@@ -7,6 +7,7 @@
 #define CONSOLE_CONSOLE_H
 
 #include "session/engine.h"
+#include "watch/watch.h"
 
 enum console_shutdown { SHUTDOWN_NOW, SHUTDOWN_WAIT_SERVERS, SHUTDOWN_WAIT_CLIENTS };
 
@@ -49,6 +50,8 @@ struct console_ops {
     void (*life_cancel)(void *arg);
     /* The present setup, borrowed until the next reload or set. */
     const struct setup *(*setup)(void *arg);
+    /* What is observed over time; lives as long as the console. */
+    const struct watch *(*watch)(void *arg);
 };
 
 struct console;

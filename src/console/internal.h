@@ -153,6 +153,10 @@ static inline const struct setup *console_setup(const struct console *c)
 {
     return c->ops->setup(c->arg);
 }
+static inline const struct watch *console_watch(const struct console *c)
+{
+    return c->ops->watch(c->arg);
+}
 /* Monotonic to wall clock time. */
 static inline usec_t console_wall(usec_t mono, usec_t now_mono, usec_t now_wall)
 {

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 
 void row_text(struct row *r, struct text t)
@@ -43,6 +44,19 @@ void row_uint(struct row *r, uint64_t v)
 {
     CHECK(r->n < ROW_MAX);
     made(r, snprintf(r->room[r->n], sizeof(r->room[0]), "%" PRIu64, v));
+}
+
+void row_real(struct row *r, double v)
+{
+    CHECK(r->n < ROW_MAX);
+    if (isnan(v)) {
+        row_null(r);
+        return;
+    }
+    int n = snprintf(r->room[r->n], sizeof(r->room[0]), "%.3f", v);
+    while (n > 1 && r->room[r->n][n - 1] == '0')
+        n--;
+    made(r, r->room[r->n][n - 1] == '.' ? n - 1 : n);
 }
 
 void row_ptr(struct row *r, const void *p)

@@ -44,6 +44,8 @@ void row_z(struct row *r, const char *z); /* NULL = SQL NULL */
 void row_null(struct row *r);
 void row_int(struct row *r, int64_t v);
 void row_uint(struct row *r, uint64_t v);
+/* With at most 3 decimals; NAN = SQL NULL. */
+void row_real(struct row *r, double v);
 void row_ptr(struct row *r, const void *p); /* "0x..." */
 /* Wall clock time as `YYYY-MM-DD HH:MM:SS UTC`. */
 void row_time(struct row *r, uint64_t wall_us);

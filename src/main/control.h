@@ -19,6 +19,7 @@ struct takeover;
 struct chore;
 struct console;
 struct metrics;
+struct watch;
 
 enum shutdown_mode { RUNNING, SHUTDOWN_WHEN_SERVERS_LEFT, SHUTDOWN_WHEN_CLIENTS_LEFT };
 
@@ -39,6 +40,7 @@ struct control {
     struct chore *chore; /* DELETE or EXPORT TENANT under way, or NULL */
     struct console *console;
     struct metrics *metrics;
+    struct watch *watch;
     struct backends backends; /* servers as probed */
     struct event *signals[8];
     int n_signals;

@@ -6,6 +6,7 @@
 #include "main/chore.h"
 #include "main/takeover.h"
 #include "metrics/metrics.h"
+#include "watch/watch.h"
 
 /* ---- what the console asks of main ---- */
 
@@ -58,6 +59,11 @@ static const struct setup *present_setup(void *arg)
     return ((struct control *)arg)->setup;
 }
 
+static const struct watch *the_watch(void *arg)
+{
+    return ((struct control *)arg)->watch;
+}
+
 static const struct console_ops console_ops = {
     .reload = do_reload,
     .set = do_set,
@@ -66,6 +72,7 @@ static const struct console_ops console_ops = {
     .life = do_life,
     .life_cancel = do_life_cancel,
     .setup = present_setup,
+    .watch = the_watch,
 };
 
 void services_adopt(struct control *c, struct mail_console *m)
@@ -100,6 +107,12 @@ static void tls_in_use(void *arg, const struct tls_ctx **client, const struct tl
 }
 
 static const struct metrics_ops metrics_ops = {
+    .setup = present_setup,
+    .reload = reload_state,
+    .tls = tls_in_use,
+};
+
+static const struct watch_ops watch_ops = {
     .setup = present_setup,
     .reload = reload_state,
     .tls = tls_in_use,
@@ -162,6 +175,10 @@ bool services_start(struct control *c, struct err *e)
         .arg = c,
     };
 
+    c->watch = watch_new(&c->hub, &c->log, &c->backends, &watch_ops, c);
+    if (!c->watch)
+        return err_set(e, "cannot set up history and alerts: out of memory");
+    o.watch = c->watch;
     c->console = console_new(&c->hub, &c->loop, &console_ops, c);
     if (!c->console)
         return err_set(e, "cannot set up the console: out of memory");
@@ -176,8 +193,10 @@ void services_stop(struct control *c)
 {
     console_free(c->console);
     metrics_free(c->metrics);
+    watch_free(c->watch);
     c->console = NULL;
     c->metrics = NULL;
+    c->watch = NULL;
     backends_release(&c->backends);
 }
 
@@ -199,6 +218,7 @@ void services_leave(struct control *c)
 
 void services_second(struct control *c)
 {
+    watch_second(c->watch);
     console_tick(c->console);
     if (c->metrics)
         metrics_second(c->metrics);

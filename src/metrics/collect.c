@@ -413,6 +413,7 @@ void collect_write(const struct collect *c, struct expo *x)
     collect_process(c, x);
     collect_limits(x);
     write_config(c, x);
+    collect_alerts(c, x);
     write_workers(c, x);
     write_rejections(c, x);
     collect_tls(c, x);

@@ -12,6 +12,7 @@ struct collect {
     const struct setup *setup;
     const struct survey *survey;
     const struct backend *backends;
+    const struct watch *watch;
     int n_backends;
     bool reload_ok;
     usec_t reload_at;
@@ -23,6 +24,7 @@ struct collect {
 void collect_write(const struct collect *c, struct expo *x);
 /* Parts of it. */
 void collect_databases(const struct collect *c, struct expo *x);
+void collect_alerts(const struct collect *c, struct expo *x);
 void collect_process(const struct collect *c, struct expo *x);
 void collect_limits(struct expo *x);
 void collect_tls(const struct collect *c, struct expo *x);

@@ -60,6 +60,7 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .setup = setup,
                          .survey = survey,
                          .backends = m->opts.backends->list,
+                         .watch = m->opts.watch,
                          .n_backends = m->opts.backends->n,
                          .begun = s->begun,
                          .dropped_before = m->dropped };

@@ -9,6 +9,7 @@
 #include "net/tls.h"
 #include "session/engine.h"
 #include "watch/backends.h"
+#include "watch/watch.h"
 
 /* What main knows; all called on the control thread. */
 struct metrics_ops {
@@ -24,6 +25,7 @@ struct metrics_opts {
     int port;
     int fd; /* a listening socket to use instead, which becomes the service's; -1 = none */
     const struct backends *backends; /* as probed; must outlive the service */
+    const struct watch *watch;       /* likewise */
     const struct metrics_ops *ops;   /* likewise */
     void *arg;
 };

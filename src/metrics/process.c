@@ -2,6 +2,8 @@
 /* Figures of our own process, from /proc and getrusage. */
 #include "metrics/collect.h"
 
+#include "watch/limits.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,4 +75,19 @@ void collect_process(const struct collect *c, struct expo *x)
     }
     collect_family(x, METRIC_process_start_time_seconds);
     expo_usec(x, c->hub->started_at);
+}
+
+void collect_limits(struct expo *x)
+{
+    struct limits l;
+
+    limits_read(&l);
+    if (l.memory) {
+        collect_family(x, METRIC_memory_limit_bytes);
+        expo_uint(x, l.memory);
+    }
+    if (l.microcores) {
+        collect_family(x, METRIC_cpu_limit_cores);
+        expo_usec(x, l.microcores);
+    }
 }

@@ -286,9 +286,11 @@ void alerts_see(struct alerts *a, enum alert alert, struct alert_what what, doub
         it = it->next;
     if (!it && bad)
         it = add(a, bucket, alert, what, text_n(key, n));
-    if (it && (bad || it->state == ALERT_FIRING))
+    if (it && !it->seen && (bad || it->state == ALERT_FIRING))
         it->value = value;
     if (it && bad) {
+        if (rows[alert].comparison == COMPARE_below ? value < it->value : value > it->value)
+            it->value = value;
         it->threshold = a->threshold[alert];
         it->seen = true;
         trouble(a, it);

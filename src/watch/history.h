@@ -18,8 +18,8 @@
 struct history;
 struct history_series; /* one database's, or that of all together */
 
-/* NULL: out of memory. */
-struct history *history_new(void);
+/* mono: now. NULL: out of memory. */
+struct history *history_new(usec_t mono);
 void history_free(struct history *h); /* NULL is fine */
 /* A look, every few seconds. s: as just taken; its gauges go into the curves. */
 void history_look(struct history *h, struct hub *hub, const struct survey *s, usec_t mono,
@@ -33,7 +33,8 @@ const struct history_series *history_find(const struct history *h, struct text d
 /* One after the other: start with *pos = 0; NULL at the end. */
 const struct history_series *history_next(const struct history *h, int *pos);
 struct text history_name(const struct history_series *s); /* empty: all together */
-/* How many are followed, how many have queries but no place, and the memory in bytes. */
+/* How many are followed, how many had queries at the last look but no place, and the memory in
+ * bytes. */
 int history_count(const struct history *h);
 int history_left_out(const struct history *h);
 size_t history_bytes(const struct history *h);
@@ -47,11 +48,13 @@ struct history_window {
     double seconds; /* how long it really is: shorter at first, up to 30 s longer later */
     struct history_latency query, xact, wait; /* wait: of clients for a server */
     uint64_t queries, slow_queries, errors, refusals;
-    uint64_t unbound; /* of the refusals: for want of a tenant */
+    uint64_t without_tenant; /* of the refusals: nobody's statements */
+    uint64_t unbound;        /* logins and statements that no tenant was bound to */
 };
-/* The last `seconds` (at most 900) up to now, as the counters stand at this moment. */
+/* The last `seconds` (at most 900) up to mono, which is now, as the counters stand now; hub NULL:
+ * as they stood at the last look. */
 void history_window(const struct history *h, struct hub *hub, const struct history_series *s,
-                    int seconds, struct history_window *out);
+                    usec_t mono, int seconds, struct history_window *out);
 
 /* ---- curves ---- */
 struct history_point {

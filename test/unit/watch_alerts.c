@@ -201,6 +201,31 @@ static void subjects(const struct settings *g)
     alerts_free(a);
 }
 
+static void worst(const struct settings *g)
+{
+    const struct alert_what db = { .database = TEXT("db") };
+    struct alerts *a = alerts_new(NULL);
+    size_t pos = 0;
+
+    alerts_begin(a, g, 10, 20);
+    alerts_see(a, ALERT_OldestQuery, db, 1);
+    alerts_see(a, ALERT_OldestQuery, db, 7);
+    alerts_see(a, ALERT_OldestQuery, db, 30);
+    alerts_see(a, ALERT_OldestQuery, db, 9);
+    alerts_see(a, ALERT_OldestQuery, db, 2);
+    alerts_end(a);
+    const struct alert_item *it = alerts_next(a, &pos);
+    ok(it && it->state == ALERT_FIRING && it->value == 30, "of several values the worst counts");
+    alerts_begin(a, g, 11, 21);
+    alerts_see(a, ALERT_OldestQuery, db, 2);
+    alerts_see(a, ALERT_OldestQuery, db, 8);
+    alerts_end(a);
+    pos = 0;
+    it = alerts_next(a, &pos);
+    ok(it && it->value == 8, "at each look anew");
+    alerts_free(a);
+}
+
 static void bounds(const struct settings *g)
 {
     struct alerts *a = alerts_new(NULL);
@@ -237,6 +262,7 @@ int main(void)
     flapping(&g);
     defaults(&g, &arena);
     subjects(&g);
+    worst(&g);
     bounds(&g);
     arena_release(&arena);
     return tap_done();

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * How much memory and processor time the process may use: the least of its control group and those
- * above it (version 2 or 1), else what the machine has.
- */
-#include "metrics/collect.h"
+/* How much memory and processor time the process may use. */
+#include "watch/limits.h"
+
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -130,7 +129,7 @@ static void of_groups(uint64_t *memory, uint64_t *cpu)
         fclose(f);
 }
 
-void collect_limits(struct expo *x)
+void limits_read(struct limits *out)
 {
     uint64_t memory = UINT64_MAX, cpu = UINT64_MAX;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -144,12 +143,6 @@ void collect_limits(struct expo *x)
         lower(&cpu, (uint64_t)CPU_COUNT(&set) * MICRO);
     else if (online > 0)
         lower(&cpu, (uint64_t)online * MICRO);
-    if (memory != UINT64_MAX) {
-        collect_family(x, METRIC_memory_limit_bytes);
-        expo_uint(x, memory);
-    }
-    if (cpu != UINT64_MAX) {
-        collect_family(x, METRIC_cpu_limit_cores);
-        expo_usec(x, cpu);
-    }
+    out->memory = memory == UINT64_MAX ? 0 : memory;
+    out->microcores = cpu == UINT64_MAX ? 0 : cpu;
 }

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/* Values for the alerts. */
+#include "watch/observe.h"
+
+#include "net/tls.h"
+#include "watch/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const struct alert_what the_process;
+
+static double percent(double of, double all)
+{
+    return all > 0 ? of * 100 / all : 0;
+}
+
+/* ---- database servers ---- */
+
+/* Of a server that was not probed for long, or did not answer, only that is said: its values are
+ * old. */
+static void see_backend(struct alerts *a, const struct observed *o, const struct backend *b)
+{
+    const struct alert_what what = { .backend = text_of(b->name) };
+    double used =
+        percent((double)b->last.used, (double)(b->last.max_connections - b->last.reserved));
+
+    double age = (double)(o->mono - b->at_mono) / 1e6;
+    double stale = alert_threshold(ALERT_ProbeStale, &o->setup->g);
+
+    alerts_see(a, ALERT_ProbeStale, what, age);
+    if (stale > 0 && age > stale)
+        return;
+    alerts_see(a, ALERT_BackendDown, what, b->last.ok ? 0 : 1);
+    if (!b->last.ok)
+        return;
+    alerts_see(a, ALERT_BackendConnectionsWarning, what, used);
+    alerts_see(a, ALERT_BackendConnectionsHigh, what, used);
+    alerts_see(a, ALERT_BackendConnectionsCritical, what, used);
+}
+
+/* ---- pools and databases ---- */
+
+static void see_pool(struct alerts *a, const struct survey_pool *p, usec_t mono)
+{
+    const struct alert_what database = { .database = p->pool->db_name };
+    const struct alert_what what = { .database = p->pool->db_name, .user = p->pool->user_name };
+    int64_t size = atomic_load_explicit(&p->pool->size, memory_order_relaxed);
+
+    if (size > 0)
+        alerts_see(a, ALERT_PoolUtilisation, what,
+                   percent((double)p->sv[SERVER_ACTIVE], (double)size));
+    alerts_see(a, ALERT_ClientsWaiting, what, p->cl_waiting);
+    if (p->oldest_query && mono > p->oldest_query)
+        alerts_see(a, ALERT_OldestQuery, database, (double)(mono - p->oldest_query) / 1e6);
+}
+
+static void see_database(struct alerts *a, const struct observed *o, const struct history_series *s)
+{
+    const struct alert_what what = { .database = history_name(s) };
+    usec_t window = o->setup->g.alert_window;
+    struct history_window w;
+
+    history_window(o->history, NULL, s, o->mono, (int)(window / USEC_PER_SEC), &w);
+    if (w.query.count)
+        alerts_see(a, ALERT_QueryP95High, what, w.query.p95);
+    alerts_see(a, ALERT_SlowQueries, what, (double)w.slow_queries);
+    alerts_see(a, ALERT_TenantDenials, what, (double)(w.refusals - w.without_tenant));
+    alerts_see(a, ALERT_TenantUnbound, what, (double)w.unbound);
+}
+
+/* ---- the process ---- */
+
+static usec_t cpu_time(void)
+{
+    struct rusage u;
+
+    if (getrusage(RUSAGE_SELF, &u) != 0)
+        return 0;
+    return (usec_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC +
+           (usec_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+/* Cores in use on average since the oldest sample. */
+static double cores_used(struct cpu_use *u, usec_t mono)
+{
+    int oldest = u->n < CPU_SAMPLES ? 0 : u->n % CPU_SAMPLES, now = u->n % CPU_SAMPLES;
+    usec_t then = u->at[oldest], used = u->used[oldest], cpu = cpu_time();
+    double cores = u->n && mono > then ? (double)(cpu - used) / (double)(mono - then) : 0;
+
+    u->at[now] = mono;
+    u->used[now] = cpu;
+    u->n++;
+    return cores;
+}
+
+/* Resident bytes, 0 = not known. */
+static double resident(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long long all, there;
+    long page = sysconf(_SC_PAGESIZE);
+
+    if (!f)
+        return 0;
+    bool ok = fscanf(f, "%llu %llu", &all, &there) == 2;
+    fclose(f);
+    return ok ? (double)there * (double)page : 0;
+}
+
+static void see_process(struct alerts *a, const struct observed *o)
+{
+    struct limits l;
+
+    limits_read(&l);
+    double cpu = percent(cores_used(o->cpu, o->mono) * 1e6, (double)l.microcores);
+    double mem = percent(resident(), (double)l.memory);
+
+    alerts_see(a, ALERT_ProxyCpuWarning, the_process, cpu);
+    alerts_see(a, ALERT_ProxyCpuCritical, the_process, cpu);
+    alerts_see(a, ALERT_ProxyMemoryWarning, the_process, mem);
+    alerts_see(a, ALERT_ProxyMemoryCritical, the_process, mem);
+    alerts_see(a, ALERT_ReloadFailed, the_process, o->reload_ok ? 0 : 1);
+}
+
+static void see_certificates(struct alerts *a, const struct observed *o)
+{
+    for (int s = 0; s < 2; s++) {
+        const struct tls_file *f;
+        int n = o->tls[s] ? tls_ctx_files(o->tls[s], &f) : 0;
+        for (int i = 0; i < n; i++) {
+            const struct alert_what what = { .backend = text_of(f[i].name) };
+            double left = (double)f[i].expiry - (double)o->wall / 1e6;
+            if (!f[i].expiry)
+                continue;
+            alerts_see(a, ALERT_CertExpiry30d, what, left);
+            alerts_see(a, ALERT_CertExpiry7d, what, left);
+        }
+    }
+}
+
+void observe(struct alerts *a, const struct observed *o)
+{
+    const struct history_series *s;
+    int pos = 0;
+
+    alerts_begin(a, &o->setup->g, o->mono, o->wall);
+    for (int i = 0; i < o->backends->n; i++)
+        see_backend(a, o, &o->backends->list[i]);
+    for (int i = 0; i < o->survey->n_pools; i++)
+        if (o->survey->pools[i].pool)
+            see_pool(a, &o->survey->pools[i], o->mono);
+    while ((s = history_next(o->history, &pos)) != NULL)
+        see_database(a, o, s);
+    see_process(a, o);
+    see_certificates(a, o);
+    alerts_end(a);
+}
