@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -26,17 +27,25 @@ usec_t clock_wall_us(void)
     return read_clock(CLOCK_REALTIME);
 }
 
-size_t clock_format(usec_t wall_us, int millis, char *out, size_t size)
+size_t clock_format(usec_t wall_us, enum clock_style style, char *out, size_t size)
 {
     CHECK(size > 0);
     time_t sec = (time_t)(wall_us / USEC_PER_SEC);
-    unsigned ms = (unsigned)(wall_us % USEC_PER_SEC / USEC_PER_MSEC);
+    unsigned us = (unsigned)(wall_us % USEC_PER_SEC);
+    bool rfc = style == CLOCK_RFC3339;
     struct tm tm;
     char day[64];
-    if (!gmtime_r(&sec, &tm) || !strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", &tm))
+    int n;
+
+    if (!gmtime_r(&sec, &tm) ||
+        !strftime(day, sizeof(day), rfc ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm))
         day[0] = '\0';
-    int n =
-        millis ? snprintf(out, size, "%s.%03u UTC", day, ms) : snprintf(out, size, "%s UTC", day);
+    if (rfc)
+        n = snprintf(out, size, "%s.%06uZ", day, us);
+    else if (style == CLOCK_MILLIS)
+        n = snprintf(out, size, "%s.%03u UTC", day, us / 1000);
+    else
+        n = snprintf(out, size, "%s UTC", day);
     CHECK(n >= 0);
     return (size_t)n < size ? (size_t)n : size - 1;
 }

@@ -15,8 +15,10 @@ typedef uint64_t usec_t;
 usec_t clock_mono_us(void);
 /* Since 1970, UTC. */
 usec_t clock_wall_us(void);
-/* "YYYY-MM-DD HH:MM:SS.mmm UTC" (millis) or "YYYY-MM-DD HH:MM:SS UTC" into out, NUL-terminated;
- * returns length. */
-size_t clock_format(usec_t wall_us, int millis, char *out, size_t size);
+/* UTC: "YYYY-MM-DD HH:MM:SS UTC", "YYYY-MM-DD HH:MM:SS.mmm UTC", and RFC 3339 with microseconds,
+ * "YYYY-MM-DDTHH:MM:SS.uuuuuuZ". */
+enum clock_style { CLOCK_SECONDS, CLOCK_MILLIS, CLOCK_RFC3339 };
+/* In that style into out, NUL-terminated, cut where there is no room; returns the length. */
+size_t clock_format(usec_t wall_us, enum clock_style style, char *out, size_t size);
 
 #endif

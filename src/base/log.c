@@ -4,6 +4,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/repeat.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +42,10 @@ void log_init(struct log *l, bool quiet, int verbose)
     atomic_init(&l->fd, -1);
     atomic_init(&l->verbose, verbose);
     atomic_init(&l->syslog, 0);
+    atomic_init(&l->format, LOG_TEXT);
+    atomic_init(&l->repeat, NULL);
+    atomic_init(&l->repeat_limit, 0);
+    atomic_init(&l->repeat_period, 0);
     l->quiet = quiet;
 }
 
@@ -89,14 +95,6 @@ void log_syslog(struct log *l, bool on, const char *ident, const char *facility)
     atomic_store(&l->syslog, 1);
 }
 
-void log_close(struct log *l)
-{
-    log_syslog(l, false, NULL, NULL);
-    int fd = atomic_exchange(&l->fd, -1);
-    if (fd >= 0)
-        close(fd);
-}
-
 static void write_all(int fd, const char *p, size_t n)
 {
     while (n > 0) {
@@ -125,15 +123,91 @@ static void escape(struct buf *line, const char *p, size_t n)
     buf_append(line, p + from, n - from);
 }
 
-static void emit(struct log *l, enum log_level lv, const char *p, size_t n)
+/* A line's two pieces, ready to be put together. Text: head, message. JSON: members (each with a
+ * comma behind), message. */
+struct pieces {
+    struct buf part[2];
+};
+
+static void pieces_release(struct pieces *p)
+{
+    buf_release(&p->part[0]);
+    buf_release(&p->part[1]);
+}
+
+static void member(struct buf *b, const char *name, struct text value)
+{
+    if (!value.n)
+        return;
+    buf_printf(b, "\"%s\":", name);
+    json_text(b, value);
+    buf_char(b, ',');
+}
+
+static void make_pieces(struct pieces *p, bool json, const struct log_about *a, struct text message)
+{
+    struct buf *b = &p->part[0];
+
+    buf_init(b);
+    buf_init(&p->part[1]);
+    if (!json) {
+        if (a && a->head.n) {
+            escape(b, a->head.p, a->head.n);
+            buf_char(b, ' ');
+        }
+        escape(&p->part[1], message.p, message.n);
+        return;
+    }
+    if (a) {
+        member(b, "client", a->client);
+        if (a->client_id)
+            buf_printf(b, "\"client_id\":%llu,", (unsigned long long)a->client_id);
+        member(b, "server", a->server);
+        member(b, "database", a->database);
+        member(b, "user", a->user);
+        member(b, "host", a->host);
+        member(b, "tenant", a->tenant);
+        member(b, "reason", a->reason);
+        if (a->more.n) {
+            buf_text_append(b, a->more);
+            buf_char(b, ',');
+        }
+    }
+    json_text(&p->part[1], a && a->brief.n ? a->brief : message);
+}
+
+/* folded: how many lines this one stands for, 0 = only itself. */
+static void emit(struct log *l, enum log_level lv, bool json, const struct text part[2],
+                 uint64_t folded)
 {
     char when[64];
     struct buf line;
+    size_t head = 0;
+    unsigned long long n = folded;
+
     buf_init(&line);
-    clock_format(clock_wall_us(), 1, when, sizeof(when));
-    buf_printf(&line, "%s [%ld] %s ", when, (long)getpid(), levels[lv].name);
-    size_t head = buf_len(&line);
-    escape(&line, p, n);
+    clock_format(clock_wall_us(), json ? CLOCK_RFC3339 : CLOCK_MILLIS, when, sizeof(when));
+    if (json) {
+        buf_printf(&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"pid\":%ld,", when, levels[lv].name,
+                   (long)getpid());
+        buf_text_append(&line, part[0]);
+        if (folded)
+            buf_printf(&line, "\"repeated\":%llu,", n);
+        buf_printf(&line, "\"message\":");
+        if (folded) /* part[1] begins with its quote */
+            buf_printf(&line, "\"last message repeated %llu times: %.*s", n,
+                       part[1].n ? (int)part[1].n - 1 : 1, part[1].n ? part[1].p + 1 : "\"");
+        else
+            buf_text_append(&line, part[1]);
+        buf_char(&line, '}');
+    } else {
+        buf_printf(&line, "%s [%ld] %s ", when, (long)getpid(), levels[lv].name);
+        head = buf_len(&line);
+        buf_text_append(&line, part[0]);
+        if (folded)
+            buf_printf(&line, "last message repeated %llu times: ", n);
+        buf_text_append(&line, part[1]);
+    }
     buf_char(&line, '\n');
     if (!line.failed) {
         const char *data = buf_data(&line);
@@ -149,32 +223,158 @@ static void emit(struct log *l, enum log_level lv, const char *p, size_t n)
     buf_release(&line);
 }
 
-void log_write(struct log *l, enum log_level lv, const char *fmt, ...)
+#define FOLDED_JSON 0x100 /* with the level of a folded line: its pieces are JSON */
+
+static void emit_due(struct log *l, struct repeat_due *d)
 {
+    const struct text part[2] = { text_n(d->piece[0], d->n[0]), text_n(d->piece[1], d->n[1]) };
+
+    if (d->count)
+        emit(l, (enum log_level)(d->level & ~FOLDED_JSON), d->level & FOLDED_JSON, part, d->count);
+    repeat_due_free(d);
+}
+
+/* Is it to be written, or has it been folded? */
+static bool is_due(struct log *l, enum log_level lv, bool json, const struct log_about *a,
+                   const struct pieces *p)
+{
+    int64_t limit = atomic_load_explicit(&l->repeat_limit, memory_order_relaxed);
+    struct repeat *r = atomic_load_explicit(&l->repeat, memory_order_acquire);
+    const struct text part[2] = { buf_text(&p->part[0]), buf_text(&p->part[1]) };
+    struct repeat_due due;
+    bool first;
+
+    if (!a || !a->kind || limit <= 0 || !r)
+        return true;
+    const struct repeat_key k = { text_of(a->kind), a->subject };
+    bool write =
+        repeat_count(r, &k, (int)lv | (json ? FOLDED_JSON : 0), clock_mono_us(), limit,
+                     atomic_load_explicit(&l->repeat_period, memory_order_relaxed), &first, &due);
+    emit_due(l, &due);
+    if (first)
+        repeat_keep(r, &k, part);
+    return write;
+}
+
+void log_put(struct log *l, enum log_level lv, const struct log_about *a, struct text message)
+{
+    struct pieces p;
+    int error = errno;
+
     if (!log_wants(l, lv))
         return;
+    bool json = atomic_load_explicit(&l->format, memory_order_relaxed) == LOG_JSON;
+    make_pieces(&p, json, a, message);
+    if (!p.part[0].failed && !p.part[1].failed && is_due(l, lv, json, a, &p)) {
+        const struct text part[2] = { buf_text(&p.part[0]), buf_text(&p.part[1]) };
+        emit(l, lv, json, part, 0);
+    }
+    pieces_release(&p);
+    errno = error;
+}
+
+/* ---- folding ---- */
+
+static void say_folded(struct log *l, bool all)
+{
+    struct repeat *r = atomic_load(&l->repeat);
+    struct repeat_due due;
+
+    while (r && repeat_take(r, clock_mono_us(), all, &due))
+        emit_due(l, &due);
+}
+
+void log_set_format(struct log *l, enum log_format f)
+{
+    if (atomic_load(&l->format) == (int)f)
+        return;
+    say_folded(l, true);
+    atomic_store(&l->format, (int)f);
+}
+
+void log_fold(struct log *l, int64_t limit, uint64_t period)
+{
+    if (limit > 0 && !atomic_load(&l->repeat))
+        atomic_store(&l->repeat, repeat_new()); /* without memory nothing is folded */
+    atomic_store(&l->repeat_period, period);
+    atomic_store(&l->repeat_limit, limit);
+    if (limit <= 0)
+        say_folded(l, true);
+}
+
+void log_second(struct log *l)
+{
+    say_folded(l, false);
+}
+
+void log_fold_stats(const struct log *l, uint64_t *folded, uint64_t *kinds)
+{
+    struct repeat *r = atomic_load(&l->repeat);
+    struct repeat_stats s = r ? repeat_stats(r) : (struct repeat_stats){ 0 };
+
+    *folded = s.folded;
+    *kinds = s.kinds;
+}
+
+void log_close(struct log *l)
+{
+    say_folded(l, true);
+    repeat_free(atomic_exchange(&l->repeat, NULL));
+    log_syslog(l, false, NULL, NULL);
+    int fd = atomic_exchange(&l->fd, -1);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- formatted lines ---- */
+
+static void format_line(struct log *l, enum log_level lv, const struct log_about *a,
+                        const char *fmt, va_list ap)
+{
     int error = errno;
     char room[LINE_ROOM];
     char *text = room;
-    va_list ap;
-    va_start(ap, fmt);
+    va_list again;
+
+    va_copy(again, ap);
     int n = vsnprintf(room, sizeof(room), fmt, ap);
-    va_end(ap);
     if (n >= (int)sizeof(room)) {
         text = malloc((size_t)n + 1);
         if (text) {
             errno = error;
-            va_start(ap, fmt);
-            n = vsnprintf(text, (size_t)n + 1, fmt, ap);
-            va_end(ap);
+            n = vsnprintf(text, (size_t)n + 1, fmt, again);
         } else {
             text = room; /* memory is short: the beginning must do */
             n = sizeof(room) - 1;
         }
     }
+    va_end(again);
     if (n >= 0)
-        emit(l, lv, text, (size_t)n);
+        log_put(l, lv, a, text_n(text, (size_t)n));
     if (text != room)
         free(text);
     errno = error;
+}
+
+void log_write(struct log *l, enum log_level lv, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!log_wants(l, lv))
+        return;
+    va_start(ap, fmt);
+    format_line(l, lv, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void log_often(struct log *l, enum log_level lv, struct text subject, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!log_wants(l, lv))
+        return;
+    const struct log_about a = { .subject = subject, .kind = fmt };
+    va_start(ap, fmt);
+    format_line(l, lv, &a, fmt, ap);
+    va_end(ap);
 }

@@ -39,6 +39,7 @@ static const char *const tls_version_names[] = { "unset",   "tlsv1.0", "tlsv1.1"
 static const char *const tls_negotiation_names[] = { "postgres", "direct", NULL };
 static const char *const binding_names[] = { "disable", "prefer", "require", NULL };
 static const char *const protocol_names[] = { "3.0", "3.2", "auto", NULL };
+static const char *const log_format_names[] = { "text", "json", NULL };
 static const char *const syslog_facility_names[] = { "daemon", "auth",   "authpriv", "user",
                                                      "local0", "local1", "local2",   "local3",
                                                      "local4", "local5", "local6",   "local7",

@@ -35,20 +35,40 @@ static void admin_unref(struct admin *a)
         free(c);
 }
 
-void admin_log(const struct admin *a, enum log_level lv, const char *fmt, ...)
+/* kind: its format, NULL: never folded. */
+static void put_log(const struct admin *a, enum log_level lv, const char *kind, const char *reason,
+                    const char *text)
 {
     struct log *log = a->console->hub->log;
-    char text[2000], who[512];
+    char who[512], id[32], head[600];
+
+    client_who(who, sizeof(who), TEXT(CONSOLE_DB), text_of(a->user), a->conn,
+               (int)console_setup(a->console)->g.listen_port);
+    snprintf(id, sizeof(id), "C-%p", (const void *)a);
+    snprintf(head, sizeof(head), "%s: %s", id, who);
+    const char *at = strrchr(who, '@');
+    const struct log_about about = { .head = text_of(head),
+                                     .client = text_of(id),
+                                     .database = TEXT(CONSOLE_DB),
+                                     .user = text_of(a->user),
+                                     .host = text_of(at ? at + 1 : ""),
+                                     .reason = text_of(reason),
+                                     .subject = text_of(a->user),
+                                     .kind = lv < LOG_LV_LOG ? kind : NULL };
+    log_put(log, lv, &about, text_of(text));
+}
+
+void admin_log(const struct admin *a, enum log_level lv, const char *fmt, ...)
+{
+    char text[2000];
     va_list ap;
 
-    if (!log_wants(log, lv))
+    if (!log_wants(a->console->hub->log, lv))
         return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    client_who(who, sizeof(who), TEXT(CONSOLE_DB), text_of(a->user), a->conn,
-               (int)console_setup(a->console)->g.listen_port);
-    log_write(log, lv, "C-%p: %s %s", (const void *)a, who, text);
+    put_log(a, lv, fmt, NULL, text);
 }
 
 /* The connection is over; the memory follows when no worker has it in hand any more. */
@@ -56,10 +76,13 @@ static void admin_close(struct admin *a, bool last_words, const char *reason)
 {
     if (!a->conn)
         return;
-    if (console_setup(a->console)->g.log_disconnections)
-        admin_log(
-            a, LOG_LV_LOG, "closing because: %s (age=%llus)", reason,
+    if (console_setup(a->console)->g.log_disconnections) {
+        char text[300];
+        snprintf(
+            text, sizeof(text), "closing because: %s (age=%llus)", reason,
             (unsigned long long)((a->console->control->now - a->connected_at) / USEC_PER_SEC));
+        put_log(a, LOG_LV_LOG, NULL, reason, text);
+    }
     if (last_words)
         conn_close_after_flush(a->conn, LAST_WORDS_US);
     else

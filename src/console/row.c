@@ -71,7 +71,7 @@ void row_ptr(struct row *r, const void *p)
 void row_time(struct row *r, uint64_t wall_us)
 {
     CHECK(r->n < ROW_MAX);
-    made(r, (int)clock_format(wall_us, 0, r->room[r->n], sizeof(r->room[0])));
+    made(r, (int)clock_format(wall_us, CLOCK_SECONDS, r->room[r->n], sizeof(r->room[0])));
 }
 
 void row_end(struct row *r, int n_columns, struct buf *out)

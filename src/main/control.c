@@ -315,6 +315,14 @@ static void log_warnings(struct control *c)
             log_warn(&c->log, "%.*s", TEXT_ARG(line));
 }
 
+void control_log(struct control *c, const struct settings *g)
+{
+    atomic_store(&c->log.verbose,
+                 c->options->verbose > g->verbose ? c->options->verbose : (int)g->verbose);
+    log_set_format(&c->log, (enum log_format)g->log_format);
+    log_fold(&c->log, g->log_repeat_limit, g->log_repeat_period);
+}
+
 static bool start_log(struct control *c, struct err *e)
 {
     const struct settings *g = &c->setup->g;
@@ -323,8 +331,7 @@ static bool start_log(struct control *c, struct err *e)
         return err_set(e, "cannot open log file %s", g->logfile);
     if (g->syslog)
         log_syslog(&c->log, true, g->syslog_ident, system_facility((int)g->syslog_facility));
-    atomic_store(&c->log.verbose,
-                 c->options->verbose > g->verbose ? c->options->verbose : (int)g->verbose);
+    control_log(c, g);
     return true;
 }
 

@@ -70,6 +70,8 @@ int control_main(const struct options *o);
 bool control_reload(struct control *c, struct err *e);
 /* SET key = value. */
 bool control_set(struct control *c, const char *key, struct text value, struct err *e);
+/* How the log is written: verbosity, format, folding. */
+void control_log(struct control *c, const struct settings *g);
 /* TLS contexts of a setup; false: e. NULL contexts where TLS is disabled. The contexts in force
  * (NULL: none) lend keys whose files cannot be read any more. */
 bool control_tls(const struct setup *s, const struct tls_ctx *client_was,

@@ -60,7 +60,8 @@ static bool failed(struct worker *w, struct lookup_ask *a, const char *what)
     struct text rest = text_of(what), line = rest;
 
     text_split(&rest, '\n', &line); /* libpq's texts have several, the first says it */
-    log_warn(w->d->log, "auth_query for database \"%s\": %.*s", a->db_name, TEXT_ARG(line));
+    log_often(w->d->log, LOG_LV_WARNING, text_of(a->db_name),
+              "auth_query for database \"%s\": %.*s", a->db_name, TEXT_ARG(line));
     answer_short(a, LOOKUP_FAILED, "auth_query failed");
     return false;
 }
@@ -315,7 +316,8 @@ static void look_up(struct worker *w, struct lookup_ask *a, struct arena *scratc
     if (*name)
         db = setup_database(a->setup, text_of(name), scratch);
     if (!db && *name) {
-        log_error(w->d->log, "authentication database \"%s\" is not configured", name);
+        log_often(w->d->log, LOG_LV_ERROR, text_of(name),
+                  "authentication database \"%s\" is not configured", name);
         answer_short(a, LOOKUP_FAILED, "bouncer config error");
         return;
     }

@@ -87,7 +87,8 @@ static void answer(struct proofd *d, struct proof_ask *a)
         break;
     }
     if (got != OUTSIDE_YES)
-        log_warn(d->log, "login of user \"%s\" from %s: %s", a->user, a->rhost, e.msg);
+        log_often(d->log, LOG_LV_WARNING, text_of(a->rhost), "login of user \"%s\" from %s: %s",
+                  a->user, a->rhost, e.msg);
     proof_post(a, got);
 }
 

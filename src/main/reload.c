@@ -105,8 +105,7 @@ static bool apply(struct control *c, struct setup *s, struct tls_ctx *client,
     c->setup = s;
     c->client_tls = client;
     c->server_tls = server;
-    atomic_store(&c->log.verbose,
-                 c->options->verbose > s->g.verbose ? c->options->verbose : (int)s->g.verbose);
+    control_log(c, &s->g);
     log_syslog(&c->log, s->g.syslog, s->g.syslog_ident, system_facility((int)s->g.syslog_facility));
     reload_catalogs(c);
     return true;

@@ -220,6 +220,7 @@ void services_second(struct control *c)
 {
     watch_second(c->watch);
     console_tick(c->console);
+    log_second(&c->log);
     if (c->metrics)
         metrics_second(c->metrics);
 }

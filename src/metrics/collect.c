@@ -263,6 +263,13 @@ static void write_audit(const struct collect *c, struct expo *x)
     expo_uint(x, s.written);
     collect_family(x, METRIC_audit_lines_dropped_total);
     expo_uint(x, s.dropped);
+    uint64_t folded = 0, kinds = 0;
+    if (c->hub->log)
+        log_fold_stats(c->hub->log, &folded, &kinds);
+    collect_family(x, METRIC_log_lines_folded_total);
+    expo_uint(x, folded);
+    collect_family(x, METRIC_log_kinds);
+    expo_uint(x, kinds);
 }
 
 static void worker_label(struct expo *x, int worker)

@@ -15,6 +15,12 @@ struct engine;
 struct listener;
 struct switchboard;
 
+/* Why no server can be had. */
+struct login_failure {
+    struct err err;   /* what clients are told */
+    char logged[1000]; /* the same for the log: a server's text may hold values */
+};
+
 struct shard {
     struct pool *pool;
     struct engine *engine;
@@ -46,7 +52,7 @@ struct shard {
     usec_t down_since;   /* first of the failed logins since one succeeded */
     bool worked;         /* one has */
     usec_t failed_at;    /* last failed server login; 0 = the last one succeeded */
-    struct err *failure; /* what clients are told meanwhile; NULL: out of memory, or none */
+    struct login_failure *failure; /* NULL: out of memory, or none */
     bool starting;       /* the last login failed because the server is starting up: clients wait */
     usec_t asked_at;     /* last request for a server of another worker */
     int next_host;

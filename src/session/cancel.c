@@ -59,8 +59,8 @@ void cancel_answer(struct engine *e, const struct cancel_asker *a, bool timed_ou
     if (!m)
         return;
     *m = (struct mail_cancel_done){ .mail.kind = MAIL_CANCEL_DONE,
-                                     .client = a->client,
-                                     .timed_out = timed_out };
+                                    .client = a->client,
+                                    .timed_out = timed_out };
     loop_post(&e->hub->engine[a->worker]->loop, &m->mail);
 }
 
@@ -196,7 +196,8 @@ static bool start(struct engine *e, struct server *s, const struct cancel_asker 
     k->conn = conn_connect(&e->loop, (const struct sockaddr *)&s->addr, s->addr_len,
                            &cancel_handler, k, &err);
     if (!k->conn) {
-        log_warn(e->hub->log, "cancel request: cannot connect to the server: %s", err.msg);
+        log_often(e->hub->log, LOG_LV_WARNING, TEXT("cancel"),
+                  "cancel request: cannot connect to the server: %s", err.msg);
         free(k);
         return false;
     }

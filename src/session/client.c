@@ -3,6 +3,7 @@
 #include "session/identity.h"
 #include "session/ears.h"
 #include "session/record.h"
+#include "session/say.h"
 #include "session/shares.h"
 #include "session/state.h"
 #include "session/utility.h"
@@ -22,54 +23,6 @@ const char *client_state_name(enum client_state s)
 #include "session/client_state.def"
     };
     return names[s];
-}
-
-void client_who(char *out, size_t size, struct text db, struct text user, const struct conn *conn,
-                int unix_port)
-{
-    char addr[128] = "?";
-    int port = 0;
-
-    if (conn)
-        sockaddr_text(&conn->peer, addr, sizeof(addr), &port);
-    if (conn && conn->peer.ss_family == AF_UNIX) {
-        port = unix_port;
-        snprintf(addr, sizeof(addr), "unix(%u)", sock_peer_pid(conn->fd));
-    }
-    bool v6 = strchr(addr, ':') != NULL;
-    snprintf(out, size, "%.*s/%.*s@%s%s%s:%d", db.n ? (int)db.n : 6, db.n ? db.p : "(nodb)",
-             user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", v6 ? "[" : "", addr,
-             v6 ? "]" : "", port);
-}
-
-void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
-{
-    char text[2000], who[512];
-    va_list ap;
-
-    if (!log_wants(c->engine->hub->log, lv))
-        return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    client_who(who, sizeof(who), c->db_name, c->user_name, c->conn, (int)c->setup->g.listen_port);
-    log_write(c->engine->hub->log, lv, "C-%p: %s %s", (const void *)c, who, text);
-}
-
-void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
-{
-    char text[2000];
-    va_list ap;
-    struct log *log = s->shard->engine->hub->log;
-
-    if (!log_wants(log, lv))
-        return;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    log_write(log, lv, "S-%p: %.*s/%.*s@%s:%d %s", (const void *)s,
-              TEXT_ARG(s->shard->pool->db_name), TEXT_ARG(s->shard->pool->user_name),
-              s->host[0] ? s->host : "unix", s->port, text);
 }
 
 static void on_drained(void *owner)
@@ -300,25 +253,21 @@ static void let_go(struct client *c)
     engine_turn(e);
 }
 
-static void log_reason(struct client *c, const char *reason)
-{
-    if (c->engine->setup->g.log_disconnections)
-        client_log(c, LOG_LV_LOG, "closing because: %s (age=%llus)", reason,
-                   (unsigned long long)((c->engine->loop.now - c->connected_at) / USEC_PER_SEC));
-}
-
 void client_drop(struct client *c, const char *reason)
 {
     if (c->state == CLIENT_DEAD)
         return;
     if (reason)
-        log_reason(c, reason);
+        client_log_closing(c, NULL, reason, false);
     struct conn *conn = c->conn;
     let_go(c);
     c->conn = NULL;
     if (conn)
         conn_close(conn);
 }
+
+static void close_error(struct client *c, const struct wire_error *e, const char *kind,
+                        const char *logged);
 
 void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
 {
@@ -330,21 +279,36 @@ void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    client_close_error(c, &(struct wire_error){ .severity = "FATAL",
-                                                .sqlstate = sqlstate ? sqlstate : "08P01",
-                                                .message = text_of(text) });
+    close_error(c,
+                &(struct wire_error){ .severity = "FATAL",
+                                      .sqlstate = sqlstate ? sqlstate : "08P01",
+                                      .message = text_of(text) },
+                fmt, text);
+}
+
+void client_close_as(struct client *c, const struct err *e, const char *logged)
+{
+    close_error(c,
+                &(struct wire_error){
+                    .severity = "FATAL", .sqlstate = e->sqlstate, .message = text_of(e->msg) },
+                NULL, logged);
 }
 
 void client_close_error(struct client *c, const struct wire_error *e)
 {
     char text[1500];
 
+    snprintf(text, sizeof(text), "%.*s", TEXT_ARG(e->message));
+    close_error(c, e, NULL, text);
+}
+
+/* kind: of the log line, its format, or NULL. */
+static void close_error(struct client *c, const struct wire_error *e, const char *kind,
+                        const char *logged)
+{
     if (c->state == CLIENT_DEAD)
         return;
-    snprintf(text, sizeof(text), "%.*s", TEXT_ARG(e->message));
-    log_reason(c, text);
-    if (c->engine->setup->g.log_pooler_errors)
-        client_log(c, LOG_LV_WARNING, "pooler error: %s", text);
+    client_log_closing(c, kind, logged, true);
 
     struct conn *conn = c->conn;
     bool can_write = conn && !conn->handshaking && !conn->ended && c->left == 0 &&

@@ -9,6 +9,7 @@
 #include "session/utility.h"
 
 #include "session/record.h"
+#include "session/say.h"
 
 #include "base/check.h"
 
@@ -57,10 +58,7 @@ static void log_refusal(struct client *c, enum refusal r, struct text detail)
         stat_inc(&st->tenant_unbound);
     if ((size_t)r < sizeof(st->denials) / sizeof(st->denials[0]))
         stat_inc(&st->denials[r]);
-    client_log(c, LOG_LV_WARNING, "tenant %.*s: refused: %s: %.*s",
-               c->identity.n_claims ? (int)c->identity.claims[0].value.n : 1,
-               c->identity.n_claims ? c->identity.claims[0].value.p : "-", refusal_name(r),
-               TEXT_ARG(detail));
+    client_log_refusal(c, true, refusal_name(r), detail);
 }
 
 void client_note_refusal(struct client *c, enum refusal r, struct text detail, struct verdict *v,
@@ -78,8 +76,7 @@ void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
     if (!client_enforced(c)) {
         stat_inc(&st->tenant_audited);
         if (v->action == VERDICT_REFUSE)
-            client_log(c, LOG_LV_LOG, "tenant audit: would be refused: %s: %.*s",
-                       refusal_name(v->reason), TEXT_ARG(v->detail));
+            client_log_refusal(c, false, refusal_name(v->reason), v->detail);
         return;
     }
     switch (v->action) {

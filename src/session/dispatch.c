@@ -437,12 +437,13 @@ static bool fail_fast(struct shard *sh)
         return false;
     if (sh->engine->loop.now - sh->failed_at > retry_after(sh))
         return false;
-    struct err why = { .sqlstate = "08006", .msg = "server login failed" };
+    struct login_failure why = { .err = { .sqlstate = "08006", .msg = "server login failed" },
+                                 .logged = "server login failed" };
     struct client *c;
     if (sh->failure)
         why = *sh->failure;
     while ((c = first_waiting(sh)) != NULL)
-        client_close(c, why.sqlstate, "%s", why.msg);
+        client_close_as(c, &why.err, why.logged);
     return true;
 }
 

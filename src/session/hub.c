@@ -112,8 +112,9 @@ void hub_policy(struct hub *h, struct text db_name, struct policy *p, struct tex
         return;
     }
     if (!p)
-        log_warn(h->log, "catalog of database \"%.*s\" could not be read: %.*s", TEXT_ARG(db_name),
-                 TEXT_ARG(why));
+        log_often(h->log, LOG_LV_WARNING, db_name,
+                  "catalog of database \"%.*s\" could not be read: %.*s", TEXT_ARG(db_name),
+                  TEXT_ARG(why));
     if (p) {
         pthread_mutex_lock(&h->policy_mutex);
         struct policy *old = atomic_load(&db->policy);

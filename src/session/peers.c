@@ -298,8 +298,8 @@ void peers_on_mail(struct engine *e, const struct mail_peer *m)
         p && !e->closing_peers && p->n_waiting < MAX_WAITING ? calloc(1, sizeof(*f)) : NULL;
 
     if (!f) {
-        log_warn(e->hub->log, "cancel request for peer %d dropped: too many, or out of memory",
-                 m->id);
+        log_often(e->hub->log, LOG_LV_WARNING, TEXT("peers"),
+                  "cancel request for peer %d dropped: too many, or out of memory", m->id);
         cancel_answer(e, &m->asker, false);
         return;
     }
@@ -353,12 +353,13 @@ bool peer_forward(struct engine *e, struct text key, const struct cancel_asker *
     if (id == own || id == 0)
         return false;
     if (!find_peer(e->setup, id)) {
-        log_warn(e->hub->log, "cancel request for peer %d dropped: it is not in [peers]", id);
+        log_often(e->hub->log, LOG_LV_WARNING, TEXT("peers"),
+                  "cancel request for peer %d dropped: it is not in [peers]", id);
         return false; /* the key may be one from before peer_id was set */
     }
     if ((k[7] & TTL_MASK) == 0) {
-        log_warn(e->hub->log,
-                 "failed to forward cancel request because its TTL was exhausted (peer %d)", id);
+        log_often(e->hub->log, LOG_LV_WARNING, TEXT("peers"),
+                  "failed to forward cancel request because its TTL was exhausted (peer %d)", id);
         cancel_answer(e, asker, false);
         return true;
     }

@@ -9,7 +9,6 @@
 #include "tenant/redact.h"
 
 #include <stdio.h>
-#include <time.h>
 
 /* ---- the audit log ---- */
 
@@ -20,21 +19,17 @@ struct line {
     struct text template, sql;
 };
 
-static struct text tenant_of(const struct client *c)
+struct text record_tenant(const struct client *c)
 {
     return c->exempt ? TEXT("*") : c->identity.bound ? c->identity.claims[0].value : TEXT("");
 }
 
-/* RFC 3339 with microseconds, UTC. */
 static void put_time(struct buf *b, usec_t wall)
 {
-    time_t s = (time_t)(wall / USEC_PER_SEC);
-    struct tm tm;
     char text[40];
 
-    gmtime_r(&s, &tm);
-    size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    buf_printf(b, "{\"time\":\"%.*s.%06uZ\"", (int)n, text, (unsigned)(wall % USEC_PER_SEC));
+    clock_format(wall, CLOCK_RFC3339, text, sizeof(text));
+    buf_printf(b, "{\"time\":\"%s\"", text);
 }
 
 static void put_client(struct buf *b, const struct client *c)
@@ -45,7 +40,7 @@ static void put_client(struct buf *b, const struct client *c)
 
     json_member(b, "database", c->db_name);
     json_member(b, "user", c->user_name);
-    json_member(b, "tenant", tenant_of(c));
+    json_member(b, "tenant", record_tenant(c));
     sockaddr_text(&c->conn->peer, addr, sizeof(addr), &port);
     snprintf(peer, sizeof(peer), c->is_unix ? "%s" : "%s:%d", c->is_unix ? "unix" : addr, port);
     json_member(b, "client", text_of(peer));
@@ -127,7 +122,7 @@ static void note(struct client *c, enum note_kind kind, int reason, const struct
                       .reason = reason,
                       .database = c->db_name,
                       .template = template,
-                      .tenant = tenant_of(c),
+                      .tenant = record_tenant(c),
                       .user = c->user_name };
     if (v) {
         n.about = v->subject;

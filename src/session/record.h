@@ -8,6 +8,9 @@
 
 #include "session/engine.h"
 
+/* Whose client it is: the tenant, "*" for exempt ones, empty: nobody's. */
+struct text record_tenant(const struct client *c);
+
 /* The client is bound to a tenant now (again, when it became another's). */
 void record_join(struct client *c);
 /* A login to which no tenant is bound: refused, or in audit mode let in. */

@@ -6,6 +6,7 @@
 #include "session/listener.h"
 #include "session/pins.h"
 #include "session/replica.h"
+#include "session/say.h"
 #include "session/shares.h"
 #include "session/starved.h"
 #include "session/state.h"
@@ -144,9 +145,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
 
     struct shard *sh = s->shard;
     struct engine *e = sh->engine;
-    if (e->setup->g.log_disconnections)
-        server_log(s, LOG_LV_LOG, "closing because: %s (age=%llus)", text,
-                   (unsigned long long)((e->loop.now - s->connected_at) / USEC_PER_SEC));
+    server_log_closing(s, fmt, text);
     server_count_bytes(s);
     usec_t end = server_life_ends(s);
     if (end && e->loop.now > end)

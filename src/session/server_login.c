@@ -3,6 +3,7 @@
 #include "session/hosts.h"
 #include "session/proven.h"
 #include "session/replica.h"
+#include "session/say.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -128,7 +129,7 @@ static bool just_lost(const struct shard *sh, const char *sqlstate)
 void server_login_failed(struct server *s, const char *sqlstate, const char *fmt, ...)
 {
     struct shard *sh = s->shard;
-    char text[1000];
+    char text[1000], said[1000];
     va_list ap;
 
     if (s->dying)
@@ -136,11 +137,15 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    if (of_host(sqlstate) && another_host(s, text))
+    if (s->refused) /* the text is the server's */
+        server_said(s, text_of(text), said, sizeof(said));
+    else
+        snprintf(said, sizeof(said), "%s", text);
+    if (of_host(sqlstate) && another_host(s, said))
         return;
     if (s->replication) { /* about that connection only */
         stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
-        server_close(s, sqlstate ? sqlstate : "08006", "%s", text);
+        server_close(s, sqlstate ? sqlstate : "08006", "%s", said);
         return;
     }
     sh->failed_at = sh->engine->loop.now;
@@ -150,8 +155,9 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
     if (!sh->failure)
         sh->failure = malloc(sizeof(*sh->failure));
     if (sh->failure) {
-        *sh->failure = (struct err){ 0 };
-        err_set_state(sh->failure, sqlstate ? sqlstate : "08006", "%s", text);
+        *sh->failure = (struct login_failure){ 0 };
+        err_set_state(&sh->failure->err, sqlstate ? sqlstate : "08006", "%s", text);
+        snprintf(sh->failure->logged, sizeof(sh->failure->logged), "%s", said);
     }
     stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
     server_close(s, sqlstate, "%s", s->refused ? "login failed" : text); /* its text was logged */
@@ -486,15 +492,15 @@ static bool again_with_tls(struct server *s, const char *state)
 static void on_error(struct server *s, const char *body, size_t n)
 {
     struct wire_error_fields f;
-    char state[6] = "08006";
+    char state[6] = "08006", said[1000];
 
     wire_error_read(body, n, &f);
     if (f.sqlstate.n == 5)
         memcpy(state, f.sqlstate.p, 5);
     if (again_with_tls(s, state))
         return;
-    server_log(s, LOG_LV_WARNING, "server login failed: %.*s %.*s", TEXT_ARG(f.severity),
-               TEXT_ARG(f.message));
+    server_said(s, f.message, said, sizeof(said));
+    server_log(s, LOG_LV_WARNING, "server login failed: %.*s %s", TEXT_ARG(f.severity), said);
     s->refused = true;
     server_login_failed(s, state, "%.*s", f.message.n ? (int)f.message.n : 21,
                         f.message.n ? f.message.p : "server refused login.");

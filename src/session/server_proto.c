@@ -11,7 +11,7 @@
 #include "session/hosts.h"
 #include "session/listener.h"
 #include "session/pins.h"
-#include "session/session.h"
+#include "session/say.h"
 #include "session/settings.h"
 #include "session/state.h"
 #include "session/utility.h"
@@ -227,18 +227,21 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
     struct pend *p = pending_head(s->pending);
     struct wire_error_fields f;
 
+    char said[1000];
+
     wire_error_read(m + 5, len - 5, &f);
     bool fatal = text_is(f.severity, "FATAL") || text_is(f.severity, "PANIC");
+    if (!p || fatal || p->action == PEND_OWN)
+        server_said(s, f.message, said, sizeof(said));
     count_error(s, f.sqlstate);
     if (!p && !fatal) {
-        server_close(s, "08P01", "unexpected error from server: %.*s", TEXT_ARG(f.message));
+        server_close(s, "08P01", "unexpected error from server: %s", said);
         return false;
     }
     if (fatal) {
-        server_log(s, LOG_LV_WARNING, "server says: %.*s %.*s", TEXT_ARG(f.severity),
-                   TEXT_ARG(f.message));
+        server_log(s, LOG_LV_WARNING, "server says: %.*s %s", TEXT_ARG(f.severity), said);
         if (!s->client || (p && p->action == PEND_OWN)) {
-            server_close(s, NULL, "%.*s", TEXT_ARG(f.message));
+            server_close(s, NULL, "%s", said);
             return false;
         }
         s->fatal = true;
@@ -256,7 +259,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         s->own_failed = !p->may_fail;
         s->ask_failed = p->note == NOTE_STATE;
         if (s->own_failed)
-            server_log(s, LOG_LV_WARNING, "our own query failed: %.*s", TEXT_ARG(f.message));
+            server_log(s, LOG_LV_WARNING, "our own query failed: %s", said);
         if (is_extended(p)) { /* the server ignores what was sent behind it */
             server_close(s, "08P01", "%s",
                          s->guc ? "the tenant could not be bound" : "invalid server parameter");

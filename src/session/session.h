@@ -8,7 +8,7 @@
 #include "session/cancel.h"
 #include "session/engine.h"
 
-/* ---- log lines with the usual prefix ---- */
+/* ---- say.c: log lines with the usual prefix; more in say.h ---- */
 void client_log(const struct client *c, enum log_level lv, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void server_log(const struct server *s, enum log_level lv, const char *fmt, ...)
@@ -40,6 +40,8 @@ void client_set_state(struct client *c, enum client_state to);
  * the reason. */
 void client_close(struct client *c, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with an error whose text is logged in another form. */
+void client_close_as(struct client *c, const struct err *e, const char *logged);
 /* The same with all the fields of the answer; its message is logged as the reason. */
 struct wire_error;
 void client_close_error(struct client *c, const struct wire_error *e);

@@ -3,11 +3,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/repeat.h"
 #include "base/stat.h"
 #include "tap.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct text read_file(const char *path, char *room, size_t size)
@@ -67,6 +70,146 @@ static void test_lines(const char *dir)
     log_error(&l, "to nowhere");
 }
 
+static void test_json(const char *dir)
+{
+    static char room[100000];
+    char path[300];
+    struct log l;
+    snprintf(path, sizeof(path), "%s/json", dir);
+    log_init(&l, true, 0);
+    log_set_format(&l, LOG_JSON);
+    if (!log_open(&l, path))
+        abort();
+    const struct log_about a = { .head = TEXT("C-0x1: d/u@h:1"),
+                                 .client = TEXT("C-0x1"),
+                                 .client_id = 7,
+                                 .database = TEXT("d\"b"),
+                                 .user = TEXT("u\xff"),
+                                 .host = TEXT("h:1"),
+                                 .tenant = TEXT("t\n\xc3\xa9"),
+                                 .reason = TEXT("r\\") };
+    log_put(&l, LOG_LV_WARNING, &a, TEXT("a\"b\x01\xf0\x28"));
+    log_info(&l, "plain %d", 1);
+    struct log_about b = a;
+    b.more = TEXT("\"took\":1.5");
+    b.brief = TEXT("slow");
+    log_put(&l, LOG_LV_LOG, &b, TEXT("slow: took 1.5"));
+    log_set_format(&l, LOG_TEXT);
+    log_put(&l, LOG_LV_LOG, &b, TEXT("slow: took 1.5"));
+    struct text all = read_file(path, room, sizeof(room)), line = { NULL, 0 };
+    static const char *const want[] = {
+        "\",\"level\":\"WARNING\",\"pid\":0,\"client\":\"C-0x1\",\"client_id\":7,\"database\":"
+        "\"d\\\"b\",\"user\":\"u\xef\xbf\xbd\",\"host\":\"h:1\",\"tenant\":\"t\\u000a\xc3\xa9\","
+        "\"reason\":\"r\\\\\",\"message\":\"a\\\"b\\u0001\xef\xbf\xbd(\"}",
+        "\",\"level\":\"LOG\",\"pid\":0,\"message\":\"plain 1\"}",
+        "\",\"level\":\"LOG\",\"pid\":0,\"client\":\"C-0x1\",\"client_id\":7,\"database\":"
+        "\"d\\\"b\",\"user\":\"u\xef\xbf\xbd\",\"host\":\"h:1\",\"tenant\":\"t\\u000a\xc3\xa9\","
+        "\"reason\":\"r\\\\\",\"took\":1.5,\"message\":\"slow\"}",
+    };
+    char ours[1000], pid[40];
+    int n_pid = snprintf(pid, sizeof(pid), "\"pid\":%ld,", (long)getpid());
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        text_split(&all, '\n', &line);
+        ok(line.n > 34 && !memcmp(line.p, "{\"ts\":\"20", 9) && line.p[33] == 'Z',
+           "time of line %zu", i);
+        const char *at = memmem(line.p, line.n, pid, (size_t)n_pid);
+        if (at) /* the number is ours */
+            snprintf(ours, sizeof(ours), "%.*s\"pid\":0,%.*s", (int)(at - line.p - 34), line.p + 34,
+                     (int)(line.p + line.n - at - n_pid), at + n_pid);
+        is_text(at ? text_of(ours) : line, want[i], "the rest of it");
+    }
+    is_text(line_tail(all, 0), "LOG C-0x1: d/u@h:1 slow: took 1.5", "back to text");
+    unlink(path);
+    log_close(&l);
+}
+
+/* What stands in the file, without times. */
+static void tails(const char *path, char *out, size_t size)
+{
+    static char room[400000];
+    struct text all = read_file(path, room, sizeof(room)), one;
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; (one = line_tail(all, i)).n && used < size; i++) {
+        bool last = one.p + one.n >= all.p + all.n - 1;
+        used += (size_t)snprintf(out + used, size - used, "%.*s|", TEXT_ARG(one));
+        if (last)
+            break;
+    }
+}
+
+static void test_fold(const char *dir)
+{
+    static char out[100000];
+    char path[300];
+    struct log l;
+    uint64_t folded, kinds;
+    snprintf(path, sizeof(path), "%s/fold", dir);
+    log_init(&l, true, 0);
+    if (!log_open(&l, path))
+        abort();
+    log_fold(&l, 2, 3600 * USEC_PER_SEC);
+    for (int i = 0; i < 5; i++)
+        log_often(&l, LOG_LV_WARNING, TEXT("a"), "kind %d", i);
+    log_often(&l, LOG_LV_WARNING, TEXT("b"), "kind %d", 9);
+    for (int i = 0; i < 3; i++)
+        log_warn(&l, "never folded");
+    log_second(&l);
+    tails(path, out, sizeof(out));
+    is_text(out,
+            "WARNING kind 0|WARNING kind 1|WARNING kind 9|WARNING never folded|WARNING never "
+            "folded|WARNING never folded|",
+            "two of a kind and subject, before the period is over");
+    log_fold_stats(&l, &folded, &kinds);
+    ok(folded == 3 && kinds == 2, "three lines folded, two kinds");
+    log_fold(&l, 0, 0);
+    log_often(&l, LOG_LV_WARNING, TEXT("a"), "kind %d", 7);
+    tails(path, out, sizeof(out));
+    ok(strstr(out, "|WARNING last message repeated 3 times: kind 2|WARNING kind 7|") != NULL,
+       "switched off: the count is said, then all are written (%s)", out);
+    log_fold(&l, 1, 1);
+    for (int i = 0; i < 2; i++) {
+        log_often(&l, LOG_LV_ERROR, TEXT("c"), "short %d", i);
+        usleep(1000);
+    }
+    tails(path, out, sizeof(out));
+    ok(strstr(out, "|ERROR short 0|ERROR short 1|") != NULL, "a new period begins anew");
+    unlink(path);
+    log_close(&l);
+}
+
+/* However many kinds there are: every line is written or counted. */
+static void test_fold_many(const char *dir)
+{
+    static char room[4000000];
+    char path[300], subject[20];
+    struct log l;
+    long written = 0, counted = 0;
+    snprintf(path, sizeof(path), "%s/many", dir);
+    log_init(&l, true, 0);
+    log_set_format(&l, LOG_JSON);
+    if (!log_open(&l, path))
+        abort();
+    log_fold(&l, 1, 3600 * USEC_PER_SEC);
+    for (int i = 0; i < 9000; i++) {
+        snprintf(subject, sizeof(subject), "%d", i % 3000);
+        log_often(&l, LOG_LV_WARNING, text_of(subject), "kind");
+        log_often(&l, LOG_LV_WARNING, text_of(subject), "kind");
+    }
+    uint64_t folded, kinds;
+    log_fold_stats(&l, &folded, &kinds);
+    ok(folded >= 9000 && kinds <= REPEAT_ENTRIES, "the table is bounded");
+    log_close(&l);
+    struct text all = read_file(path, room, sizeof(room)), line;
+    while (text_split(&all, '\n', &line)) {
+        const char *at = memmem(line.p, line.n, "\"repeated\":", 11);
+        counted += at ? strtol(at + 11, NULL, 10) : 0;
+        written += line.n > 0 && !at;
+    }
+    is_int(written + counted, 18000, "no line is lost (%ld written)", written);
+    unlink(path);
+}
+
 struct writer {
     struct log *l;
     int id;
@@ -117,11 +260,14 @@ static void test_clock(void)
     usec_t a = clock_mono_us(), b = clock_mono_us();
     ok(a > 0 && b >= a, "monotonic");
     ok(clock_wall_us() > 1700000000ULL * USEC_PER_SEC, "wall clock is past 2023");
-    is_int(clock_format(1000000000123456ULL, 1, out, sizeof(out)), 27, "length with milliseconds");
+    is_int(clock_format(1000000000123456ULL, CLOCK_MILLIS, out, sizeof(out)), 27,
+           "length with milliseconds");
     is_text(out, "2001-09-09 01:46:40.123 UTC", "with milliseconds");
-    clock_format(1000000000123456ULL, 0, out, sizeof(out));
+    clock_format(1000000000123456ULL, CLOCK_SECONDS, out, sizeof(out));
     is_text(out, "2001-09-09 01:46:40 UTC", "without");
-    is_int(clock_format(0, 0, out, 5), 4, "cut to the room given");
+    clock_format(1000000000123456ULL, CLOCK_RFC3339, out, sizeof(out));
+    is_text(out, "2001-09-09T01:46:40.123456Z", "RFC 3339");
+    is_int(clock_format(0, CLOCK_SECONDS, out, 5), 4, "cut to the room given");
     is_text(out, "1970", "cut text");
 }
 
@@ -166,6 +312,9 @@ int main(void)
         return 1;
     test_lines(dir);
     test_threads(dir);
+    test_json(dir);
+    test_fold(dir);
+    test_fold_many(dir);
     rmdir(dir);
     test_clock();
     test_err();
