@@ -29,6 +29,15 @@ void collect_process(const struct collect *c, struct expo *x);
 void collect_limits(struct expo *x);
 void collect_tls(const struct collect *c, struct expo *x);
 
+/* Figures of our own process; memory in bytes. */
+struct process_figures {
+    uint64_t cpu_us, virt, resident; /* the last two if memory_known */
+    int64_t open_fds;                /* -1 = not known */
+    int64_t max_fds;                 /* 0 = no limit */
+    bool memory_known;
+};
+void process_read(struct process_figures *p);
+
 /* Begins a family of metrics.def. */
 enum metric {
 #define METRIC(name, type, help) METRIC_##name,
