@@ -12,12 +12,12 @@ struct collect {
     const struct setup *setup;
     const struct survey *survey;
     const struct backend *backends;
-    const struct watch *watch;
+    const struct watch *watch; /* NULL: none */
     int n_backends;
     bool reload_ok;
     usec_t reload_at;
     const struct tls_ctx *tls[2]; /* towards clients and servers; NULL: none */
-    usec_t begun;                     /* monotonic */
+    usec_t begun;                 /* monotonic */
     uint64_t dropped_before;
 };
 
