@@ -12,12 +12,12 @@ struct collect {
     const struct setup *setup;
     const struct survey *survey;
     const struct backend *backends;
-    const struct watch *watch;
+    const struct watch *watch; /* NULL: none */
     int n_backends;
     bool reload_ok;
     usec_t reload_at;
     const struct tls_ctx *tls[2]; /* towards clients and servers; NULL: none */
-    usec_t begun;                     /* monotonic */
+    usec_t begun;                 /* monotonic */
     uint64_t dropped_before;
 };
 
@@ -28,6 +28,15 @@ void collect_alerts(const struct collect *c, struct expo *x);
 void collect_process(const struct collect *c, struct expo *x);
 void collect_limits(struct expo *x);
 void collect_tls(const struct collect *c, struct expo *x);
+
+/* Figures of our own process; memory in bytes. */
+struct process_figures {
+    uint64_t cpu_us, virt, resident; /* the last two if memory_known */
+    int64_t open_fds;                /* -1 = not known */
+    int64_t max_fds;                 /* 0 = no limit */
+    bool memory_known;
+};
+void process_read(struct process_figures *p);
 
 /* Begins a family of metrics.def. */
 enum metric {

@@ -10,6 +10,8 @@ static void gauge(struct expo *x, enum metric m, int64_t v)
 
 void collect_alerts(const struct collect *c, struct expo *x)
 {
+    if (!c->watch)
+        return;
     const struct alerts *a = watch_alerts(c->watch);
     const struct history *h = watch_history(c->watch);
 

@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "metrics/collect.h"
 #include "metrics/http.h"
+#include "metrics/page.h"
+#include "metrics/status.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
@@ -36,13 +38,54 @@ struct scrape {
     struct metrics *m;
     struct evhttp_request *req; /* NULL: the client has left */
     usec_t begun;
+    bool status;       /* /api/status */
+    struct busy *busy; /* for that; NULL: not known */
 };
 
-/* ---- /metrics ---- */
+/* ---- /metrics and /api/status ---- */
 
 static void metrics_release(struct metrics *m)
 {
     free(m);
+}
+
+static void write_metrics(struct scrape *s, const struct collect *c)
+{
+    struct metrics *m = s->m;
+    struct expo x;
+
+    expo_init(&x, c->setup->g.metrics_max_series);
+    if (http_wants_openmetrics(s->req))
+        x.format = EXPO_OPENMETRICS;
+    collect_write(c, &x);
+    expo_end(&x);
+    m->dropped += (uint64_t)x.dropped;
+    if (x.out.failed)
+        http_text(s->req, 503, "out of memory\n");
+    else
+        http_reply(s->req, &(struct http_answer){ .code = 200,
+                                                  .type = expo_type(&x),
+                                                  .body = buf_text(&x.out),
+                                                  .vary = "Accept",
+                                                  .gzip = true });
+    expo_release(&x);
+}
+
+static void write_status(struct scrape *s, const struct collect *c)
+{
+    const struct status st = { .c = c, .busy = s->busy };
+    struct buf out;
+
+    buf_init(&out);
+    status_write(&st, &out);
+    if (out.failed)
+        http_text(s->req, 503, "out of memory\n");
+    else
+        http_reply(s->req, &(struct http_answer){ .code = 200,
+                                                  .type = "application/json",
+                                                  .body = buf_text(&out),
+                                                  .gzip = true });
+    buf_release(&out);
 }
 
 static void write_answer(struct scrape *s, const struct survey *survey)
@@ -50,7 +93,6 @@ static void write_answer(struct scrape *s, const struct survey *survey)
     struct metrics *m = s->m;
     const struct metrics_ops *ops = m->opts.ops;
     const struct setup *setup = ops->setup(m->opts.arg);
-    struct expo x;
 
     if (!setup || !survey) {
         http_text(s->req, 503, "not ready\n");
@@ -66,21 +108,10 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .dropped_before = m->dropped };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
     ops->tls(m->opts.arg, &c.tls[0], &c.tls[1]);
-    expo_init(&x, setup->g.metrics_max_series);
-    if (http_wants_openmetrics(s->req))
-        x.format = EXPO_OPENMETRICS;
-    collect_write(&c, &x);
-    expo_end(&x);
-    m->dropped += (uint64_t)x.dropped;
-    if (x.out.failed)
-        http_text(s->req, 503, "out of memory\n");
+    if (s->status)
+        write_status(s, &c);
     else
-        http_reply(s->req, &(struct http_answer){ .code = 200,
-                                                  .type = expo_type(&x),
-                                                  .body = buf_text(&x.out),
-                                                  .vary = "Accept",
-                                                  .gzip = true });
-    expo_release(&x);
+        write_metrics(s, &c);
 }
 
 static void forget_client(struct scrape *s)
@@ -98,6 +129,7 @@ static void gathered(void *arg, const struct survey *survey)
         forget_client(s);
         write_answer(s, survey);
     }
+    busy_free(s->busy);
     free(s);
     m->scrapes--;
     if (m->dead && m->scrapes == 0)
@@ -111,23 +143,76 @@ static void client_left(struct evhttp_connection *conn, void *arg)
     ((struct scrape *)arg)->req = NULL;
 }
 
-static void on_metrics(struct evhttp_request *req, void *arg)
+static void busy_known(void *arg, struct busy *b)
 {
-    struct metrics *m = arg;
+    struct scrape *s = arg;
 
+    s->busy = b;
+    if (s->req)
+        survey_run(s->m->hub, gathered, s);
+    else
+        gathered(s, NULL);
+}
+
+static struct scrape *scrape_new(struct metrics *m, struct evhttp_request *req)
+{
     if (!http_method_ok(req))
-        return;
+        return NULL;
     struct scrape *s = m->scrapes < MAX_SCRAPES ? calloc(1, sizeof(*s)) : NULL;
     if (!s) {
         http_text(req, 503, "too many requests at once\n");
-        return;
+        return NULL;
     }
     s->m = m;
     s->req = req;
     s->begun = clock_mono_us();
     m->scrapes++;
     evhttp_connection_set_closecb(evhttp_request_get_connection(req), client_left, s);
-    survey_run(m->hub, gathered, s);
+    return s;
+}
+
+static void on_metrics(struct evhttp_request *req, void *arg)
+{
+    struct metrics *m = arg;
+    struct scrape *s = scrape_new(m, req);
+
+    if (s)
+        survey_run(m->hub, gathered, s);
+}
+
+static void on_status(struct evhttp_request *req, void *arg)
+{
+    struct metrics *m = arg;
+    struct scrape *s = scrape_new(m, req);
+
+    if (!s)
+        return;
+    s->status = true;
+    busy_run(m->hub, busy_known, s);
+}
+
+/* A file of the status page. */
+static void on_page(struct evhttp_request *req, void *arg)
+{
+    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+    const struct page_file *f;
+    size_t pos = 0;
+
+    (void)arg;
+    if (!http_method_ok(req))
+        return;
+    while ((f = page_next(&pos)) != NULL)
+        if (path && strcmp(path, f->path) == 0)
+            break;
+    if (!f)
+        http_text(req, 404, "not found\n");
+    else
+        http_reply(req, &(struct http_answer){ .code = 200,
+                                               .type = f->type,
+                                               .body = f->body,
+                                               .csp = page_policy,
+                                               .etag = f->etag,
+                                               .gzip = true });
 }
 
 /* ---- the others ---- */
@@ -157,7 +242,7 @@ static void on_other(struct evhttp_request *req, void *arg)
 {
     (void)arg;
     if (http_method_ok(req))
-        http_text(req, 404, "not found: /metrics /healthz /livez /readyz\n");
+        http_text(req, 404, "not found: / /api/status /metrics /healthz /livez /readyz\n");
 }
 
 /* ---- start and stop ---- */
@@ -258,6 +343,22 @@ static bool bind_http(struct metrics *m, const char *addr)
     return true;
 }
 
+static bool set_routes(struct metrics *m)
+{
+    const struct page_file *f;
+    size_t pos = 0;
+
+    evhttp_set_gencb(m->http, on_other, m);
+    while ((f = page_next(&pos)) != NULL)
+        if (evhttp_set_cb(m->http, f->path, on_page, m) != 0)
+            return false;
+    return evhttp_set_cb(m->http, "/metrics", on_metrics, m) == 0 &&
+           evhttp_set_cb(m->http, "/api/status", on_status, m) == 0 &&
+           evhttp_set_cb(m->http, "/healthz", on_health, m) == 0 &&
+           evhttp_set_cb(m->http, "/livez", on_health, m) == 0 &&
+           evhttp_set_cb(m->http, "/readyz", on_ready, m) == 0;
+}
+
 static bool open_http(struct metrics *m, struct err *e)
 {
     const char *addr = strcmp(m->opts.listen_addr, "*") == 0 ? "0.0.0.0" : m->opts.listen_addr;
@@ -271,11 +372,7 @@ static bool open_http(struct metrics *m, struct err *e)
     evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
                                             EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                             EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    evhttp_set_gencb(m->http, on_other, m);
-    if (evhttp_set_cb(m->http, "/metrics", on_metrics, m) != 0 ||
-        evhttp_set_cb(m->http, "/healthz", on_health, m) != 0 ||
-        evhttp_set_cb(m->http, "/livez", on_health, m) != 0 ||
-        evhttp_set_cb(m->http, "/readyz", on_ready, m) != 0)
+    if (!set_routes(m))
         return err_set(e, "cannot set up the metrics service: out of memory");
     errno = 0;
     if (!bind_http(m, addr))

@@ -51,27 +51,36 @@ static int64_t open_fds(void)
     return n - 3; /* ".", "..", and this directory */
 }
 
+void process_read(struct process_figures *p)
+{
+    struct rlimit rl;
+
+    *p = (struct process_figures){ .cpu_us = cpu_us(), .open_fds = open_fds() };
+    p->memory_known = memory(&p->virt, &p->resident);
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY)
+        p->max_fds = (int64_t)rl.rlim_cur;
+}
+
 void collect_process(const struct collect *c, struct expo *x)
 {
-    uint64_t virt, resident;
-    struct rlimit rl;
-    int64_t fds = open_fds();
+    struct process_figures p;
 
+    process_read(&p);
     collect_family(x, METRIC_process_cpu_seconds_total);
-    expo_usec(x, cpu_us());
-    if (memory(&virt, &resident)) {
+    expo_usec(x, p.cpu_us);
+    if (p.memory_known) {
         collect_family(x, METRIC_process_resident_memory_bytes);
-        expo_uint(x, resident);
+        expo_uint(x, p.resident);
         collect_family(x, METRIC_process_virtual_memory_bytes);
-        expo_uint(x, virt);
+        expo_uint(x, p.virt);
     }
-    if (fds >= 0) {
+    if (p.open_fds >= 0) {
         collect_family(x, METRIC_process_open_fds);
-        expo_int(x, fds);
+        expo_int(x, p.open_fds);
     }
-    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY) {
+    if (p.max_fds) {
         collect_family(x, METRIC_process_max_fds);
-        expo_uint(x, rl.rlim_cur);
+        expo_int(x, p.max_fds);
     }
     collect_family(x, METRIC_process_start_time_seconds);
     expo_usec(x, c->hub->started_at);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * /api/status: one JSON object that says how the program is; doc/status-page.md describes it. Made
+ * of the same figures as /metrics, and bounded: of pools and databases the worst come first and the
+ * others are only counted.
+ */
+#ifndef METRICS_STATUS_H
+#define METRICS_STATUS_H
+
+#include "metrics/collect.h"
+#include "session/busy.h"
+
+#define STATUS_SCHEMA 1  /* grows when a member goes away or changes its meaning */
+#define STATUS_POOLS 200 /* that are shown */
+#define STATUS_DATABASES 100
+#define STATUS_BACKENDS 100
+
+struct status {
+    const struct collect *c;
+    const struct busy *busy; /* NULL: not asked */
+    bool tenant_names;       /* may tenants be named? */
+};
+
+/* Appends the object and a line's end. out->failed: out of memory. Control thread only. */
+void status_write(const struct status *s, struct buf *out);
+/* Parts of it: members of the object. */
+void status_databases(const struct status *s, struct buf *out);
+void status_pools(const struct status *s, struct buf *out);
+
+/* ---- writing JSON ---- */
+/* `"name":` behind a comma where one is needed; begins an element when name is NULL. */
+void status_key(struct buf *b, const char *name);
+void status_int(struct buf *b, const char *name, int64_t v);
+void status_bool(struct buf *b, const char *name, bool v);
+void status_text(struct buf *b, const char *name, struct text v);
+void status_null(struct buf *b, const char *name);
+/* Microseconds, as seconds. */
+void status_usec(struct buf *b, const char *name, uint64_t us);
+/* A share of a whole with three digits; null when the whole is 0. */
+void status_share(struct buf *b, const char *name, int64_t part, int64_t whole);
+
+#endif
