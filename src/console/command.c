@@ -86,12 +86,27 @@ static void show_guc(struct admin *a, const struct guc *g)
     admin_complete(a, TEXT("SHOW"));
 }
 
-/* The command behind SHOW x and SHOW x LIKE 'pattern'; NULL: there is none. */
+static bool has_like(const struct statement *st)
+{
+    return st->n_args >= 3 && text_is_i(st->args[1], "like");
+}
+
+/* The words behind SHOW x and LIKE 'pattern'. */
+static int n_before_limit(const struct statement *st)
+{
+    return has_like(st) ? 3 : 1;
+}
+
+/* The command behind SHOW x [LIKE 'pattern'] [LIMIT n]; NULL: there is none. */
 static const struct command *find_show(const struct statement *st)
 {
-    if (st->n_args == 1 || (st->n_args == 3 && text_is_i(st->args[1], "like")))
-        return find(shows, COUNT(shows), st->args[0]);
-    return NULL;
+    int n = n_before_limit(st);
+    const struct command *c = st->n_args ? find(shows, COUNT(shows), st->args[0]) : NULL;
+
+    if (!c || st->n_args == n)
+        return c;
+    bool sorted = c->run == show_queries || c->run == show_activity;
+    return sorted && st->n_args == n + 2 && text_is_i(st->args[n], "limit") ? c : NULL;
 }
 
 /* SHOW x: the word moves up, what is left are its arguments. */
@@ -113,7 +128,9 @@ static void run_show(struct admin *a, struct text sql, const struct statement *s
         admin_invalid(a, sql);
         return;
     }
-    if (st->n_args == 3 && !(a->like = text_dup(st->args[2]))) {
+    for (int i = n_before_limit(st); i < st->n_args; i++)
+        sub.args[sub.n_args++] = st->args[i];
+    if (has_like(st) && !(a->like = text_dup(st->args[2]))) {
         admin_error(a, "53200", "out of memory");
         return;
     }

@@ -112,6 +112,7 @@ typedef void admin_command(struct admin *a, const struct statement *st);
 #define COMMAND(word, role, fn, ...) admin_command fn;
 #define SHOW(word, role, fn) admin_command fn;
 #include "console/commands.def"
+void reset_queries(struct admin *a);
 /* Parses and runs one line. */
 void admin_run(struct admin *a, struct text sql);
 /* Can it be run? false: an error was sent. */

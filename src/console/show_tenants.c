@@ -267,10 +267,12 @@ void command_reset(struct admin *a, const struct statement *st)
         kinds = 1U << NOTE_DENIED;
     else if (st->n_args == 1 && text_is_i(st->args[0], "audit"))
         kinds = 1U << NOTE_WOULD_REFUSE | 1U << NOTE_WOULD_REWRITE;
-    if (kinds)
+    if (st->n_args == 1 && text_is_i(st->args[0], "queries"))
+        reset_queries(a);
+    else if (kinds)
         (void)admin_ask(a, TEXT(""), kinds, fn_reset, done_reset);
     else
-        admin_error(a, "08P01", "RESET takes DENIALS or AUDIT");
+        admin_error(a, "08P01", "RESET takes DENIALS, AUDIT or QUERIES");
 }
 
 /* ---- TENANTS ---- */

@@ -94,6 +94,9 @@ struct server {
     uint64_t last_client; /* whose statements ran on it last */
     bool opaque;          /* its client ran what nobody can know: DISCARD ALL before reuse */
     struct pins *pins;    /* session: why it stays with its client (pins.h); NULL: it does not */
+    uint64_t taken, counted; /* bytes of its input: used up, and before what it answers now */
+    uint64_t rows;           /* of what it answers now */
+    usec_t answered_at;      /* end of the last statement that was counted */
     char *set_undo;       /* guarded: takes settings for one statement back (settings.h); malloc */
     uint64_t set_batch;   /* in which they were set */
     char *guc; /* guarded: "name=value" of tenant_guc as set on it; malloc, NULL = not set */

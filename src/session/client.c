@@ -233,6 +233,7 @@ static void let_go(struct client *c)
     client_portals_clear(c);
     ears_free(c);
     record_leave(c);
+    profile_drop(&c->profile);
     client_share_leave(c);
     map_del(&e->cancel_keys, text_n((const char *)c->cancel_key, CANCEL_KEY_SHORT));
     if (c->counted)

@@ -57,6 +57,7 @@ struct client {
     /* tenant */
     int tenant_mode; /* TENANT_OFF for exempt ones */
     bool exempt;
+    uint16_t tenant_bit;             /* profile.h: 0 = of no tenant */
     struct tenant_note *tenant_note; /* in the worker's notes, while bound */
     struct identity identity;
     struct client_ident *ident; /* NULL: the database knows no tenants */
@@ -115,6 +116,14 @@ struct client {
     usec_t asked_at; /* its last request */
     usec_t slow_at;  /* query_at of the one that was counted as slow while it ran */
     uint8_t kind;    /* enum query_kind: of what was bound last */
+    usec_t waited;   /* for the server that it has, until a statement is charged with it */
+
+    /* what it runs (profile.h) */
+    struct profile *profile; /* held, or NULL */
+    bool profile_waits;      /* ... was not sent yet */
+    usec_t profile_took, profile_wait;
+    struct profile_hint profile_portal, profile_stmt; /* unnamed ones */
+
     uint64_t rx_seen, tx_seen;
 };
 

@@ -433,6 +433,7 @@ static enum step parse_named(struct client *c, struct text name, struct stmt *st
         p = extended_parse(c, st, true, PEND_FORWARD);
         if (!p)
             return c->closing ? STEP_GONE : no_memory(c);
+        profile_begin(c, p, profile_of_stmt(c, st));
     }
     struct client_stmt *cs = extended_name(c, name, st);
     if (!cs)
@@ -457,6 +458,7 @@ static enum step parse_unnamed(struct client *c, struct stmt *st)
             stmt_unref(before);
         return c->closing ? STEP_GONE : no_memory(c);
     }
+    profile_begin(c, p, profile_of_stmt(c, st));
     p->undo = UNDO_UNNAMED;
     stmt_unref(p->stmt);
     p->stmt = before; /* is back when the Parse is skipped; when it fails there is none at all
@@ -558,6 +560,11 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         enum step passed = effects_before(c, e, w.sql, false, &refused);
         if (passed == STEP_DONE && !refused)
             passed = forward_whole(c, PEND_PARSE, m, n);
+        if (passed == STEP_DONE && !refused) {
+            struct profile *p = profile_of(c, w.sql);
+            profile_name(c, 'S', w.name, p);
+            profile_begin(c, pending_last(c->server->pending), p);
+        }
         bool noted = passed != STEP_DONE || refused || state_sent(c, e, NULL);
         free(e);
         if (!noted)
@@ -599,6 +606,7 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         return step;
     }
     if (!client_need_server(c)) {
+        profile_waits(c, profile_of_stmt(c, st));
         stmt_unref(st);
         return c->closing ? STEP_GONE : STEP_WAIT;
     }
@@ -675,6 +683,32 @@ static bool send_bind(struct client *c, const struct wire_bind *w, struct stmt *
     return ok;
 }
 
+/* The name is the server's. */
+static enum step bind_passed(struct client *c, const struct wire_bind *w, const char *m, size_t n)
+{
+    enum step step = forward_whole(c, PEND_BIND, m, n);
+
+    if (step == STEP_DONE) {
+        struct profile *p = profile_named(c, 'S', w->stmt);
+        profile_name(c, 'P', w->portal, p);
+        profile_begin(c, pending_last(c->server->pending), p);
+    }
+    return step;
+}
+
+/* The Bind of a statement of ours is being sent: what its portal will run. */
+static bool expect_bind(struct client *c, struct stmt *st, struct text portal)
+{
+    struct pend *p = server_expect(c->server, PEND_BIND, PEND_FORWARD);
+
+    if (p) {
+        struct profile *e = profile_of_stmt(c, st);
+        profile_name(c, 'P', portal, e);
+        profile_begin(c, p, e);
+    }
+    return p != NULL;
+}
+
 enum step client_bind(struct client *c, const char *m, size_t n)
 {
     struct wire_bind w;
@@ -685,10 +719,10 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (!wire_bind_read(m + 5, n - 5, &w))
         return malformed(c);
     if (passes_names(c))
-        return forward_whole(c, PEND_BIND, m, n);
+        return bind_passed(c, &w, m, n);
     struct stmt *st = find(c, w.stmt, &pass);
     if (pass)
-        return forward_whole(c, PEND_BIND, m, n);
+        return bind_passed(c, &w, m, n);
     if (!st)
         return done(c);
     enum step step = extended_rejudge(c, w.stmt, &st);
@@ -707,8 +741,10 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         return done(c);
     if (st->verdict && client_enforced(c)) {
         struct tenant_refusal r;
-        if (st->verdict->prepared)
+        if (st->verdict->prepared) {
+            profile_name(c, 'P', w.portal, profile_of_stmt(c, st));
             return client_prepared_bind(c, &w, st);
+        }
         if (!client_utility_ok(c, st->verdict, st->sql, false))
             return done(c);
         if (!verdict_bind(st->verdict, &c->identity, &w, st->types, st->n_types, added, &r)) {
@@ -728,8 +764,10 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         if (step != STEP_DONE || refused)
             return step;
     }
-    if (!client_need_server(c))
+    if (!client_need_server(c)) {
+        profile_waits(c, profile_of_stmt(c, st));
         return c->closing ? STEP_GONE : STEP_WAIT;
+    }
     if (st->verdict)
         client_note_verdict(c, st->verdict, st->sql);
     client_note_request(c);
@@ -738,8 +776,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     if (!state_before(c, st->effects) || !state_bound(c, st, &w))
         return no_memory(c);
     if (!extended_ensure(c, st, w.stmt.n > 0) || !settings_before_bind(c, st->verdict) ||
-        !server_expect(c->server, PEND_BIND, PEND_FORWARD) ||
-        !send_bind(c, &w, st, added, n_added, m, n))
+        !expect_bind(c, st, w.portal) || !send_bind(c, &w, st, added, n_added, m, n))
         return c->closing ? STEP_GONE : no_memory(c);
     if (st->verdict && st->verdict->leaves_state &&
         !(c->virtual_state && effects_have(st->effects, STATE_KEEPS)))
@@ -877,6 +914,8 @@ enum step client_execute(struct client *c, const char *m, size_t n)
     if (!wire_execute_read(m + 5, n - 5, &w))
         return malformed(c);
     enum step step = forward_whole(c, PEND_EXECUTE, m, n);
+    if (step == STEP_DONE)
+        profile_begin(c, pending_last(c->server->pending), profile_named(c, 'P', w.portal));
     if (step == STEP_DONE && c->copy_bound && w.portal.n == 0) {
         if (!client_copy_begin(c, pending_last(c->server->pending), c->copy_bound))
             return no_memory(c);

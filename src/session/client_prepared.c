@@ -99,8 +99,8 @@ static void drop_unnamed(struct client *c, struct pend *p)
     c->unnamed = NULL;
 }
 
-/* Bind to the unnamed statement, Describe, Execute. */
-static bool send_run(struct client *c)
+/* Bind to the unnamed statement, which executes st, Describe, Execute. */
+static bool send_run(struct client *c, struct stmt *st)
 {
     static const char bind[8] = { 0 }; /* two names, no formats, parameters and result formats */
     struct server *s = c->server;
@@ -111,8 +111,10 @@ static bool send_run(struct client *c)
     if (!p)
         return false;
     p->rows_only = true;
-    if (!server_expect(s, PEND_EXECUTE, PEND_FORWARD))
+    p = server_expect(s, PEND_EXECUTE, PEND_FORWARD);
+    if (!p)
         return false;
+    profile_begin(c, p, profile_of_stmt(c, st));
     buf_init(&b);
     size_t mark = msg_begin(&b, 'B');
     msg_bytes(&b, bind, sizeof(bind));
@@ -195,7 +197,7 @@ static bool prepare(struct client *c, const struct sql_prepared *p, struct stmt 
     return e->name != NULL;
 }
 
-static enum step prepare_query(struct client *c, const struct sql_prepared *p)
+static enum step prepare_query(struct client *c, const struct sql_prepared *p, struct text sql)
 {
     struct stmt *st;
     enum step step = to_prepare(c, true, p, &st);
@@ -208,6 +210,8 @@ static enum step prepare_query(struct client *c, const struct sql_prepared *p)
         extended_unnamed(c, NULL);
         if (!prepare(c, p, st) || !answer_tag(c, "PREPARE") || !send_sync(c))
             step = c->closing ? STEP_GONE : no_memory(c);
+        else
+            profile_begin(c, pending_last(c->server->pending), profile_of(c, sql));
     }
     stmt_unref(st);
     return step;
@@ -309,7 +313,7 @@ static enum step execute_query(struct client *c, const struct sql_prepared *p)
                       (e = send_unnamed(c, buf_text(&sql))) != NULL;
             if (ok)
                 drop_unnamed(c, e);
-            if (!ok || !send_run(c) || !send_sync(c))
+            if (!ok || !send_run(c, st) || !send_sync(c))
                 step = c->closing ? STEP_GONE : no_memory(c);
         }
     }
@@ -381,7 +385,7 @@ enum step client_prepared_query(struct client *c, struct verdict *v, struct text
     }
     switch (v->prepared->what) {
     case SQL_PREPARE:
-        return prepare_query(c, v->prepared);
+        return prepare_query(c, v->prepared, sql);
     case SQL_EXECUTE:
         return execute_query(c, v->prepared);
     case SQL_DEALLOCATE:
@@ -442,7 +446,7 @@ static enum step execute_renamed(struct client *c, const struct effect *x, struc
                   (e = send_unnamed(c, buf_text(&out))) != NULL;
         if (ok)
             drop_unnamed(c, e);
-        if (!ok || !send_run(c) || !send_sync(c))
+        if (!ok || !send_run(c, cs->stmt) || !send_sync(c))
             step = c->closing ? STEP_GONE : no_memory(c);
     }
     buf_release(&out);
@@ -471,7 +475,7 @@ enum step client_sql_prepared(struct client *c, const struct effects *fx, struct
                                     .query = x->value,
                                     .types = &type,
                                     .n_types = 1 };
-    return prepare_query(c, &p);
+    return prepare_query(c, &p, sql);
 }
 
 /* ---- the extended protocol ---- */

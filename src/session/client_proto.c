@@ -179,8 +179,10 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
     if (c->server && c->server->skipping) {
         c->left_drop = true;
     } else {
-        if (!client_need_server(c))
+        if (!client_need_server(c)) {
+            profile_waits(c, profile_of_query(c, m, have, f->len));
             return c->closing ? STEP_GONE : STEP_WAIT;
+        }
         struct server *s = c->server;
         enum step step = c->virtual_state ? effects_of(c, m, have, f) : STEP_DONE;
         if (step != STEP_DONE) {
@@ -199,6 +201,7 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
         c->unnamed = NULL;
         c->extended = false; /* it ends a batch as Sync does */
         client_note_request(c);
+        profile_begin(c, p, profile_of_query(c, m, have, f->len));
         c->left_drop = false;
     }
     *used = f->len < have ? f->len : have;
@@ -272,6 +275,7 @@ static enum step function_call(struct client *c, char *m, size_t n)
     }
     c->extended = false;
     client_note_request(c);
+    profile_begin(c, pending_last(c->server->pending), profile_of_function(c));
     conn_write(c->server->conn, m, n);
     record_exempt(c, TEXT("function_call()"));
     return STEP_DONE;
@@ -407,7 +411,8 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
     }
     if (f->type == 'Q' && !client_guarded(c)) {
         if (f->len > have && ((record_wants_exempt(c) && !record_too_long(c, f->len)) ||
-                              (c->virtual_state && f->len <= STATE_MAX_QUERY)))
+                              (c->virtual_state && f->len <= STATE_MAX_QUERY) ||
+                              profile_wants(c, f->len)))
             return STEP_MORE;
         enum step st = query_plain(c, m, have, f, used);
         if (st == STEP_DONE && !c->left_drop)

@@ -66,6 +66,7 @@ void client_note_refusal(struct client *c, enum refusal r, struct text detail, s
 {
     log_refusal(c, r, detail);
     record_refusal(c, r, v, sql);
+    profile_refused(c, sql);
 }
 
 void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
@@ -87,6 +88,7 @@ void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
         count_tenant(c, TENANT_REWRITTEN);
         break;
     case VERDICT_REFUSE:
+        profile_refused(c, sql);
         log_refusal(c, v->reason, v->detail);
         break;
     }
@@ -145,6 +147,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
     c->unnamed = NULL;
     c->extended = false;
     client_note_request(c);
+    profile_begin(c, p, profile_of(c, sql));
     if (v && v->leaves_state && client_enforced(c) && !kept)
         s->dirty = true;
     if (v && v->copy && client_enforced(c) && !client_copy_begin(c, p, v)) {
@@ -213,6 +216,7 @@ enum step client_query_guarded(struct client *c, const char *m, size_t n)
     } else if (c->virtual_state && !effects_guarded(c, v, sql, &step)) {
         /* refused and answered, or to be shown again */
     } else if (!client_need_server(c)) {
+        profile_waits(c, profile_of(c, sql));
         step = STEP_WAIT;
     } else {
         client_note_verdict(c, v, sql);

@@ -264,7 +264,9 @@ void shard_served(struct client *c)
         usec_t waited = e->loop.now > c->wait_at ? e->loop.now - c->wait_at : 0;
         stat_add(&st->wait_us, waited);
         stat_observe(&st->wait, waited);
+        c->waited = waited;
     } else {
+        c->waited = 0;
         stat_observe(&st->wait, 0);
     }
     stat_inc(&st->assignments);

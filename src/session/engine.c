@@ -345,6 +345,9 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
                                      .check_templates = BASE_SINGLE_MALLOCS };
     e->tenant = tenant_engine_new(&to);
     e->notes = notes_new();
+    uint64_t seed[2];
+    memcpy(seed, h->mock_seed, sizeof(seed));
+    e->profiles = profiles_new((size_t)s->g.query_stats_max, seed, &e->stats);
     e->scram = scram_cache_new(h->mock_seed, (uint32_t)s->g.scram_iterations);
     e->tokens = token_keys_new(s->token_keys, s->n_token_keys, err);
     if (!e->tokens) {
@@ -352,7 +355,7 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
         return NULL;
     }
     loop_later_init(&e->turn, end_of_turn, e);
-    if (!e->resolver || !e->tenant || !e->scram || !e->notes) {
+    if (!e->resolver || !e->tenant || !e->scram || !e->notes || !e->profiles) {
         err_set(err, "cannot set up worker %d: out of memory", id);
         engine_free(e);
         return NULL;
@@ -408,6 +411,7 @@ void engine_free(struct engine *e)
     if (e->tenant)
         tenant_engine_free(e->tenant);
     notes_free(e->notes);
+    profiles_free(e->profiles);
     token_keys_free(e->tokens);
     if (e->scram)
         scram_cache_free(e->scram);

@@ -67,6 +67,7 @@ struct engine_stats {
     stat_t parse_sum_us, parse_count, parse_bucket[9];
     stat_t looks; /* at deadlines of clients, servers and pools */
     stat_t cache_hits, template_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
+    stat_t profile_entries, profile_bytes, profile_evictions;
 };
 enum reject_reason {
     REJECT_AUTH,
@@ -88,6 +89,7 @@ struct engine {
     struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
     struct resolver *resolver;
     struct tenant_engine *tenant;
+    struct profiles *profiles; /* statements by template */
     struct notes *notes;       /* of tenants and refused statements */
     struct token_keys *tokens; /* keys of signed tokens; NULL: none */
     struct scram_cache *scram; /* SCRAM secrets computed from plain ones */

@@ -3,6 +3,7 @@
 #include "session/pending.h"
 
 #include "base/check.h"
+#include "session/profile.h"
 #include "session/stmt.h"
 
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static void clear(struct pend *e)
         verdict_unref(e->judge, e->verdict);
     free(e->name);
     free(e->bytes);
+    profile_drop(&e->profile);
 }
 
 void pend_judged(struct pend *e, struct tenant_engine *judge, struct verdict *v)

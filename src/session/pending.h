@@ -8,6 +8,7 @@
 #define SESSION_PENDING_H
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 enum pend_kind {
@@ -35,6 +36,7 @@ enum pend_action {
 /* What to take back when the server skips the message after an error. */
 enum pend_undo { UNDO_NONE, UNDO_NAMED_PARSE, UNDO_NAMED_CLOSE, UNDO_UNNAMED, UNDO_SERVER_STMT };
 
+struct profile;
 struct stmt;
 struct tenant_engine;
 struct verdict;
@@ -54,6 +56,8 @@ struct pend {
     uint32_t vars;               /* OWN: tracked parameters that it sets, as bits */
     struct verdict *verdict;     /* of the tenant's text that was sent (a reference), or NULL */
     struct tenant_engine *judge; /* its engine */
+    struct profile *profile; /* what it runs (profile.h), held; NULL: nothing that is counted */
+    usec_t sent_at;          /* with a profile */
     uint32_t copy; /* number of the tenant's COPY FROM that this awaits the answer of, 0 = none */
 };
 

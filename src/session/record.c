@@ -102,6 +102,11 @@ static bool is_logged(const struct client *c, int level)
 void record_join(struct client *c)
 {
     record_leave(c);
+    if (c->identity.bound && !c->exempt) {
+        uint64_t seed[2];
+        memcpy(seed, c->engine->hub->mock_seed, sizeof(seed));
+        c->tenant_bit = profile_tenant_bit(seed, c->identity.claims[0].value);
+    }
     if (c->identity.bound && !c->exempt)
         c->tenant_note = notes_join(c->engine->notes, c->identity.claims[0].value, c->user_name);
 }
@@ -111,6 +116,7 @@ void record_leave(struct client *c)
     if (c->tenant_note)
         notes_leave(c->engine->notes, c->tenant_note);
     c->tenant_note = NULL;
+    c->tenant_bit = 0;
 }
 
 /* ---- statements ---- */

@@ -143,6 +143,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
 
+    profile_lost(s);
     struct shard *sh = s->shard;
     struct engine *e = sh->engine;
     server_log_closing(s, fmt, text);

@@ -26,7 +26,7 @@
 /* A stretch of the input that goes to the client as it is. */
 struct run {
     struct server *s;
-    char *from, *to;
+    char *from, *to, *data; /* data: the input that is shown */
     int next; /* type of what stands behind the message being handled, -1 = nothing yet */
 };
 
@@ -35,6 +35,12 @@ static void run_flush(struct run *r)
     if (r->to > r->from && r->s->client && r->s->client->conn)
         conn_write(r->s->client->conn, r->from, (size_t)(r->to - r->from));
     r->from = r->to;
+}
+
+/* Bytes of the server's input up to the end of a message of that length. */
+static uint64_t taken_with(const struct run *r, uint32_t len)
+{
+    return r->s->taken + (uint64_t)(r->to - r->data) + len;
 }
 
 /* Takes n bytes at the end of the run: forward keeps them, otherwise they are left out. */
@@ -248,6 +254,7 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
         forward_fields(s, r, m, len);
         return true;
     }
+    profile_failed(s, p, taken_with(r, len));
     state_doubt(s);
     if (s->discarded && p->action != PEND_OWN) { /* the error took back the renewal only */
         forward_fields(s, r, m, len);
@@ -365,6 +372,10 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     unsigned kind = p->sort;
     if (p->kind == PEND_SYNC)
         s->batch_done++;
+    uint64_t taken = taken_with(r, len);
+    profile_end(s, p, taken);
+    s->counted = taken;
+    s->rows = 0;
     settings_ready(s);
     if (c && c->ears && !own) {
         run_flush(r);
@@ -388,8 +399,10 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         return false;
     if (told && c && !pins_answered(s))
         return !s->dying && s->client == c;
-    if (!own && c)
+    if (!own && c) {
         count_query(s, c, kind);
+        profile_ready(c);
+    }
     if (told && s->listener)
         listener_answered(s);
     if (!pending_empty(s->pending))
@@ -634,6 +647,10 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     if (f->type == 't' && p->trim)
         return on_paramdesc(s, r, p, m, f->len);
     bool ours = p->set_front > 0 && f->type == 'C' && of_setting(p);
+    if (f->type == 'C' && p->profile && !ours)
+        profile_rows(s, text_n(m + 5, f->len > 6 ? f->len - 6 : 0));
+    if (p->profile && completes(p, f->type))
+        profile_end(s, p, taken_with(r, f->len));
     run_take(r, f->len, forwards(s, p) && !ours);
     if (f->type == 'C' && p->kind == PEND_EXECUTE && s->copy_in) {
         s->copy_in = false;
@@ -709,7 +726,7 @@ static bool streams(const struct server *s, char type)
 
 static size_t take_input(struct server *s, char *data, size_t n)
 {
-    struct run r = { s, data, data, -1 };
+    struct run r = { s, data, data, data, -1 };
     char *end = data + n;
 
     while (r.to < end) {
@@ -746,10 +763,12 @@ static size_t take_input(struct server *s, char *data, size_t n)
             size_t used = (size_t)(r.to - data);
             if (used < n)
                 conn_reshow(s->conn);
+            s->taken += used;
             return used;
         }
     }
     run_flush(&r);
+    s->taken += (size_t)(r.to - data);
     return (size_t)(r.to - data);
 }
 

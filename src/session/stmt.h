@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "session/profile.h"
 #include "tenant/effects.h"
 #include "tenant/tenant.h"
 
@@ -34,6 +35,7 @@ struct stmt {
     uint64_t policy_generation;
     bool by_sql; /* made by PREPARE: the text is what stands behind its name */
     bool proven; /* a server of the pool has prepared it: a later Parse needs none to be answered */
+    struct profile_hint profile; /* of `sql` */
     struct engine *engine;
 };
 

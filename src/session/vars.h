@@ -11,6 +11,8 @@
 #include "conf/setup.h"
 
 #define VARS_STANDARD 5
+#define VAR_CLIENT_ENCODING 0
+#define VAR_CONFORMING 3 /* standard_conforming_strings */
 #define VAR_APPLICATION_NAME 4 /* the place of that name */
 #define VARS_MAX 32
 

@@ -132,10 +132,19 @@ static bool is_broken(struct text sql, bool *cut)
         if (t.off == last.off + last.len &&
             ((t.kind == TOKEN_STRING && last_word) || (last.kind == TOKEN_STRING && word)))
             touches = true;
+        if (t.kind == TOKEN_OTHER && sql.p[t.off] == '\\') /* of a string, for another reader */
+            touches = true;
         last = t;
     }
     *cut |= x.trouble != LEXER_FINE;
     return touches || x.trouble != LEXER_FINE;
+}
+
+bool redact_is_broken(struct text sql)
+{
+    bool cut = false;
+
+    return is_broken(sql, &cut);
 }
 
 void redact(struct text sql, bool strict, struct buf *out)

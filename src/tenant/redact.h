@@ -16,6 +16,10 @@
  * UTF-8 without control characters whatever the text holds. */
 void redact(struct text sql, bool strict, struct buf *out);
 
+/* Does a broken quote make names of what was meant as literals, perhaps? Such a text has no end of
+ * its last token, strings that touch words, or a backslash outside strings. */
+bool redact_is_broken(struct text sql);
+
 #define TRACEPARENT_LEN 55
 /* The traceparent that a comment of the text carries as sqlcommenter writes it
  * (traceparent='00-...-...-01'), copied with a NUL; false: none, or not of that very form. */
