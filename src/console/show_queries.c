@@ -94,8 +94,8 @@ static struct text shown(struct arena *a, struct text t)
 /* ---- QUERIES ---- */
 
 static const struct wire_column query_columns[] = {
-    COL_S("database"), COL_Q("calls"),   COL_Q("errors"),  COL_Q("total_us"), COL_Q("mean_us"),
-    COL_Q("p95_us"),   COL_Q("min_us"),  COL_Q("max_us"),  COL_Q("wait_us"),  COL_Q("rows"),
+    COL_S("database"), COL_Q("calls"),   COL_Q("errors"),   COL_Q("total_us"), COL_Q("mean_us"),
+    COL_Q("p95_us"),   COL_Q("min_us"),  COL_Q("max_us"),   COL_Q("wait_us"),  COL_Q("rows"),
     COL_Q("bytes"),    COL_Q("tenants"), COL_S("template"),
 };
 
@@ -258,9 +258,9 @@ void reset_queries(struct admin *a)
 /* ---- ACTIVITY ---- */
 
 static const struct wire_column activity_columns[] = {
-    COL_S("database"), COL_Q("client"),      COL_S("user"),    COL_S("tenant"),
-    COL_S("state"),    COL_S("wait_reason"), COL_Q("age_us"),  COL_Q("query_us"),
-    COL_Q("xact_us"),  COL_Q("wait_us"),     COL_Q("server"),  COL_I("remote_pid"),
+    COL_S("database"), COL_Q("client"),           COL_S("user"),     COL_S("tenant"),
+    COL_S("state"),    COL_S("wait_reason"),      COL_Q("age_us"),   COL_Q("query_us"),
+    COL_Q("xact_us"),  COL_Q("wait_us"),          COL_Q("server"),   COL_I("remote_pid"),
     COL_I("worker"),   COL_S("application_name"), COL_S("template"),
 };
 
@@ -288,8 +288,12 @@ static void put_active(struct buf *b, const struct client *c, int app, usec_t no
         .server = s ? s->id : 0,
         .pid = s ? s->backend_pid : 0,
         .worker = c->engine->id,
-        .state = !s ? "waiting" : busy ? "active" : "idle in transaction",
-        .reason = !s ? client_waits_for(c) : busy ? "server" : "client",
+        .state = !s     ? "waiting"
+                 : busy ? "active"
+                        : "idle in transaction",
+        .reason = !s     ? client_waits_for(c)
+                  : busy ? "server"
+                         : "client",
         .query = s ? since(now, p ? begun : c->query_at) : 0,
         .xact = s ? since(now, c->xact_at) : 0,
         .wait = s ? c->profile_wait : since(now, c->catalog_wait ? c->catalog_asked : c->wait_at),

@@ -251,6 +251,9 @@ static void write_parse(const struct collect *c, struct expo *x)
     CACHE(METRIC_parse_cache_template_hits_total, template_hits);
     CACHE(METRIC_parse_cache_misses_total, cache_misses);
     CACHE(METRIC_parse_cache_evictions_total, cache_evictions);
+    CACHE(METRIC_query_templates, profile_entries);
+    CACHE(METRIC_query_templates_bytes, profile_bytes);
+    CACHE(METRIC_query_templates_evictions_total, profile_evictions);
 #undef CACHE
 }
 

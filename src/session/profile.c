@@ -15,12 +15,12 @@
 
 #include <stdlib.h>
 
-#define WAYS 2          /* places for one key in the cache */
-#define NAMES 1024      /* named portals and statements that are remembered, a power of two */
-#define NAME_WAYS 4     /* places for one name */
-#define EVICT_LOOKS 16  /* entries that are considered when one must go */
-#define PER_ENTRY 4     /* keys for each entry */
-#define FIRST_STEP 4    /* times below 2^4 µs are one step */
+#define WAYS 2         /* places for one key in the cache */
+#define NAMES 1024     /* named portals and statements that are remembered, a power of two */
+#define NAME_WAYS 4    /* places for one name */
+#define EVICT_LOOKS 16 /* entries that are considered when one must go */
+#define PER_ENTRY 4    /* keys for each entry */
+#define FIRST_STEP 4   /* times below 2^4 µs are one step */
 
 struct quick {
     uint64_t key[2];
@@ -376,7 +376,8 @@ struct profile *profile_of(struct client *c, struct text sql)
     if (!t)
         return NULL;
     sketch_key(sql, t->seed, (uint64_t)(uintptr_t)c->shard->pool->db, key);
-    struct quick *q = place(&t->quick[key[0] & (t->n_quick - 1) & ~(uint64_t)(WAYS - 1)], WAYS, key);
+    struct quick *q =
+        place(&t->quick[key[0] & (t->n_quick - 1) & ~(uint64_t)(WAYS - 1)], WAYS, key);
     struct profile *e = q->key[0] == key[0] && q->key[1] == key[1] ? hinted(q->hint) : NULL;
     return e ? e : by_text(t, c, sql, q, key);
 }
@@ -404,7 +405,7 @@ struct profile *profile_of_stmt(struct client *c, struct stmt *st)
         return NULL;
     struct profile *e = hinted(st->profile);
     if (!e) {
-        e = profile_of(c, st->sql);
+        e = profile_of(c, st->by_sql ? sketch_prepared(st->sql) : st->sql);
         st->profile = hint_to(e);
     }
     return e;

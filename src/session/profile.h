@@ -96,8 +96,8 @@ struct profile *profile_named(struct client *c, char kind, struct text name);
 /* The message of that expected reply is being sent (e NULL: nothing is done). For Parse and Bind
  * only their failure counts. */
 void profile_begin(struct client *c, struct pend *p, struct profile *e);
-/* The reply has come, of which the server's input is taken up to that count of bytes (server.taken);
- * p is not to be counted again. Errors first tell by profile_failed. */
+/* The reply has come, of which the server's input is taken up to that count of bytes
+ * (server.taken); p is not to be counted again. Errors first tell by profile_failed. */
 void profile_end(struct server *s, struct pend *p, uint64_t taken);
 void profile_failed(struct server *s, struct pend *p, uint64_t taken);
 /* CommandComplete said so many rows. */

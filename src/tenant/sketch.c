@@ -13,6 +13,7 @@
 #include "tenant/sketch.h"
 
 #include "tenant/guard.h"
+#include "tenant/lexer.h"
 #include "tenant/redact.h"
 
 #include <string.h>
@@ -21,8 +22,8 @@
 
 enum {
     DIGIT = 1,
-    WORD = 2,  /* what a name may hold, digits and $ included */
-    LOOK = 4   /* begins something that may be left out, or forbids it */
+    WORD = 2, /* what a name may hold, digits and $ included */
+    LOOK = 4  /* begins something that may be left out, or forbids it */
 };
 
 #define WORDS16                                                                                    \
@@ -66,10 +67,10 @@ static void round_once(uint64_t v[4])
 
 static void hash_begin(struct hash *h, const uint64_t seed[2], uint64_t salt)
 {
-    *h = (struct hash){ .v = { seed[0] ^ 0x736f6d6570736575ULL,
-                               seed[1] ^ 0x646f72616e646f6dULL ^ 0xee,
-                               seed[0] ^ 0x6c7967656e657261ULL,
-                               seed[1] ^ 0x7465646279746573ULL ^ salt } };
+    *h = (struct hash){
+        .v = { seed[0] ^ 0x736f6d6570736575ULL, seed[1] ^ 0x646f72616e646f6dULL ^ 0xee,
+               seed[0] ^ 0x6c7967656e657261ULL, seed[1] ^ 0x7465646279746573ULL ^ salt }
+    };
     round_once(h->v);
 }
 
@@ -314,4 +315,20 @@ void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *
     if (!out->failed && buf_len(out) == before)
         buf_text_append(out, TEXT("<empty>"));
     buf_release(&copy);
+}
+
+struct text sketch_prepared(struct text sql)
+{
+    struct lexer x;
+    struct token t;
+
+    lexer_init(&x, sql, NULL);
+    while (lexer_next(&x, &t))
+        if (t.depth == 0 && t.kind == TOKEN_IDENT && text_is_i(token_text(sql, t), "as")) {
+            size_t at = t.off + t.len;
+            while (at < sql.n && strchr(" \t\n\f\r", sql.p[at]))
+                at++;
+            return text_n(sql.p + at, sql.n - at);
+        }
+    return sql;
 }

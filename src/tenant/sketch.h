@@ -25,10 +25,13 @@ bool sketch_odd_charset(const char *client_encoding);
  * apart. */
 void sketch_key(struct text sql, const uint64_t seed[2], uint64_t salt, uint64_t key[2]);
 
+/* What stands behind the name in a PREPARE, without the types and AS in front. */
+struct text sketch_prepared(struct text sql);
+
 /* Appends the template: constants and parameters are "?", lists of them "?, ...", comments and line
  * breaks go, at most REDACT_MAX bytes and " ...". What cannot be read to its end, or could be read
- * in two ways, is "<unreadable>" as a whole; what is longer than SKETCH_MAX_TEXT "<too long>". Valid
- * UTF-8 without control characters. Memory: out->failed. */
+ * in two ways, is "<unreadable>" as a whole; what is longer than SKETCH_MAX_TEXT "<too long>".
+ * Valid UTF-8 without control characters. Memory: out->failed. */
 void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *out);
 
 #endif
