@@ -78,7 +78,6 @@ if (ok($own, 'src/watch/alerts.def is read')) {
 # ---- values of a probe are never used without the guard ----
 my @unguarded;
 for my $r (grep { $_->{expr} =~ /(?<![\w:])pgbulkhead_backend_(?!probe_)/ } @records, values %alerts) {
-    next if $r->{expr} eq 'pgbulkhead_backend_up == 0'; # says itself that there is nothing new
     push @unguarded, $r->{alert} // $r->{record} unless $r->{expr} =~ /and on \(job, instance, backend\) time\(\) - pgbulkhead_backend_probe_timestamp_seconds <= 120(?:\n|\z)/;
 }
 is("@unguarded", '', 'whatever reads what a probe has learnt asks how old it is');
