@@ -41,6 +41,8 @@ void load_check(struct load *l);
 void load_identity(struct load *l);
 /* Rules of access, maps and directories, as auth_type needs them. */
 void load_access(struct load *l);
+/* Tokens of the metrics service, and what its keys contradict; after load_user_lists. */
+void load_metrics_access(struct load *l);
 /* Where a key of [pgbouncer] was set (file NULL: it has its default). */
 struct place load_key_at(const struct load *l, const char *name);
 

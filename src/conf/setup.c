@@ -259,6 +259,7 @@ static void load_everything(struct load *l, const struct setup_override *over, i
     load_user_lists(l);
     load_identity(l);
     load_access(l);
+    load_metrics_access(l);
     load_check(l);
 }
 

@@ -151,6 +151,9 @@ struct tenant_conf {
 /* A line of the file tenant_token_keys. */
 enum token_alg { TOKEN_V1, TOKEN_HS256, TOKEN_RS256, TOKEN_ES256 };
 #define TOKEN_KEYS_MAX 64
+/* Lines of the file metrics_bearer_token_file, and their characters. */
+#define METRICS_TOKENS_MAX 16
+#define METRICS_TOKEN_MIN 20
 struct token_key_conf {
     struct text kid;
     int alg;         /* enum token_alg */
@@ -216,6 +219,8 @@ struct setup {
     unsigned tenant_sources; /* bits of enum tenant_source */
     struct token_key_conf *token_keys;
     int n_token_keys;
+    struct text metrics_tokens[METRICS_TOKENS_MAX]; /* of metrics_bearer_token_file */
+    int n_metrics_tokens;
     struct peer_conf *peers;
     int n_peers;
     struct tenant_rule *rules;
@@ -230,12 +235,12 @@ struct setup {
     int n_ignore_startup;
     const struct text *track_extra;
     int n_track_extra;
-    struct source *source;  /* shared with setups that differ in SETs only */
+    struct source *source;        /* shared with setups that differ in SETs only */
     const struct hba *hba;        /* conf/hba.h; NULL unless auth_type=hba */
     const struct ldap_conf *ldap; /* of auth_ldap_options, or NULL */
     struct regex *patterns;       /* of rules and maps, freed at the end */
-    struct secret *secrets; /* memory of passwords and auth_file secrets, wiped at the end */
-    struct text warnings;   /* lines to log at start: keys without effect yet, odd combinations */
+    struct secret *secrets;       /* memory of passwords and auth_file secrets, wiped at the end */
+    struct text warnings; /* lines to log at start: keys without effect yet, odd combinations */
 };
 
 /* One `key = value` of a running SET; holds until the next RELOAD. */

@@ -342,7 +342,8 @@ static bool start(struct control *c, struct err *e)
     int ready = -1;
 
     if (!start_log(c, e) || !control_tokens(c->setup, e) ||
-        !control_tls(c->setup, NULL, NULL, &c->client_tls, &c->server_tls, e))
+        !control_tls(c->setup, NULL, NULL, &c->client_tls, &c->server_tls, e) ||
+        !control_metrics_tls(c->setup, NULL, &c->metrics_tls, e))
         return false;
     system_raise_limits(&c->log);
     system_forget_libpq();
@@ -440,6 +441,7 @@ static void stop(struct control *c)
         loop_release(&c->loop);
     tls_ctx_unref(c->client_tls);
     tls_ctx_unref(c->server_tls);
+    tls_ctx_unref(c->metrics_tls);
     for (int i = 0; i < c->n_over; i++) {
         free((void *)(uintptr_t)c->over[i].key.p);
         free((void *)(uintptr_t)c->over[i].value.p);
@@ -472,11 +474,13 @@ static int check_only(struct control *c)
     if (c->setup->warnings.n)
         fprintf(stderr, "%.*s", TEXT_ARG(c->setup->warnings));
     bool ok = control_tokens(c->setup, &err) &&
-              control_tls(c->setup, NULL, NULL, &c->client_tls, &c->server_tls, &err);
+              control_tls(c->setup, NULL, NULL, &c->client_tls, &c->server_tls, &err) &&
+              control_metrics_tls(c->setup, NULL, &c->metrics_tls, &err);
     if (!ok)
         fprintf(stderr, "%s: %s\n", c->options->file, err.msg);
     tls_ctx_unref(c->client_tls);
     tls_ctx_unref(c->server_tls);
+    tls_ctx_unref(c->metrics_tls);
     setup_unref(c->setup);
     return ok ? 0 : 1;
 }

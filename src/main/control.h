@@ -31,7 +31,7 @@ struct control {
     uint64_t generation;         /* of the newest setup */
     struct setup_override *over; /* SETs since the start; keys and values are malloc'ed */
     int n_over;
-    struct tls_ctx *client_tls, *server_tls; /* NULL: disabled */
+    struct tls_ctx *client_tls, *server_tls, *metrics_tls; /* NULL: disabled */
     struct listeners *listeners;
     struct hub hub;
     struct catalogd *catalogd;
@@ -77,6 +77,9 @@ void control_log(struct control *c, const struct settings *g);
 bool control_tls(const struct setup *s, const struct tls_ctx *client_was,
                  const struct tls_ctx *server_was, struct tls_ctx **client, struct tls_ctx **server,
                  struct err *e);
+/* The same for the metrics service. */
+bool control_metrics_tls(const struct setup *s, const struct tls_ctx *was, struct tls_ctx **metrics,
+                         struct err *e);
 /* Are the keys of signed tokens usable? false: e. */
 bool control_tokens(const struct setup *s, struct err *e);
 /* stopping.c. drain: clients are let go, if drain_timeout says so. A second time: at once. */

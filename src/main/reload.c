@@ -53,6 +53,22 @@ bool control_tls(const struct setup *s, const struct tls_ctx *client_was,
     return true;
 }
 
+bool control_metrics_tls(const struct setup *s, const struct tls_ctx *was, struct tls_ctx **metrics,
+                         struct err *e)
+{
+    const struct tls_opts o = { .server_side = true,
+                                .mode = s->g.metrics_tls_ca_file[0] ? TLS_VERIFY_CA : TLS_REQUIRE,
+                                .key_file = s->g.metrics_tls_key_file,
+                                .cert_file = s->g.metrics_tls_cert_file,
+                                .ca_file = s->g.metrics_tls_ca_file,
+                                .alpn = "http/1.1",
+                                .cert_optional = true, /* /healthz is for all */
+                                .previous = was };
+
+    *metrics = s->g.metrics_tls_cert_file[0] ? tls_ctx_new(&o, e) : NULL;
+    return *metrics || !s->g.metrics_tls_cert_file[0];
+}
+
 bool control_tokens(const struct setup *s, struct err *e)
 {
     struct token_keys *k = token_keys_new(s->token_keys, s->n_token_keys, e);
@@ -130,7 +146,7 @@ static void keep_boot(struct control *c, struct setup *s)
 static bool load(struct control *c, bool again, struct err *e)
 {
     struct buf problems;
-    struct tls_ctx *client, *server;
+    struct tls_ctx *client, *server, *metrics;
 
     buf_init(&problems);
     struct setup *s = again ? setup_again(c->setup, ++c->generation, c->over, c->n_over, &problems)
@@ -146,15 +162,27 @@ static bool load(struct control *c, bool again, struct err *e)
     }
     buf_release(&problems);
     keep_boot(c, s);
-    if (!control_tokens(s, e) ||
-        !control_tls(s, c->client_tls, c->server_tls, &client, &server, e)) {
+    if (!control_tokens(s, e) || !control_metrics_tls(s, c->metrics_tls, &metrics, e)) {
         log_error(&c->log, "%s", e->msg);
+        setup_unref(s);
+        return false;
+    }
+    if (!control_tls(s, c->client_tls, c->server_tls, &client, &server, e)) {
+        log_error(&c->log, "%s", e->msg);
+        tls_ctx_unref(metrics);
         setup_unref(s);
         return false;
     }
     note_kept_key(c, client);
     note_kept_key(c, server);
-    return apply(c, s, client, server, e);
+    note_kept_key(c, metrics);
+    if (!apply(c, s, client, server, e)) {
+        tls_ctx_unref(metrics);
+        return false;
+    }
+    tls_ctx_unref(c->metrics_tls);
+    c->metrics_tls = metrics;
+    return true;
 }
 
 static void open_audit(struct control *c)

@@ -106,8 +106,14 @@ static void tls_in_use(void *arg, const struct tls_ctx **client, const struct tl
     *server = c->server_tls;
 }
 
+static const struct tls_ctx *metrics_tls(void *arg)
+{
+    return ((const struct control *)arg)->metrics_tls;
+}
+
 static const struct metrics_ops metrics_ops = {
     .setup = present_setup,
+    .http_tls = metrics_tls,
     .reload = reload_state,
     .tls = tls_in_use,
 };

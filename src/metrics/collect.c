@@ -50,6 +50,9 @@ static void write_config(const struct collect *c, struct expo *x)
     expo_usec(x, c->reload_at);
     collect_family(x, METRIC_slow_query_threshold_seconds);
     expo_usec(x, c->setup->g.slow_query_threshold);
+    collect_family(x, METRIC_metrics_login_failures_total);
+    expo_uint(x, c->login_failures);
+    gauge(x, METRIC_metrics_login_addresses, c->login_addresses);
 }
 
 /* ---- clients ---- */

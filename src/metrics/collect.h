@@ -7,6 +7,8 @@
 #include "metrics/metrics.h"
 #include "session/survey.h"
 
+#define COLLECT_TLS 3
+
 struct collect {
     struct hub *hub;
     const struct setup *setup;
@@ -16,9 +18,11 @@ struct collect {
     int n_backends;
     bool reload_ok;
     usec_t reload_at;
-    const struct tls_ctx *tls[2]; /* towards clients and servers; NULL: none */
-    usec_t begun;                 /* monotonic */
+    const struct tls_ctx *tls[COLLECT_TLS]; /* towards clients, servers, readers; NULL: none */
+    usec_t begun;                           /* monotonic */
     uint64_t dropped_before;
+    uint64_t login_failures; /* at the metrics service */
+    int login_addresses;     /* that wait because of them */
 };
 
 void collect_write(const struct collect *c, struct expo *x);

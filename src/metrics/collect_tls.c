@@ -74,30 +74,40 @@ static const struct tls_file *find(const struct tls_file *files, int n, const st
     return NULL;
 }
 
-/* Both sides may verify against one CA file; it is shown once, as the one that ends first. */
+/* Several may verify against one CA file; it is shown once, as the one that ends first. NULL: it
+ * has been shown, or has no end. */
+static const struct tls_file *ends_first(const struct tls_file *const f[], const int n[], int side,
+                                         const struct tls_file *one)
+{
+    for (int s = 0; one->ca && s < COLLECT_TLS; s++) {
+        const struct tls_file *other = s == side ? NULL : find(f[s], n[s], one);
+        if (other && s < side)
+            return NULL;
+        if (other && other->expiry && (!one->expiry || other->expiry < one->expiry))
+            one = other;
+    }
+    return one->expiry ? one : NULL;
+}
+
 static void write_files(const struct collect *c, struct expo *x)
 {
-    const struct tls_file *f[2] = { NULL, NULL };
-    int n[2] = { 0, 0 };
+    static const char *const roles[COLLECT_TLS] = { "role=\"client\"", "role=\"server\"",
+                                                    "role=\"metrics\"" };
+    const struct tls_file *f[COLLECT_TLS] = { NULL };
+    int n[COLLECT_TLS] = { 0 };
 
-    for (int s = 0; s < 2; s++)
+    for (int s = 0; s < COLLECT_TLS; s++)
         if (c->tls[s])
             n[s] = tls_ctx_files(c->tls[s], &f[s]);
     collect_family(x, METRIC_tls_certificate_expiry_timestamp_seconds);
-    for (int s = 0; s < 2; s++)
+    for (int s = 0; s < COLLECT_TLS; s++)
         for (int i = 0; i < n[s]; i++) {
-            const struct tls_file *one = &f[s][i];
-            const struct tls_file *other = one->ca ? find(f[!s], n[!s], one) : NULL;
-            if (s == 1 && other)
+            const struct tls_file *shown = ends_first(f, n, s, &f[s][i]);
+            if (!shown)
                 continue;
-            int64_t end = one->expiry;
-            if (other && other->expiry && (!end || other->expiry < end))
-                end = other->expiry;
-            if (!end)
-                continue;
-            expo_labels(x, one->ca ? "role=\"ca\"" : s ? "role=\"server\"" : "role=\"client\"");
-            expo_label(x, "file", text_of(one->name));
-            expo_int(x, end);
+            expo_labels(x, shown->ca ? "role=\"ca\"" : roles[s]);
+            expo_label(x, "file", text_of(shown->name));
+            expo_int(x, shown->expiry);
         }
 }
 

@@ -4,21 +4,31 @@
 
 #include "base/check.h"
 #include "metrics/collect.h"
+#include "metrics/door.h"
 #include "metrics/http.h"
 #include "metrics/page.h"
 #include "metrics/status.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAX_SCRAPES 16 /* at once */
-#define TIMEOUT_S 15
+#define MAX_SCRAPES 16     /* at once */
+#define TIMEOUT_S 15       /* without a byte */
+#define SLOW_S 30          /* for a whole request, or for taking a whole answer */
 #define MAX_CONNECTIONS 64 /* more wait in the backlog */
+
+/* A connection. */
+struct open {
+    struct bufferevent *b; /* referenced; NULL: free */
+    usec_t since;          /* accepted, asked or answered last; 0: being answered */
+};
 
 struct metrics {
     struct hub *hub;
@@ -26,9 +36,10 @@ struct metrics {
     struct metrics_opts opts;
     struct evhttp *http;
     struct evhttp_bound_socket *bound;
-    struct evconnlistener *listener;               /* NULL: given away */
-    struct bufferevent *open[MAX_CONNECTIONS + 1]; /* referenced; NULL: free */
-    int scrapes;                                   /* under way */
+    struct evconnlistener *listener; /* NULL: given away */
+    struct open open[MAX_CONNECTIONS + 1];
+    struct door *door;
+    int scrapes; /* under way */
     bool dead;
     uint64_t dropped;
 };
@@ -42,10 +53,22 @@ struct scrape {
     struct busy *busy; /* for that; NULL: not known */
 };
 
+/* When something last happened on the request's connection. */
+static void note_time(struct metrics *m, struct evhttp_request *req, usec_t now)
+{
+    struct evhttp_connection *conn = evhttp_request_get_connection(req);
+    struct bufferevent *b = conn ? evhttp_connection_get_bufferevent(conn) : NULL;
+
+    for (int i = 0; b && i <= MAX_CONNECTIONS; i++)
+        if (m->open[i].b == b)
+            m->open[i].since = now;
+}
+
 /* ---- /metrics and /api/status ---- */
 
 static void metrics_release(struct metrics *m)
 {
+    door_free(m->door);
     free(m);
 }
 
@@ -108,6 +131,9 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .dropped_before = m->dropped };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
     ops->tls(m->opts.arg, &c.tls[0], &c.tls[1]);
+    c.tls[2] = ops->http_tls(m->opts.arg);
+    c.login_failures = door_failures(m->door);
+    c.login_addresses = door_addresses(m->door);
     if (s->status)
         write_status(s, &c);
     else
@@ -127,6 +153,7 @@ static void gathered(void *arg, const struct survey *survey)
 
     if (s->req) {
         forget_client(s);
+        note_time(m, s->req, clock_mono_us());
         write_answer(s, survey);
     }
     busy_free(s->busy);
@@ -167,6 +194,7 @@ static struct scrape *scrape_new(struct metrics *m, struct evhttp_request *req)
     s->req = req;
     s->begun = clock_mono_us();
     m->scrapes++;
+    note_time(m, req, 0);
     evhttp_connection_set_closecb(evhttp_request_get_connection(req), client_left, s);
     return s;
 }
@@ -238,10 +266,52 @@ static void on_ready(struct evhttp_request *req, void *arg)
         http_text(req, 200, "ready\n");
 }
 
-static void on_other(struct evhttp_request *req, void *arg)
+static const struct route {
+    const char *path;
+    bool open; /* to all, without a login */
+    void (*answer)(struct evhttp_request *req, void *metrics);
+} routes[] = {
+    { "/metrics", false, on_metrics }, { "/api/status", false, on_status },
+    { "/healthz", true, on_health },   { "/livez", true, on_health },
+    { "/readyz", true, on_ready },
+};
+
+static const struct route *find_route(struct evhttp_request *req)
 {
-    (void)arg;
-    if (http_method_ok(req))
+    static const struct route page = { "/", false, on_page };
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+    const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+    const struct page_file *f;
+    size_t pos = 0;
+
+    for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++)
+        if (strcmp(routes[i].path, path) == 0)
+            return &routes[i];
+    while (path && (f = page_next(&pos)) != NULL)
+        if (strcmp(f->path, path) == 0)
+            return &page;
+    return NULL;
+}
+
+/* All requests begin here. What is not there is not told either, without a login. */
+static void on_request(struct evhttp_request *req, void *arg)
+{
+    struct metrics *m = arg;
+    const struct metrics_ops *ops = m->opts.ops;
+    const struct setup *setup = ops->setup(m->opts.arg);
+    const struct route *r = find_route(req);
+    bool open = r && r->open;
+
+    note_time(m, req, clock_mono_us());
+    if (!http_method_ok(req))
+        return;
+    if (!open && !setup)
+        http_text(req, 503, "not ready\n");
+    else if (!open && !door_admits(m->door, setup, ops->http_tls(m->opts.arg) != NULL, req))
+        return;
+    else if (r)
+        r->answer(req, m);
+    else
         http_text(req, 404, "not found: / /api/status /metrics /healthz /livez /readyz\n");
 }
 
@@ -272,13 +342,31 @@ static int count_open(struct metrics *m, bool drop)
     int n = 0;
 
     for (int i = 0; i <= MAX_CONNECTIONS; i++) {
-        if (m->open[i] && (drop || given_up(m->open[i]))) {
-            bufferevent_decref(m->open[i]);
-            m->open[i] = NULL;
+        if (m->open[i].b && (drop || given_up(m->open[i].b))) {
+            bufferevent_decref(m->open[i].b);
+            m->open[i].b = NULL;
         }
-        n += m->open[i] != NULL;
+        n += m->open[i].b != NULL;
     }
     return n;
+}
+
+/* Plain or TLS, as configured now. Without memory evhttp makes plain ones itself: the door lets
+ * nobody in by them where TLS is asked for. */
+static struct bufferevent *make_buffers(const struct metrics *m, struct event_base *base)
+{
+    const struct tls_ctx *tls = m->opts.ops->http_tls(m->opts.arg);
+
+    if (!tls)
+        return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    SSL *ssl = tls_ctx_session(tls);
+    struct bufferevent *b =
+        ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                                             BEV_OPT_CLOSE_ON_FREE)
+            : NULL; /* libevent frees ssl in any case */
+    if (b)
+        bufferevent_openssl_set_allow_dirty_shutdown(b, 1);
+    return b;
 }
 
 /* A connection was accepted: evhttp asks for its buffers. At the limit no more are accepted until
@@ -289,11 +377,11 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
     struct metrics *m = arg;
     int n = count_open(m, false);
-    struct bufferevent *b = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *b = make_buffers(m, base);
 
     for (int i = 0; b && i <= MAX_CONNECTIONS; i++)
-        if (!m->open[i]) {
-            m->open[i] = b;
+        if (!m->open[i].b) {
+            m->open[i] = (struct open){ b, clock_mono_us() };
             bufferevent_incref(b);
             n++;
             break;
@@ -303,8 +391,21 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
     return b;
 }
 
+/* Timeouts begin anew with each byte; whoever sends or reads too few of them is let go here. */
+static void close_slow(struct metrics *m)
+{
+    usec_t now = clock_mono_us();
+
+    for (int i = 0; i <= MAX_CONNECTIONS; i++) {
+        struct open *o = &m->open[i];
+        if (o->b && o->since && now > o->since + SLOW_S * USEC_PER_SEC && !given_up(o->b))
+            bufferevent_trigger_event(o->b, BEV_EVENT_READING | BEV_EVENT_TIMEOUT, 0);
+    }
+}
+
 void metrics_second(struct metrics *m)
 {
+    close_slow(m);
     if (count_open(m, false) < MAX_CONNECTIONS && m->listener)
         evconnlistener_enable(m->listener);
 }
@@ -343,22 +444,6 @@ static bool bind_http(struct metrics *m, const char *addr)
     return true;
 }
 
-static bool set_routes(struct metrics *m)
-{
-    const struct page_file *f;
-    size_t pos = 0;
-
-    evhttp_set_gencb(m->http, on_other, m);
-    while ((f = page_next(&pos)) != NULL)
-        if (evhttp_set_cb(m->http, f->path, on_page, m) != 0)
-            return false;
-    return evhttp_set_cb(m->http, "/metrics", on_metrics, m) == 0 &&
-           evhttp_set_cb(m->http, "/api/status", on_status, m) == 0 &&
-           evhttp_set_cb(m->http, "/healthz", on_health, m) == 0 &&
-           evhttp_set_cb(m->http, "/livez", on_health, m) == 0 &&
-           evhttp_set_cb(m->http, "/readyz", on_ready, m) == 0;
-}
-
 static bool open_http(struct metrics *m, struct err *e)
 {
     const char *addr = strcmp(m->opts.listen_addr, "*") == 0 ? "0.0.0.0" : m->opts.listen_addr;
@@ -372,8 +457,7 @@ static bool open_http(struct metrics *m, struct err *e)
     evhttp_set_allowed_methods(m->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
                                             EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                             EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    if (!set_routes(m))
-        return err_set(e, "cannot set up the metrics service: out of memory");
+    evhttp_set_gencb(m->http, on_request, m);
     errno = 0;
     if (!bind_http(m, addr))
         return err_set(
@@ -394,10 +478,14 @@ struct metrics *metrics_new(struct hub *h, struct loop *control, const struct me
     m->hub = h;
     m->control = control;
     m->opts = *o;
-    if (open_http(m, e))
+    m->door = door_new(h->log, h->mock_seed);
+    if (!m->door)
+        err_set(e, "cannot set up the metrics service: out of memory");
+    else if (open_http(m, e))
         return m;
     if (m->http)
         evhttp_free(m->http);
+    door_free(m->door);
     free(m);
     return NULL;
 }

@@ -14,6 +14,8 @@
 /* What main knows; all called on the control thread. */
 struct metrics_ops {
     const struct setup *(*setup)(void *arg); /* present one; NULL: none yet */
+    /* What connections are made with now; NULL: without TLS. */
+    const struct tls_ctx *(*http_tls)(void *arg);
     /* Did the last reload work, and when did one last (wall clock)? */
     bool (*reload)(void *arg, usec_t *at);
     /* What TLS is done with towards clients and servers; NULL: none is. */

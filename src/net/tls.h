@@ -21,6 +21,8 @@ struct tls_opts {
     /* Further certificates of a server, chosen by the name the client asks for:
      * "name=certfile:keyfile", comma list; "*.name" is any one label in front. */
     const char *sni;
+    const char *alpn;   /* protocol to agree on, static; NULL = PostgreSQL's */
+    bool cert_optional; /* a server that verifies: clients without a certificate are let in too */
     /* Whose private keys go on when their files cannot be read any more (privileges dropped since);
      * may be NULL. */
     const struct tls_ctx *previous;
@@ -50,6 +52,10 @@ int tls_ctx_files(const struct tls_ctx *c, const struct tls_file **out);
 bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b);
 /* The file of a key that was taken over from `previous`; NULL: none was. */
 const char *tls_ctx_kept_key(const struct tls_ctx *c);
+
+/* A session of OpenSSL under that context, for other loops than ours; NULL: no memory. */
+struct ssl_st;
+struct ssl_st *tls_ctx_session(const struct tls_ctx *c) MUST_CHECK;
 
 struct tls; /* one connection's state */
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=..." as in SHOW CLIENTS; "" before the handshake. Valid

@@ -229,7 +229,8 @@ static bool set_verification(SSL_CTX *ssl, const struct tls_opts *o, struct err 
     if (!names)
         return tls_fail(e, "cannot load CA file", ca);
     SSL_CTX_set_client_CA_list(ssl, names);
-    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify(
+        ssl, SSL_VERIFY_PEER | (o->cert_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
     return true;
 }
 
@@ -238,10 +239,11 @@ static bool set_verification(SSL_CTX *ssl, const struct tls_opts *o, struct err 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                        const unsigned char *in, unsigned in_n, void *arg)
 {
+    const char *ours = arg;
+    size_t n = strlen(ours);
     (void)ssl;
-    (void)arg;
     for (unsigned i = 0; i < in_n && in[i] < in_n - i; i += in[i] + 1u)
-        if (in[i] == sizeof(TLS_ALPN) - 1 && memcmp(in + i + 1, TLS_ALPN, in[i]) == 0) {
+        if (in[i] == n && memcmp(in + i + 1, ours, n) == 0) {
             *out = in + i + 1;
             *out_n = in[i];
             return SSL_TLSEXT_ERR_OK;
@@ -249,12 +251,13 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static bool set_alpn(SSL_CTX *ssl, bool server_side)
+static bool set_alpn(SSL_CTX *ssl, const struct tls_opts *o)
 {
+    const char *ours = o->alpn ? o->alpn : TLS_ALPN;
     static const unsigned char offer[] = "\x0a" TLS_ALPN;
-    if (!server_side)
+    if (!o->server_side)
         return SSL_CTX_set_alpn_protos(ssl, offer, sizeof(offer) - 1) == 0;
-    SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
+    SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, (void *)(uintptr_t)ours);
     return true;
 }
 
@@ -274,7 +277,7 @@ static SSL_CTX *make_ssl(struct tls_ctx *c, const struct tls_opts *o, const char
 {
     bool old = false;
     SSL_CTX *ssl = SSL_CTX_new(o->server_side ? TLS_server_method() : TLS_client_method());
-    if (!ssl || !set_alpn(ssl, o->server_side))
+    if (!ssl || !set_alpn(ssl, o))
         err_set(e, "TLS setup failed: out of memory");
     else if (set_protocols(ssl, o, &old, e) && set_ciphers(ssl, o, old, e) &&
              set_certificate(c, ssl, o, cert, key, e) && set_verification(ssl, o, e)) {
@@ -338,6 +341,11 @@ int tls_ctx_files(const struct tls_ctx *c, const struct tls_file **out)
 bool tls_ctx_same(const struct tls_ctx *a, const struct tls_ctx *b)
 {
     return a == b || (a && b && memcmp(a->digest, b->digest, TLS_DIGEST) == 0);
+}
+
+SSL *tls_ctx_session(const struct tls_ctx *c)
+{
+    return SSL_new(c->ssl);
 }
 
 const char *tls_ctx_kept_key(const struct tls_ctx *c)

@@ -46,7 +46,7 @@ static const struct sample globals[] = {
     { "auth_ident_file", "ident", NULL }, { "auth_user", "looker", NULL }, { "auth_query", "select $1, null", NULL },
     { "auth_dbname", "app", NULL }, { "auth_ldap_options", "ldapserver=ldap.example ldapsuffix=@x", "***" },
     { "scram_iterations", "5000", NULL },
-    { "admin_users", "root, boss", NULL }, { "stats_users", "stats", NULL },
+    { "admin_users", "root, boss", NULL }, { "stats_users", "stats, bob", NULL },
     { "client_tls_sslmode", "verify-full", NULL }, { "client_tls_key_file", "users.txt", NULL },
     { "client_tls_cert_file", "users.txt", NULL }, { "client_tls_ca_file", "users.txt", NULL },
     { "client_tls_protocols", "tlsv1.3", NULL }, { "client_tls_ciphers", "HIGH", NULL },
@@ -74,6 +74,8 @@ static const struct sample globals[] = {
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
     { "slow_query_threshold", "1", NULL }, { "query_stats", "0", NULL }, { "query_stats_max", "100", NULL }, { "log_format", "json", NULL },
     { "log_repeat_limit", "7", NULL }, { "log_repeat_period", "3", NULL },
+    { "metrics_tls_cert_file", "/m.crt", NULL }, { "metrics_tls_key_file", "/m.key", NULL }, { "metrics_tls_ca_file", "/m.pem", NULL },
+    { "metrics_login", "1", NULL }, { "metrics_bearer_token_file", "metrics.tokens", NULL },
     { "alert_interval", "17", NULL }, { "alert_window", "17", NULL }, { "alert_clear_for", "17", NULL },
     { "log_alerts", "0", NULL }, { "alert_backend_connections_warning", "71", NULL },
     { "alert_backend_connections_high", "81", NULL }, { "alert_backend_connections_critical", "91", NULL },
@@ -169,6 +171,7 @@ static void every_key(void)
     buf_char(&body, '\0');
     conf_write("users.txt", TEXT("\"bob\" \"pw\"\n"));
     conf_write("token.keys", TEXT("k1 v1 0123456789abcdef0123456789abcdef\n"));
+    conf_write("metrics.tokens", TEXT("# two\n0123456789abcdefghij\nabcdefghij0123456789\n"));
     s = conf_load(body.p, &problems);
     is_text(problems.p, "", "no problem");
     if (ok(s != NULL, "loads")) {
@@ -183,6 +186,8 @@ static void every_key(void)
                     "databases");
         check_shown(key_table_users(), users, COUNT(users), setup_user(s, TEXT("bob")), "users");
         is_text(setup_user(s, TEXT("bob"))->secret, "pw", "and the secret of auth_file");
+        is_int(s->n_metrics_tokens, 2, "tokens");
+        is_text(s->metrics_tokens[1], "abcdefghij0123456789", "their text");
         is_int(s->n_peers, 1, "a peer");
         is_int(s->peers[0].pool_size, 2, "its pool");
         is_int(s->n_track_extra, 2, "list of tracked parameters");
@@ -319,7 +324,7 @@ static void documents(const char *start)
 
 int main(void)
 {
-    static const char *const files[] = { "t.ini", "users.txt", "token.keys" };
+    static const char *const files[] = { "t.ini", "users.txt", "token.keys", "metrics.tokens" };
     char dir[64], start[4096];
 
     if (!getcwd(start, sizeof(start)))
