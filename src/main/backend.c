@@ -162,57 +162,76 @@ void backend_tls_wishes(const struct setup *s, const struct database_conf *db,
     src->sslnegotiation = direct && PQlibVersion() >= 170000 ? "direct" : NULL;
 }
 
+#define PARAMS 20
+
+/* Parameters as libpq takes them; those that are numbers are kept here as text. */
+struct params {
+    const char *names[PARAMS], *values[PARAMS];
+    int n;
+    char port[16], connect_timeout[16], user_timeout[16];
+};
+
+static void param(struct params *p, const char *name, const char *value)
+{
+    p->names[p->n] = name;
+    p->values[p->n++] = value;
+}
+
+static int query_limit_ms(const struct catalog_source *src)
+{
+    return src->statement_timeout_ms > 0 ? src->statement_timeout_ms : 30000;
+}
+
+static void params_fill(struct params *p, const struct catalog_source *src)
+{
+    *p = (struct params){ .n = 0 };
+    snprintf(p->port, sizeof(p->port), "%d", src->port);
+    snprintf(p->connect_timeout, sizeof(p->connect_timeout), "%d",
+             src->connect_timeout_s > 0 ? src->connect_timeout_s : 5);
+    snprintf(p->user_timeout, sizeof(p->user_timeout), "%d", query_limit_ms(src) + 5000);
+    param(p, "host", src->host);
+    param(p, "hostaddr", src->hostaddr);
+    param(p, "port", p->port);
+    param(p, "dbname", src->dbname);
+    param(p, "user", src->user);
+    param(p, "password", src->password);
+    param(p, "sslmode", src->sslmode);
+    param(p, "sslrootcert", src->sslrootcert);
+    param(p, "sslcert", src->sslcert);
+    param(p, "sslkey", src->sslkey);
+    param(p, "connect_timeout", p->connect_timeout);
+    param(p, "tcp_user_timeout", p->user_timeout);
+    param(p, "client_encoding", "UTF8");
+    param(p, "application_name", "pgbulkhead");
+    param(p, "gssencmode", "disable");
+    param(p, "target_session_attrs", src->session_attrs);
+    param(p, "channel_binding", src->channel_binding);
+    param(p, "ssl_min_protocol_version", src->ssl_min_protocol_version);
+    param(p, "sslnegotiation", src->sslnegotiation);
+    param(p, NULL, NULL);
+}
+
+PGconn *backend_begin(const struct catalog_source *src)
+{
+    struct params p;
+
+    params_fill(&p, src);
+    PGconn *c = PQconnectStartParams(p.names, p.values, 0);
+    if (c)
+        PQsetNoticeReceiver(c, drop_notice, NULL);
+    return c;
+}
+
 PGconn *backend_open(const struct catalog_source *src, struct err *e)
 {
-    char port[16], connect_timeout[16], user_timeout[16], set[64];
-    int connect_s = src->connect_timeout_s > 0 ? src->connect_timeout_s : 5;
-    int query_ms = src->statement_timeout_ms > 0 ? src->statement_timeout_ms : 30000;
-    const char *const names[] = { "host",
-                                  "port",
-                                  "dbname",
-                                  "user",
-                                  "password",
-                                  "sslmode",
-                                  "sslrootcert",
-                                  "sslcert",
-                                  "sslkey",
-                                  "connect_timeout",
-                                  "tcp_user_timeout",
-                                  "client_encoding",
-                                  "application_name",
-                                  "gssencmode",
-                                  "target_session_attrs",
-                                  "channel_binding",
-                                  "ssl_min_protocol_version",
-                                  "sslnegotiation",
-                                  NULL };
-    const char *const values[] = { src->host,
-                                   port,
-                                   src->dbname,
-                                   src->user,
-                                   src->password,
-                                   src->sslmode,
-                                   src->sslrootcert,
-                                   src->sslcert,
-                                   src->sslkey,
-                                   connect_timeout,
-                                   user_timeout,
-                                   "UTF8",
-                                   "pgbulkhead",
-                                   "disable",
-                                   src->session_attrs,
-                                   src->channel_binding,
-                                   src->ssl_min_protocol_version,
-                                   src->sslnegotiation,
-                                   NULL };
+    struct params p;
+    char set[64];
     PGresult *r;
     PGconn *c;
 
-    snprintf(port, sizeof(port), "%d", src->port);
-    snprintf(connect_timeout, sizeof(connect_timeout), "%d", connect_s);
-    snprintf(user_timeout, sizeof(user_timeout), "%d", query_ms + 5000);
-    snprintf(set, sizeof(set), "SET statement_timeout = %d", query_ms);
-    c = PQconnectdbParams(names, values, 0); /* 0: dbname is a name, never a connection string */
+    params_fill(&p, src);
+    snprintf(set, sizeof(set), "SET statement_timeout = %d", query_limit_ms(src));
+    c = PQconnectdbParams(p.names, p.values, 0); /* 0: dbname is a name, no connection string */
     if (!c) {
         err_set_state(e, "53200", "out of memory");
         return NULL;

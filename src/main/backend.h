@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A libpq connection to a database for the pooler's own questions: the catalog and the probe.
- * Blocking; helper threads only. */
+ * Blocking, but for backend_begin; helper threads only. */
 #ifndef MAIN_BACKEND_H
 #define MAIN_BACKEND_H
 
@@ -19,7 +19,8 @@ struct database_conf;
 /* How to reach a database. Texts are NUL-terminated, borrowed for the call; NULL or "" = not given
  * (libpq's default). */
 struct catalog_source {
-    const char *host; /* names, addresses or directories of Unix sockets, comma list */
+    const char *host;     /* names, addresses or directories of Unix sockets, comma list */
+    const char *hostaddr; /* addresses of the names in host, where they are known */
     int port;
     const char *dbname, *user, *password;
     const char *sslmode, *sslrootcert, *sslcert, *sslkey; /* as libpq's parameters of these names */
@@ -35,6 +36,10 @@ void backend_tls_wishes(const struct setup *s, const struct database_conf *db,
 /* An open connection with client_encoding UTF8, statement_timeout set and notices dropped; the
  * caller calls PQfinish. NULL: e, with the SQLSTATE where the server sent one. */
 struct pg_conn *backend_open(const struct catalog_source *src, struct err *e);
+/* Begins to connect (PQconnectPoll goes on; libpq's own time limits do not hold); notices are
+ * dropped. Does not block when host holds addresses, sockets, or names with hostaddr. NULL: out of
+ * memory. */
+struct pg_conn *backend_begin(const struct catalog_source *src);
 /* Runs a query that gives rows (or a command); the caller calls PQclear. NULL: e. what: for the
  * error's text. */
 struct pg_result *backend_query(struct pg_conn *c, const char *what, const char *sql,

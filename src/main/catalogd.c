@@ -11,9 +11,8 @@
 
 struct job {
     struct list node;
-    bool probe;
     const struct setup *setup; /* referenced */
-    char *db_name;             /* catalog jobs; entry in the setup, or made from "*" */
+    char *db_name;             /* entry in the setup, or made from "*" */
     const struct database_conf *db;
     struct arena arena;
 };
@@ -91,48 +90,6 @@ static void run_catalog(struct catalogd *d, struct job *j)
     loop_post(d->control, &m->mail);
 }
 
-static void probe_one(struct catalogd *d, const struct setup *s, const struct database_conf *db,
-                      const char *name)
-{
-    struct mail_probe *m = calloc(1, sizeof(*m));
-    struct catalog_source src;
-    struct err err = { 0 };
-
-    CHECK(m);
-    m->mail.kind = MAIL_PROBE;
-    m->backend = strdup(name);
-    catalogd_source(s, db, &src);
-    src.host = db->n_hosts > 1 ? db->hosts[0] : src.host; /* the one it is named by */
-    src.session_attrs = NULL;
-    m->ok = probe_backend(&src, &m->result, &err);
-    if (!m->ok)
-        snprintf(m->text, sizeof(m->text), "%.*s", (int)sizeof(m->text) - 1, err.msg);
-    loop_post(d->control, &m->mail);
-}
-
-/* Each server once, by the first database entry that has a user to log in with. */
-static void run_probe(struct catalogd *d, struct job *j)
-{
-    struct map seen;
-    struct arena names;
-
-    map_init(&seen);
-    arena_init(&names, 0);
-    for (int i = 0; i < j->setup->n_databases; i++) {
-        const struct database_conf *db = j->setup->databases[i];
-        if (!db->catalog_user && !db->user)
-            continue;
-        struct text name =
-            arena_printf(&names, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
-        if (map_get(&seen, name))
-            continue;
-        map_put(&seen, name, d);
-        probe_one(d, j->setup, db, name.p);
-    }
-    arena_release(&names);
-    map_release(&seen);
-}
-
 static void job_free(struct job *j)
 {
     setup_unref(j->setup);
@@ -155,10 +112,7 @@ static void *work(void *arg)
         n = list_pop(&d->jobs);
         struct job *j = LIST_ENTRY(n, struct job, node);
         pthread_mutex_unlock(&d->mutex);
-        if (j->probe)
-            run_probe(d, j);
-        else
-            run_catalog(d, j);
+        run_catalog(d, j);
         job_free(j);
         pthread_mutex_lock(&d->mutex);
     }
@@ -201,13 +155,13 @@ void catalogd_stop(struct catalogd *d)
     free(d);
 }
 
-/* Puts the job in unless one of its kind waits already (a newer setup replaces the older one's). */
+/* Puts the job in; one for the same database that waits already is replaced. */
 static void enqueue(struct catalogd *d, struct job *j)
 {
     pthread_mutex_lock(&d->mutex);
     LIST_FOREACH_SAFE(n, next, &d->jobs) {
         struct job *o = LIST_ENTRY(n, struct job, node);
-        if (o->probe == j->probe && (j->probe || strcmp(o->db_name, j->db_name) == 0)) {
+        if (strcmp(o->db_name, j->db_name) == 0) {
             list_del(n);
             job_free(o);
         }
@@ -217,12 +171,11 @@ static void enqueue(struct catalogd *d, struct job *j)
     pthread_mutex_unlock(&d->mutex);
 }
 
-static struct job *job_new(const struct setup *s, bool probe)
+static struct job *job_new(const struct setup *s)
 {
     struct job *j = calloc(1, sizeof(*j));
     if (!j)
         return NULL;
-    j->probe = probe;
     j->setup = setup_ref(s);
     arena_init(&j->arena, 1024);
     return j;
@@ -230,7 +183,7 @@ static struct job *job_new(const struct setup *s, bool probe)
 
 void catalogd_load(struct catalogd *d, const struct setup *s, const struct database_conf *db)
 {
-    struct job *j = job_new(s, false);
+    struct job *j = job_new(s);
 
     if (!j)
         return;
@@ -242,21 +195,12 @@ void catalogd_load(struct catalogd *d, const struct setup *s, const struct datab
         job_free(j);
 }
 
-void catalogd_probe(struct catalogd *d, const struct setup *s)
-{
-    struct job *j = job_new(s, true);
-    if (j)
-        enqueue(d, j);
-}
-
 void catalogd_mail_free(struct mail *m)
 {
     if (m->kind == MAIL_CATALOG) {
         struct mail_catalog *c = (struct mail_catalog *)m;
         free(c->db_name);
         buf_release(&c->problems);
-    } else if (m->kind == MAIL_PROBE) {
-        free(((struct mail_probe *)m)->backend);
     }
     free(m);
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The thread that talks libpq: reads catalogs and probes servers, one job after the other, away
- * from all loops. Results come back to the control loop as mails.
+ * The thread that reads catalogs by libpq, one job after the other, away from all loops. Results
+ * come back to the control loop as mails.
  */
 #ifndef MAIN_CATALOGD_H
 #define MAIN_CATALOGD_H
 
-#include "main/probe.h"
+#include "main/backend.h"
 #include "session/engine.h"
 
 struct catalogd;
 
-enum catalogd_mail { MAIL_CATALOG = 200, MAIL_PROBE, MAIL_WANT_CATALOG };
+enum catalogd_mail { MAIL_CATALOG = 200, MAIL_WANT_CATALOG = 202 };
 
 /* A catalog that was read. The receiver owns policy and frees the mail with catalogd_mail_free. */
 struct mail_catalog {
@@ -20,14 +20,6 @@ struct mail_catalog {
     struct policy *policy; /* NULL: text says why */
     char text[1000];
     struct buf problems; /* rules that name nothing; a line each */
-};
-
-struct mail_probe {
-    struct mail mail;
-    char *backend; /* "host:port" */
-    bool ok;
-    struct probe_result result;
-    char text[600];
 };
 
 struct mail_want {
@@ -45,8 +37,6 @@ void catalogd_stop(struct catalogd *d);
 /* Asks for the catalog of a database; several wishes for one database are folded. Control thread
  * only. */
 void catalogd_load(struct catalogd *d, const struct setup *s, const struct database_conf *db);
-/* Asks every distinct server of the configuration how full it is. */
-void catalogd_probe(struct catalogd *d, const struct setup *s);
 void catalogd_mail_free(struct mail *m);
 
 #endif

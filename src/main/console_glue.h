@@ -5,6 +5,7 @@
 
 #include "main/catalogd.h"
 #include "main/control.h"
+#include "main/probed.h"
 
 #define MAIL_CONSOLE 203
 #define MAIL_CONSOLE_CANCEL 204

@@ -75,7 +75,8 @@ static void on_mail(void *owner, struct mail *m)
         break;
     case MAIL_PROBE:
         services_probe(c, (struct mail_probe *)m);
-        break;
+        probed_mail_free(m);
+        return;
     case MAIL_WANT_CATALOG:
         want_catalog(c, ((struct mail_want *)m)->db_name);
         break;
@@ -176,10 +177,10 @@ static void on_tick(void *owner)
         return;
     c->last_second = now;
     services_second(c);
-    if (c->setup->g.probe_interval && c->metrics &&
+    if (c->setup->g.probe_interval &&
         now - c->last_probe >= c->setup->g.probe_interval) {
         c->last_probe = now;
-        catalogd_probe(c->catalogd, c->setup);
+        probed_run(c->probed, c->setup);
     }
 }
 
@@ -375,6 +376,9 @@ static bool start(struct control *c, struct err *e)
     c->lookupd = lookupd_start(&c->log);
     if (!c->lookupd)
         return err_set(e, "cannot start the threads of auth_query");
+    c->probed = probed_start(&c->loop, &c->log);
+    if (!c->probed)
+        return err_set(e, "cannot start the thread that probes servers");
     c->proofd = proofd_new(&c->log);
     if (!c->proofd)
         return err_set(e, "out of memory");
@@ -410,10 +414,16 @@ static void stop(struct control *c)
         catalogd_stop(c->catalogd);
     if (c->lookupd)
         lookupd_stop(c->lookupd);
+    probed_stop(c->probed);
     if (c->proofd)
         proofd_stop(c->proofd);
     for (struct mail *m = c->loop.base ? mailbox_take(&c->loop.box) : NULL; m;) {
         struct mail *next = m->next;
+        if (m->kind == MAIL_PROBE) {
+            probed_mail_free(m);
+            m = next;
+            continue;
+        }
         if (m->kind == MAIL_CHORE) { /* goes with the chore */
             m = next;
             continue;

@@ -14,6 +14,7 @@
 
 struct catalogd;
 struct lookupd;
+struct probed;
 struct proofd;
 struct takeover;
 struct chore;
@@ -36,6 +37,7 @@ struct control {
     struct hub hub;
     struct catalogd *catalogd;
     struct lookupd *lookupd;
+    struct probed *probed;
     struct proofd *proofd;
     struct chore *chore; /* DELETE or EXPORT TENANT under way, or NULL */
     struct console *console;

@@ -126,22 +126,14 @@ static const struct watch_ops watch_ops = {
 
 void services_probe(struct control *c, struct mail_probe *m)
 {
-    const struct backend_row row = {
-        .backend = m->backend,
-        .ok = m->ok,
-        .max_connections = m->result.max_connections,
-        .reserved = m->result.reserved,
-        .used = m->result.used,
-        .in_recovery = m->result.in_recovery,
-        .duration_us = m->result.duration_us,
-    };
-
     bool was_up = backends_up(&c->backends, m->backend); /* each change is said once */
-    if (was_up && !m->ok)
+
+    if (was_up && !m->row.ok)
         log_warn(&c->log, "probe of %s failed: %s", m->backend, m->text);
-    else if (!was_up && m->ok)
+    else if (!was_up && m->row.ok)
         log_info(&c->log, "probe of %s works again", m->backend);
-    backends_put(&c->backends, &row);
+    m->row.backend = m->backend;
+    backends_put(&c->backends, &m->row, c->setup->g.probe_interval);
 }
 
 /* ---- PAUSE by signal ---- */

@@ -319,100 +319,6 @@ static void write_workers(const struct collect *c, struct expo *x)
     gauge(x, METRIC_dns_names, c->survey->dns_names);
 }
 
-/* ---- servers as the probe saw them ---- */
-
-static void backend_values(const struct collect *c, struct expo *x, enum metric m)
-{
-    collect_family(x, m);
-    for (int i = 0; i < c->n_backends; i++) {
-        const struct backend *b = &c->backends[i];
-        if (!b->last.ok && m != METRIC_backend_up && m != METRIC_backend_probe_success &&
-            m != METRIC_backend_probe_timestamp_seconds &&
-            m != METRIC_backend_probe_duration_seconds)
-            continue;
-        expo_label(x, "backend", text_of(b->name));
-        switch (m) {
-        case METRIC_backend_up:
-        case METRIC_backend_probe_success:
-            expo_int(x, b->last.ok);
-            break;
-        case METRIC_backend_probe_timestamp_seconds:
-            expo_usec(x, b->at_wall);
-            break;
-        case METRIC_backend_probe_duration_seconds:
-            expo_usec(x, b->last.duration_us);
-            break;
-        case METRIC_backend_role_info:
-            expo_labels(x, b->last.in_recovery ? "role=\"standby\"" : "role=\"primary\"");
-            expo_int(x, 1);
-            break;
-        case METRIC_backend_connections_max:
-            expo_int(x, b->last.max_connections);
-            break;
-        case METRIC_backend_connections_reserved:
-            expo_int(x, b->last.reserved);
-            break;
-        default:
-            expo_int(x, b->last.used);
-        }
-    }
-}
-
-struct own {
-    struct text name;
-    int64_t n;
-};
-
-/* Our servers by host and port; a list of hosts cannot be told apart here. */
-static void write_own(const struct collect *c, struct expo *x)
-{
-    struct arena arena;
-    struct map by_name;
-    size_t pos = 0;
-    struct text key;
-    void *value;
-
-    arena_init(&arena, 0);
-    map_init(&by_name);
-    for (int i = 0; i < c->survey->n_pools; i++) {
-        const struct pool *p = c->survey->pools[i].pool;
-        const struct database_conf *db = p ? setup_database(c->setup, p->db_name, &arena) : NULL;
-        if (!db || db->n_hosts > 1)
-            continue;
-        struct text name =
-            arena_printf(&arena, "%s:%d", db->n_hosts ? db->hosts[0] : "unix", db->port);
-        struct own *o = map_get(&by_name, name);
-        if (!o) {
-            o = ARENA_NEW(&arena, struct own);
-            o->name = name;
-            map_put(&by_name, name, o);
-        }
-        o->n += atomic_load_explicit(&p->servers, memory_order_relaxed);
-    }
-    collect_family(x, METRIC_backend_connections_own);
-    while (map_next(&by_name, &pos, &key, &value)) {
-        expo_label(x, "backend", key);
-        expo_int(x, ((struct own *)value)->n);
-    }
-    map_release(&by_name);
-    arena_release(&arena);
-}
-
-static void write_backends(const struct collect *c, struct expo *x)
-{
-    for (int m = METRIC_backend_up; m <= METRIC_backend_connections_used; m++)
-        backend_values(c, x, (enum metric)m);
-    write_own(c, x);
-    collect_family(x, METRIC_backend_storage_capacity_bytes);
-    for (int i = 0; i < c->setup->n_databases; i++) {
-        const struct database_conf *db = c->setup->databases[i];
-        if (db->storage_capacity <= 0)
-            continue;
-        expo_label(x, "database", db->name);
-        expo_int(x, db->storage_capacity);
-    }
-}
-
 /* ---- all ---- */
 
 void collect_write(const struct collect *c, struct expo *x)
@@ -432,7 +338,7 @@ void collect_write(const struct collect *c, struct expo *x)
     collect_tls(c, x);
     write_parse(c, x);
     write_audit(c, x);
-    write_backends(c, x);
+    collect_backends(c, x);
     write_clients(c, x);
     write_pools(c, x);
     collect_databases(c, x);

@@ -13,9 +13,8 @@ struct collect {
     struct hub *hub;
     const struct setup *setup;
     const struct survey *survey;
-    const struct backend *backends;
     const struct watch *watch; /* NULL: none */
-    int n_backends;
+    const struct backends *backends;
     bool reload_ok;
     usec_t reload_at;
     const struct tls_ctx *tls[COLLECT_TLS]; /* towards clients, servers, readers; NULL: none */
@@ -29,6 +28,7 @@ void collect_write(const struct collect *c, struct expo *x);
 /* Parts of it. */
 void collect_databases(const struct collect *c, struct expo *x);
 void collect_alerts(const struct collect *c, struct expo *x);
+void collect_backends(const struct collect *c, struct expo *x);
 void collect_process(const struct collect *c, struct expo *x);
 void collect_limits(struct expo *x);
 void collect_tls(const struct collect *c, struct expo *x);

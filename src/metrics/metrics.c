@@ -124,9 +124,8 @@ static void write_answer(struct scrape *s, const struct survey *survey)
     struct collect c = { .hub = m->hub,
                          .setup = setup,
                          .survey = survey,
-                         .backends = m->opts.backends->list,
                          .watch = m->opts.watch,
-                         .n_backends = m->opts.backends->n,
+                         .backends = m->opts.backends,
                          .begun = s->begun,
                          .dropped_before = m->dropped };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);

@@ -212,26 +212,31 @@ static void write_backend(struct buf *b, const struct backend *k)
     status_usec(b, "probed", k->at_wall);
     status_usec(b, "probe_seconds", r->duration_us);
     if (r->ok) {
-        status_text(b, "role", r->in_recovery ? TEXT("standby") : TEXT("primary"));
-        status_int(b, "connections_used", r->used);
-        status_int(b, "connections_max", r->max_connections);
-        status_int(b, "connections_reserved", r->reserved);
-        status_share(b, "utilisation", r->used, room);
+        if (r->role != BACKEND_ROLE_UNKNOWN)
+            status_text(b, "role", r->in_recovery ? TEXT("standby") : TEXT("primary"));
+        if (r->used >= 0)
+            status_int(b, "connections_used", r->used);
+        if (r->max_connections >= 0)
+            status_int(b, "connections_max", r->max_connections);
+        if (r->reserved >= 0)
+            status_int(b, "connections_reserved", r->reserved);
+        if (r->used >= 0 && r->max_connections >= 0 && r->reserved >= 0)
+            status_share(b, "utilisation", r->used, room);
     }
     buf_char(b, '}');
 }
 
 static void write_backends(const struct status *s, struct buf *b)
 {
-    int n = s->c->n_backends, shown = 0;
+    int n = s->c->backends->n, shown = 0;
 
     open_object(b, "backends");
     status_int(b, "total", n);
     open_array(b, "list");
     for (int ok = 0; ok < 2; ok++) /* those that do not answer first */
         for (int i = 0; i < n && shown < STATUS_BACKENDS; i++)
-            if (s->c->backends[i].last.ok == (ok == 1)) {
-                write_backend(b, &s->c->backends[i]);
+            if (s->c->backends->list[i].last.ok == (ok == 1)) {
+                write_backend(b, &s->c->backends->list[i]);
                 shown++;
             }
     buf_text_append(b, TEXT("]}"));

@@ -19,14 +19,26 @@ static double percent(double of, double all)
 
 /* ---- database servers ---- */
 
+static void see_storage(struct alerts *a, const struct observed *o, struct alert_what what,
+                        const struct backend_row *r)
+{
+    int64_t capacity = backends_capacity(o->setup, r->backend), size = 0;
+
+    for (int i = 0; i < r->n_dbs; i++)
+        if (r->dbs[i].size > 0)
+            size += r->dbs[i].size;
+    if (capacity == 0)
+        return;
+    alerts_see(a, ALERT_StorageWarning, what, percent((double)size, (double)capacity));
+    alerts_see(a, ALERT_StorageCritical, what, percent((double)size, (double)capacity));
+}
+
 /* Of a server that was not probed for long, or did not answer, only that is said: its values are
  * old. */
 static void see_backend(struct alerts *a, const struct observed *o, const struct backend *b)
 {
     const struct alert_what what = { .backend = text_of(b->name) };
-    double used =
-        percent((double)b->last.used, (double)(b->last.max_connections - b->last.reserved));
-
+    const struct backend_row *r = backends_values(o->backends, b, o->mono);
     double age = (double)(o->mono - b->at_mono) / 1e6;
     double stale = alert_threshold(ALERT_ProbeStale, &o->setup->g);
 
@@ -34,8 +46,12 @@ static void see_backend(struct alerts *a, const struct observed *o, const struct
     if (stale > 0 && age > stale)
         return;
     alerts_see(a, ALERT_BackendDown, what, b->last.ok ? 0 : 1);
-    if (!b->last.ok)
+    if (!r || !r->ok)
         return;
+    see_storage(a, o, what, r);
+    if (r->used < 0 || r->max_connections < 0 || r->reserved < 0)
+        return; /* it did not tell */
+    double used = percent((double)r->used, (double)(r->max_connections - r->reserved));
     alerts_see(a, ALERT_BackendConnectionsWarning, what, used);
     alerts_see(a, ALERT_BackendConnectionsHigh, what, used);
     alerts_see(a, ALERT_BackendConnectionsCritical, what, used);

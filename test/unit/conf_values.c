@@ -41,7 +41,7 @@ static const struct sample globals[] = {
     { "client_login_timeout", "59", NULL }, { "query_timeout", "1500ms", "1.5" }, { "query_wait_timeout", "119", NULL },
     { "cancel_wait_timeout", "9", NULL }, { "client_idle_timeout", "8", NULL },
     { "idle_transaction_timeout", "7", NULL }, { "transaction_timeout", "6", NULL }, { "suspend_timeout", "5", NULL },
-    { "probe_interval", "0.000001", NULL },
+    { "probe_interval", "0.000001", NULL }, { "probe_timeout", "3", NULL }, { "probe_size_interval", "90", NULL },
     { "auth_type", "scram-sha-256", NULL }, { "auth_file", "users.txt", NULL }, { "auth_hba_file", "hba", NULL },
     { "auth_ident_file", "ident", NULL }, { "auth_user", "looker", NULL }, { "auth_query", "select $1, null", NULL },
     { "auth_dbname", "app", NULL }, { "auth_ldap_options", "ldapserver=ldap.example ldapsuffix=@x", "***" },

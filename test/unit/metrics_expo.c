@@ -259,14 +259,25 @@ static void collected(void)
     stat_observe(&db->stats[1].query, 400000);
     stat_add(&db->stats[1].denials[REFUSAL_ddl], 2);
     stat_add(&h->engine[1]->stats.rejected[REJECT_LIMIT], 9);
-    struct backend backends[2] = {
+    struct backend_db sizes[] = { { .name = "app", .size = 7000, .blocks_hit = BACKEND_UNKNOWN } };
+    struct backend list[3] = {
         { .name = (char[]){ "h:7" },
-          .last = { .ok = true, .max_connections = 100, .used = 12, .in_recovery = true } },
-        { .name = (char[]){ "i:7" } }
+          .ok_mono = 9 * USEC_PER_SEC,
+          .last = { .ok = true,
+                    .max_connections = 100,
+                    .used = 12,
+                    .in_recovery = true,
+                    .role = BACKEND_STANDBY,
+                    .version = 150014,
+                    .oldest_transaction_us = 1500000,
+                    .replication_lag_us = BACKEND_UNKNOWN,
+                    .dbs = sizes,
+                    .n_dbs = 1 } },
+        { .name = (char[]){ "i:7" } },
+        { .name = (char[]){ "j:7" }, .ok_mono = 9 * USEC_PER_SEC, .last = { .role = 0 } },
     };
-    const struct collect c = {
-        .hub = h, .setup = setup, .survey = &s, .backends = backends, .n_backends = 2
-    };
+    const struct backends backends = { .list = list, .n = 3 };
+    const struct collect c = { .hub = h, .setup = setup, .survey = &s, .backends = &backends };
 
     expo_init(&x, 0);
     collect_write(&c, &x);
@@ -297,10 +308,21 @@ static void collected(void)
            has(all, "pgbulkhead_backend_up{backend=\"i:7\"} 0"),
        "backend_up");
     ok(has(all, "pgbulkhead_backend_role_info{backend=\"h:7\",role=\"standby\"} 1"), "role");
-    is_int(lines(all, "pgbulkhead_backend_connections_max{"), 1,
-           "nothing is claimed about a server that is down");
+    ok(has(all, "pgbulkhead_backend_role_info{backend=\"j:7\",role=\"unknown\"} 1"),
+       "a role that the server did not tell");
+    ok(has(all, "pgbulkhead_backend_version_info{backend=\"h:7\",version=\"15.14\"} 1"), "version");
+    is_int(lines(all, "pgbulkhead_backend_connections_max{"), 2,
+           "nothing is claimed about a server that never answered");
+    ok(has(all, "pgbulkhead_backend_oldest_transaction_seconds{backend=\"h:7\"} 1.500000"),
+       "a time in seconds");
+    is_int(lines(all, "pgbulkhead_backend_replication_lag_seconds{backend=\"h:7\""), 0,
+           "what is unknown is left out");
+    ok(has(all, "pgbulkhead_backend_database_size_bytes{backend=\"h:7\",database=\"app\"} 7000"),
+       "size of a database");
+    is_int(lines(all, "pgbulkhead_backend_database_blocks_hit_total{"), 0,
+           "its blocks are unknown");
     ok(has(all, "pgbulkhead_backend_connections_own{backend=\"h:7\"} 6"), "our own connections");
-    ok(has(all, "pgbulkhead_backend_storage_capacity_bytes{database=\"app\"} 5120"), "capacity");
+    ok(has(all, "pgbulkhead_backend_storage_capacity_bytes{backend=\"h:7\"} 5120"), "capacity");
     is_int(lines(all, "# TYPE"), lines(all, "# HELP"), "a HELP for each TYPE");
     expo_release(&x);
 
