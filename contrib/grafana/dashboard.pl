@@ -149,7 +149,7 @@ sub panel {
     my @steps = ({ color => $o->{fall} && @limits ? 'red' : $o->{fall} ? 'red' : 'green', value => undef });
     push @steps, { color => 'green', value => 1 } if $o->{fall} && !@limits;
     while (my ($v, $c) = splice @limits, 0, 2) { push @steps, { color => $c, value => $v + 0 } }
-    my %defaults = (unit => $unit, min => 0, thresholds => { mode => 'absolute', steps => \@steps });
+    my %defaults = (unit => $unit, min => 0, color => { mode => $type eq 'timeseries' ? 'palette-classic' : 'thresholds' }, thresholds => { mode => 'absolute', steps => \@steps });
     delete $defaults{min} if $unit =~ /^date/ || $o->{fall};
     $defaults{max} = $o->{max} if $o->{max};
     $defaults{decimals} = $o->{decimals} if defined $o->{decimals};
