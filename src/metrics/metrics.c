@@ -13,6 +13,7 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -96,11 +97,21 @@ static void write_metrics(struct scrape *s, const struct collect *c)
 
 static void write_status(struct scrape *s, const struct collect *c)
 {
-    const struct status st = { .c = c, .busy = s->busy };
+    struct status st = { .c = c,
+                         .busy = s->busy,
+                         .history = watch_history(c->watch),
+                         .alerts = watch_alerts(c->watch) };
+    struct evkeyvalq query = { 0 };
+    const char *asked = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(s->req));
     struct buf out;
 
     buf_init(&out);
+    if (asked && evhttp_parse_query_str(asked, &query) == 0) {
+        const char *name = evhttp_find_header(&query, "database");
+        st.curve = text_of(name ? name : "");
+    }
     status_write(&st, &out);
+    evhttp_clear_headers(&query);
     if (out.failed)
         http_text(s->req, 503, "out of memory\n");
     else

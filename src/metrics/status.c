@@ -367,6 +367,9 @@ void status_write(const struct status *s, struct buf *out)
     write_clients(s, out);
     status_pools(s, out);
     status_databases(s, out);
+    status_latency(s, s->history ? history_all(s->history) : NULL, out);
+    status_curves(s, out);
+    status_alerts(s, out);
     write_backends(s, out);
     write_tenants(s, out);
     write_refusals(s, out);

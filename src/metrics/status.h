@@ -17,8 +17,11 @@
 
 struct status {
     const struct collect *c;
-    const struct busy *busy; /* NULL: not asked */
-    bool tenant_names;       /* may tenants be named? */
+    const struct busy *busy;       /* NULL: not asked */
+    bool tenant_names;             /* may tenants be named? */
+    const struct history *history; /* NULL: none */
+    const struct alerts *alerts;   /* NULL: none */
+    struct text curve;             /* the database whose curves are wanted; empty: all together */
 };
 
 /* Appends the object and a line's end. out->failed: out of memory. Control thread only. */
@@ -26,6 +29,10 @@ void status_write(const struct status *s, struct buf *out);
 /* Parts of it: members of the object. */
 void status_databases(const struct status *s, struct buf *out);
 void status_pools(const struct status *s, struct buf *out);
+void status_curves(const struct status *s, struct buf *out);
+void status_alerts(const struct status *s, struct buf *out);
+/* of: NULL = not followed. */
+void status_latency(const struct status *s, const struct history_series *of, struct buf *out);
 
 /* ---- writing JSON ---- */
 /* `"name":` behind a comma where one is needed; begins an element when name is NULL. */

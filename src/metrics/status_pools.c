@@ -177,7 +177,8 @@ static int by_load(const void *x, const void *y)
     return text_cmp(a->db->name, b->db->name);
 }
 
-static void write_database(struct buf *b, const struct db_row *r, usec_t now)
+static void write_database(const struct status *s, struct buf *b, const struct db_row *r,
+                           usec_t now)
 {
     struct text state = atomic_load(&r->db->disabled) ? TEXT("disabled")
                         : atomic_load(&r->db->paused) ? TEXT("paused")
@@ -202,6 +203,7 @@ static void write_database(struct buf *b, const struct db_row *r, usec_t now)
     status_int(b, "errors", (int64_t)r->errors);
     status_int(b, "slow_queries", (int64_t)r->slow);
     status_int(b, "refused", (int64_t)r->denied);
+    status_latency(s, s->history ? history_find(s->history, r->db->name) : NULL, b);
     buf_char(b, '}');
 }
 
@@ -220,7 +222,7 @@ void status_databases(const struct status *s, struct buf *out)
     qsort(v, (size_t)n, sizeof(*v), by_load);
     begin_list(out, "databases", n);
     for (int i = 0; i < n && i < STATUS_DATABASES; i++)
-        write_database(out, &v[i], s->c->survey->now);
+        write_database(s, out, &v[i], s->c->survey->now);
     buf_text_append(out, TEXT("]}"));
     free(v);
 }

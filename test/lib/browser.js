@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
 // Drives Debian's Chromium for Bulkhead::Browser: reads one command as JSON per line, writes one answer per line.
-//   {"do":"open","url","width","height","dark","still"}  a page of its own, which becomes the present one
-//   {"do":"eval","js"}  {"do":"shot","file","full"}  {"do":"press","key"}  {"do":"hidden"...}  {"do":"report"}  {"do":"end"}
+//   {"do":"open","url","width","height","dark","still","login","answers"}  a page of its own, which becomes the
+//   present one; answers: what paths are answered with, by path, instead of asking the server
+//   {"do":"eval","js"}  {"do":"shot","file","full"}  {"do":"press","key"}  {"do":"report"}  {"do":"end"}
 'use strict';
 const { chromium } = require(process.argv[2] + '/node_modules/playwright-core');
 const readline = require('readline');
@@ -17,6 +18,9 @@ async function open(c) {
     page.on('pageerror', e => seen.errors.push('exception: ' + e.message));
     page.on('dialog', d => { seen.errors.push('dialog: ' + d.message()); d.dismiss(); });
     page.on('request', r => seen.requests.push(r.url()));
+    if (c.answers) {
+        for (const [path, body] of Object.entries(c.answers)) await page.route(u => u.pathname === path, r => r.fulfill({ contentType: 'application/json', body }));
+    }
     await page.exposeFunction('bhViolation', text => seen.violations.push(text));
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
         e => window.bhViolation(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`)));

@@ -25,8 +25,9 @@ my $p = proxy(pg => $pg, databases => {
         app => 'dbname=postgres user=app pool_size=2 tenant_mode=rewrite', many => 'dbname=postgres pool_size=1', unlimited => 'dbname=postgres pool_size=0',
     },
     users => { acme => 'tenant=acme' }, auth => { acme => '', map { ("u$_" => '') } 1 .. $many },
-    set => { worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', max_client_conn => 1000, probe_interval => 1, max_db_connections => 12 });
-my $status = sub { my $r = $p->http('/api/status'); return $json->decode($r->{body}) };
+    set => { worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', max_client_conn => 1000, probe_interval => 1, alert_interval => 1, alert_clients_waiting_for => 0, max_db_connections => 12 });
+my $r;
+my $status = sub { $r = $p->http('/api/status'); return $json->decode($r->{body}) };
 my $pool = sub { my ($s, $db) = @_; return (grep { $_->{database} eq $db } @{ $s->{pools}{list} })[0] };
 
 # ---- before anybody came
@@ -68,6 +69,19 @@ ok((grep { $_->{reason} eq 'auth' || $_->{reason} eq 'other' } @{ $s->{refusals}
 is_deeply([@{ $s->{tenants} }{qw(busy more)}], [1, JSON::PP::false], 'a tenant is busy');
 my ($app) = grep { $_->{name} eq 'app' } @{ $s->{databases}{list} };
 is_deeply([@$app{qw(guarded tenants tenants_waiting refused)}], [JSON::PP::true, 1, 1, 1], 'a database of tenants');
+# What the watch saw.
+ok(wait_for(sub { my $s = $status->(); grep { $_->{alert} eq 'ClientsWaiting' && $_->{database} eq 'shop' && $_->{state} eq 'firing' } @{ $s->{alerts}{list} } }, 20, 0.2), 'an alert');
+$s = $status->();
+my ($alert) = grep { $_->{alert} eq 'ClientsWaiting' && $_->{database} eq 'shop' } @{ $s->{alerts}{list} };
+is_deeply([@$alert{qw(user backend value threshold unit severity runbook)}], ['postgres', '', 3, 1, 'count', 'warning', 'doc/runbook.md#clientswaiting'], 'as it is');
+is($s->{alerts}{firing}, scalar(grep { $_->{state} eq 'firing' } @{ $p->console('SHOW ALERTS') }), 'as many as SHOW ALERTS has');
+($db) = grep { $_->{name} eq 'shop' } @{ $s->{databases}{list} };
+is($db->{latency}{query}{'15m'}{count}, $db->{queries}, 'queries with percentiles');
+cmp_ok($s->{latency}{query}{'15m'}{count}, '>=', $db->{queries}, 'of all databases together');
+is($s->{curves}{database}, undef, 'curves of all');
+$r = $json->decode($p->http('/api/status?database=%3Cimg%20src')->{body});
+is($r->{curves}{database}, '<img src', 'or of one');
+is_deeply([map { ref $_ eq 'ARRAY' ? scalar @$_ : () } values %{ $r->{curves} }], [(0) x 10], 'that nobody knows');
 is($s->{clients}{connections_max}, 1000, 'the limit of clients');
 my $b = $s->{backends}{list}[0];
 is_deeply([$b->{name}, $b->{up}, $b->{role}, $b->{connections_max}], ['127.0.0.1:' . $pg->port, JSON::PP::true, 'primary', 100], 'a server');
@@ -85,7 +99,7 @@ ok($pools{"caf\x{fffd} \x{fffd}("}, 'bytes that are not UTF-8') or diag(explain(
 
 # ---- members and types
 my %spec = (
-    '' => { schema => 'n', now => 'n', program => 'o', process => 'o', configuration => 'o', clients => 'o', servers => 'n', pools => 'o', databases => 'o', backends => 'o', tenants => 'o',
+    '' => { schema => 'n', now => 'n', program => 'o', process => 'o', configuration => 'o', clients => 'o', servers => 'n', pools => 'o', databases => 'o', backends => 'o', tenants => 'o', latency => 'o', curves => 'o', alerts => 'o',
         refusals => 'o', certificates => 'a', thresholds => 'o' },
     program => { version => 's', openssl => 's', libevent => 's', pid => 'n', workers => 'n', state => 's', started => 'n', uptime_seconds => 'n' },
     process => { cpu_seconds => 'n', cpu_limit_cores => 'n?', resident_bytes => 'n?', memory_limit_bytes => 'n?', open_fds => 'n?', max_fds => 'n?' },
@@ -94,7 +108,11 @@ my %spec = (
     pools => { total => 'n', list => 'a' },
     'pools.list[]' => { database => 's', user => 's', guarded => 'b', mode => 's', utilisation => 'n?', map({ $_ => 'n' } qw(size reserve active idle used login pinned clients waiting max_wait_seconds)) },
     databases => { total => 'n', list => 'a' },
-    'databases.list[]' => { name => 's', state => 's', guarded => 'b', map({ $_ => 'n' } qw(tenants tenants_waiting clients waiting servers servers_max oldest_query_seconds oldest_transaction_seconds queries transactions errors slow_queries refused)) },
+    'databases.list[]' => { name => 's', state => 's', guarded => 'b', map({ $_ => 'n' } qw(tenants tenants_waiting clients waiting servers servers_max oldest_query_seconds oldest_transaction_seconds queries transactions errors slow_queries refused)), latency => 'o?' },
+    curves => { database => 's?', map({ $_ => 'a' } qw(ends p50 p95 p99 wait_p95 queries_per_second waiting active errors refused)) },
+    alerts => { known => 'n', firing => 'n', total => 'n', list => 'a' },
+    'alerts.list[]' => { map({ $_ => 's' } qw(alert severity state database user backend unit description runbook)), value => 'n', threshold => 'n', since => 'n' },
+    (map { my $at = $_; ("$at" => { query => 'o', wait => 'o' }, map { my $k = $_; ("$at.$k" => { map { $_ => 'o?' } qw(1m 5m 15m) }, map { ("$at.$k.$_" => { map { $_ => 'n' } qw(count p50 p95 p99) }) } qw(1m 5m 15m)) } qw(query wait)) } 'latency', 'databases.list[].latency'),
     backends => { total => 'n', list => 'a' },
     'backends.list[]' => { name => 's', up => 'b', probed => 'n', probe_seconds => 'n', role => 's', connections_used => 'n', connections_max => 'n', connections_reserved => 'n', utilisation => 'n?' },
     tenants => { named => 'b', busy => 'n', more => 'b', list => 'a' },
@@ -149,7 +167,7 @@ $_->abort for @s;
 $p->console('RESUME many');
 
 # ---- HTTP
-my $r = $p->http('/api/status');
+$r = $p->http('/api/status');
 like($r->{head}, qr{^content-type: application/json\r?$}im, 'its type');
 like($r->{head}, qr{^cache-control: no-store}im, 'is not kept');
 $r = $p->http('/api/status', headers => ['Accept-Encoding: gzip']);

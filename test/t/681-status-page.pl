@@ -13,6 +13,7 @@ use Encode qw(decode);
 use JSON::PP ();
 
 need_ours();
+my $json = JSON::PP->new->utf8;
 my $shots = $ENV{BH_ARTIFACTS} // work_dir() . '/artifacts';
 mkdir $shots;
 my $evil = q{<img src=x onerror=window.bad=1>};
@@ -78,7 +79,7 @@ is((grep { $_->[0] eq 'unknown_relation' } @{ $rows->('refusals') })[0][2], '2',
 # (a console of this test may be on its way at that moment)
 my $clients = @calm + @full + @waiting + @odd + @tenants + 1 + 8;
 ok($browser->wait("[...document.querySelectorAll('#figures > div')].find(d => d.querySelector('dt').textContent === 'Clients').querySelector('.v').textContent === '$clients of 300'", 30), 'clients');
-is((grep { $_->{name} eq 'app' } @{ JSON::PP->new->utf8->decode($p->http('/api/status')->{body})->{databases}{list} })[0]{refused}, 2, 'as the JSON has it');
+is((grep { $_->{name} eq 'app' } @{ $json->decode($p->http('/api/status')->{body})->{databases}{list} })[0]{refused}, 2, 'as the JSON has it');
 
 # ---- hostile names
 my %first = map { $_->[0] => 1 } @{ $rows->('pools') };
@@ -132,6 +133,51 @@ JS
 is($browser->value(q{document.querySelector('#pools table').getAttribute('role') + document.querySelectorAll('#pools tbody [role=rowheader]').length}),
     'table' . scalar(@{ $rows->('pools') }), 'rows that became blocks are still a table');
 
+# ---- curves and alerts, of an hour that this test cannot wait for
+my $told = $json->decode($p->http('/api/status')->{body});
+my $now = int $told->{now};
+my @i = 0 .. 59;
+my $late = sub { my ($i) = @_; return $i > 40 && $i < 47 ? 6 : 1 };
+$told->{curves} = {
+    database => undef, ends => [map { $now - 3600 + 60 * ($_ + 1) } @i], p50 => [map { 0.004 + 0.001 * sin($_ / 5) } @i], p95 => [map { 0.09 * $late->($_) + 0.02 * sin($_ / 3) } @i],
+    p99 => [map { $_ == 20 ? undef : 0.15 * $late->($_) + 0.04 * sin($_ / 2) } @i], wait_p95 => [map { 0.001 } @i], queries_per_second => [map { 800 + 300 * sin($_ / 9) } @i],
+    waiting => [map { $late->($_) > 1 ? 12 : 0 } @i], active => [map { 4 + $_ % 5 } @i], errors => [map { 0 } @i], refused => [map { 0 } @i],
+};
+$told->{latency} = { query => { map { $_ => { count => 1000, p50 => 0.004, p95 => 0.62, p99 => 1.2 } } qw(1m 5m 15m) }, wait => { map { $_ => undef } qw(1m 5m 15m) } };
+$_->{latency} = $told->{latency} for grep { $_->{name} eq 'shop' } @{ $told->{databases}{list} };
+my %of = (user => '', backend => '', since => $now - 150, runbook => 'doc/runbook.md#x', description => 'What is the matter', state => 'firing');
+$told->{alerts} = { known => 22, firing => 2, total => 150, list => [
+    { %of, alert => 'BackendConnectionsCritical', severity => 'critical', database => '', backend => 'db1:5432', value => 93.4, threshold => 90, unit => 'percent' },
+    { %of, alert => 'PoolUtilisation', severity => 'warning', database => $evil, user => 'a&b', value => 100, threshold => 70, unit => 'percent' },
+    { %of, alert => 'QueryP95High', severity => 'warning', database => 'shop', value => 0.62, threshold => 0.5, unit => 'seconds', state => 'pending' },
+] };
+$told->{tenants} = { busy => 2, more => JSON::PP::true, named => JSON::PP::true, list => [map { { database => 'app', tenant => $_, waiting => 3, active => 1, max_wait_seconds => 2.5 } } $script, decode('UTF-8', $rtl), 'x' x 300] };
+$told->{certificates} = [{ role => 'client', file => '/etc/tls/' . $evil, not_after => $now + 5 * 86400, seconds_left => 5 * 86400 }];
+for my $view ([hour => 1280, 0], ['hour-dark' => 1280, 1], ['hour-phone' => 360, 0]) {
+    my ($name, $width, $dark) = @$view;
+    $browser->open(url => $url, width => $width, height => 800, dark => $dark ? JSON::PP::true : JSON::PP::false, answers => { '/api/status' => JSON::PP->new->encode($told) });
+    ok($browser->wait(q{document.querySelectorAll('#curves svg').length === 3}), "$name: three charts");
+    ok($browser->value($tell), "$name: nothing sticks out");
+    $browser->shot("$shots/status-$name.png");
+}
+like($browser->value(q{document.querySelector('#curves svg').getAttribute('aria-label')}), qr/^Query time, last 60 minutes: p50 now 3\.3 ms, at most .*; p95 now .*, at most 5[4-6]\d ms; p99/, 'a chart in words');
+is($browser->value(q{document.querySelectorAll('#curves svg .limit').length}), 1, 'the threshold is a line');
+# A gap: the curve is in two parts.
+is($browser->value(q{document.querySelectorAll('#curves svg')[0].querySelector('.c3').getAttribute('d').split('M').length - 1}), 2, 'a minute without queries is a gap');
+$browser->value(q{document.querySelector('#curves svg').focus()});
+$browser->press('ArrowLeft') for 1 .. 2;
+like($browser->value(q{document.querySelector('#curves .read').textContent}), qr/^\d\d:\d\d  p50 .*  p95 .*  p99 /, 'arrow keys read the values');
+is($browser->value(q{document.getElementById('verdict').textContent}), '2 alerts, 1 critical', 'the verdict');
+my $alerts = $browser->value(q{[...document.querySelectorAll('#alerts li')].map(l => l.firstChild.textContent)});
+is_deeply($alerts, ['critical BackendConnectionsCritical db1:5432', "warning PoolUtilisation $evil as a&b", 'pending QueryP95High shop'], 'alerts with their subjects');
+like($browser->value(q{document.querySelector('#alerts li .more').textContent}), qr/^What is the matter: 93\.4 %, threshold 90 %\. For 2 min\. See doc\/runbook\.md#x$/, 'and what is the matter');
+is($browser->value(q{document.querySelector('#alerts > p').textContent}), '147 more are not shown.', 'how many are left out');
+is($rows->('tenants')->[0][0], "$script in app", 'a hostile tenant');
+is($rows->('tenants')->[1][0], decode('UTF-8', $rtl) =~ s/\x{202e}/\x{27e8}202E\x{27e9}/r . ' in app', 'one that turns the direction around');
+is($browser->value(q{document.querySelector('#tenants tr:nth-child(3) bdi').title.length}), 300, 'a very long one is shortened, whole in the title');
+is($browser->value(q{document.querySelector('#certificates td.bad').textContent}), '5 days', 'a certificate that ends soon');
+is($browser->value('String(window.bad) + document.querySelectorAll("main img, main script").length'), 'undefined0', 'still no name was taken for HTML');
+
 # ---- nothing but from here
 my $report = $browser->report;
 is_deeply([grep { index($_, $url) != 0 } @{ $report->{requests} }], [], 'nothing was asked elsewhere');
@@ -139,6 +185,8 @@ is_deeply($wanted->('errors'), [], 'no error in any view');
 is_deeply($wanted->('violations'), [], 'nothing refused in any view');
 
 # ---- the proxy goes away
+$browser->open(url => $url, width => 1280, height => 900);
+ok($browser->wait(q{document.querySelectorAll('#pools tbody tr').length > 5}), 'a page once more');
 stop_child($load, 'TERM', 10);
 $p->{expect_exit} = 1;
 is($p->stop, 0, 'the proxy ends');
@@ -152,6 +200,6 @@ $p->start;
 $browser->value('document.getElementById("refresh").click()');
 ok($browser->wait(q{document.getElementById('stale').hidden}, 60), 'and takes it back when it is there again');
 $browser->end;
-is(scalar(grep { -s } glob "$shots/status-*.png"), 6, 'six pictures');
+is(scalar(grep { -s } glob "$shots/status-*.png"), 9, 'nine pictures');
 delete $p->{expect_exit};
 finish();

@@ -141,14 +141,13 @@ const total = (answer, member) => answer.databases.list.reduce((n, d) => n + d[m
 const refusedIn = answer => answer.refusals.statements.reduce((n, r) => n + r.count, 0);
 const database = (answer, d) => (answer.databases.list.find(x => x.name === d.name) || {});
 const slow = w => Boolean(w && last.thresholds.query_p95_seconds && w.p95 > last.thresholds.query_p95_seconds);
-const firing = () => (last.alerts ? last.alerts.list : []).filter(a => a.state === 'firing');
 
 function showVerdict() {
-    const alerts = firing(), critical = alerts.filter(a => a.severity === 'critical').length;
+    const n = last.alerts ? last.alerts.firing : 0, critical = n ? last.alerts.list.filter(a => a.state === 'firing' && a.severity === 'critical').length : 0;
     let text = 'All is well', level = 'good';
     if (last.program.state === 'shutting_down') [text, level] = ['Shutting down', 'warn'];
     else if (last.program.state === 'paused') [text, level] = ['Paused', 'warn'];
-    else if (alerts.length) [text, level] = [alerts.length + (alerts.length > 1 ? ' alerts' : ' alert') + (critical ? ', ' + critical + ' critical' : ''), critical ? 'bad' : 'warn'];
+    else if (n) [text, level] = [count(n) + (n > 1 ? ' alerts' : ' alert') + (critical ? ', ' + critical + ' critical' : ''), critical ? 'bad' : 'warn'];
     else if (last.backends.list.some(b => !b.up)) [text, level] = ['A database server does not answer', 'bad'];
     else if (!last.configuration.reload_ok) [text, level] = ['The last reload failed', 'warn'];
     else if (last.clients.waiting) [text, level] = [count(last.clients.waiting) + (last.clients.waiting > 1 ? ' clients wait' : ' client waits'), 'warn'];
@@ -174,20 +173,33 @@ function showFigures() {
         figure('Servers', count(last.servers), '', `in ${count(last.pools.total)} ${last.pools.total === 1 ? 'pool' : 'pools'}`),
         figure('Queries', qps === null ? '\u2013' : count(qps), '/s', errors === null ? '' : count(errors) + ' errors/s'),
         ...(p95 ? [figure('p95, 5 min', seconds(p95.p95), '', 'median ' + seconds(p95.p50), slow(p95) ? 'warn' : '')] : []),
-        figure('Refused', count(refusedIn(last)), '', refused ? count(refused) + '/s now' : 'statements since the start', refused ? 'bad' : ''),
+        figure('Refused', count(refusedIn(last)), '', refused ? count(refused) + '/s now' : 'statements', refused ? 'bad' : ''),
         figure('Processor', cpu === null ? '\u2013' : percent(cpu / cores), '', 'of ' + count(cores) + (cores === 1 ? ' core' : ' cores'), cpu / cores > 0.8 ? 'bad' : cpu / cores > 0.6 ? 'warn' : ''),
         figure('Memory', bytes(p.resident_bytes), '', p.memory_limit_bytes ? 'of ' + bytes(p.memory_limit_bytes) : '', full > 0.9 ? 'bad' : full > 0.7 ? 'warn' : ''));
 }
 
+// A value of an alert, in its unit.
+function inUnit(v, unit) {
+    if (v === null || v === undefined) return '\u2013';
+    return unit === 'percent' ? Math.round(v * 10) / 10 + ' %' : unit === 'seconds' ? seconds(v) : count(v);
+}
+
+function alertItem(a) {
+    const level = a.state !== 'firing' ? '' : a.severity === 'critical' ? 'bad' : 'warn';
+    const about = [a.database, a.user, a.backend].filter(t => t);
+    const subject = a.database && a.user ? [name(a.database), ' as ', name(a.user)] : about.map(name);
+    const measured = a.unit === 'flag' ? '' : `: ${inUnit(a.value, a.unit)}, threshold ${inUnit(a.threshold, a.unit)}`;
+    return el('li', { class: a.state === 'firing' ? a.severity : '' },
+        el('div', null, el('span', { class: 'tag ' + level }, a.state === 'firing' ? a.severity : a.state), ' ', el('span', { class: 'what' }, a.alert), ' ', ...subject),
+        el('div', { class: 'more' }, `${a.description}${measured}. ${a.state === 'resolved' ? 'Since' : 'For'} ${span(Math.max(0, last.now - a.since))}. See ${a.runbook}`));
+}
+
 function showAlerts() {
-    by('s-alerts').hidden = !last.alerts;
-    if (!last.alerts) return;
-    const list = last.alerts.list;
-    put('alerts', list.length ? el('ul', { class: 'alerts' }, ...list.map(a => el('li', { class: a.state === 'firing' ? a.severity : '' },
-        el('span', { class: 'tag ' + (a.state !== 'firing' ? '' : a.severity === 'critical' ? 'bad' : 'warn') }, a.state === 'firing' ? a.severity : a.state), ' ',
-        el('span', { class: 'what' }, a.alert), ' ', a.subject ? name(a.subject) : '',
-        el('div', { class: 'more' }, a.description + ': ' + a.value + (a.threshold !== null ? ', threshold ' + a.threshold : '') + (a.since ? ', for ' + span(last.now - a.since) : '')))))
-        : el('p', { class: 'none' }, `None of ${last.alerts.total} fires.`));
+    const a = last.alerts;
+    by('s-alerts').hidden = !a;
+    if (!a) return;
+    put('alerts', a.list.length ? el('ul', { class: 'alerts' }, ...a.list.map(alertItem)) : el('p', { class: 'none' }, `None of ${a.known} fires.`),
+        a.total > a.list.length ? el('p', { class: 'none' }, `${count(a.total - a.list.length)} more are not shown.`) : '');
 }
 
 function showPools() {
@@ -285,10 +297,10 @@ function ticks(top) {
     return out;
 }
 
-// One chart. lines: [label, class, values]; null = nothing known for that minute.
-function chart(title, lines, show, limit, step, end) {
+// One chart. lines: [label, class, values]; null = nothing known for that minute. ends: when the minutes ended.
+function chart(title, lines, show, limit, ends) {
     const W = 600, H = 176, left = 52, right = 8, above = 10, below = 22;
-    const n = Math.max(2, ...lines.map(l => l[2].length));
+    const n = Math.max(10, ends.length), empty = n - ends.length, length = n * 60;
     const known = lines.flatMap(l => l[2]).filter(v => v !== null);
     const most = Math.max(0, ...known);
     const marks = ticks(limit && most > limit * 0.4 ? Math.max(most, limit * 1.15) : most);
@@ -296,18 +308,17 @@ function chart(title, lines, show, limit, step, end) {
     const x = i => left + (W - left - right) * i / (n - 1), y = v => above + (H - above - below) * (1 - v / top);
     const box = svg('svg', { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: 'none', role: 'img', tabindex: 0 });
     const words = lines.map(l => { const v = l[2].filter(q => q !== null); return `${l[0]} ${v.length ? 'now ' + show(v[v.length - 1]) + ', at most ' + show(Math.max(...v)) : 'unknown'}`; });
-    box.setAttribute('aria-label', `${title}, last ${Math.round(n * step / 60)} minutes: ${words.join('; ')}`);
+    box.setAttribute('aria-label', `${title}, last ${ends.length} minutes: ${words.join('; ')}`);
     for (const m of marks) {
         box.append(svg('line', { class: 'grid', x1: left, x2: W - right, y1: y(m), y2: y(m), 'vector-effect': 'non-scaling-stroke' }));
     }
     if (limit && limit <= top) box.append(svg('line', { class: 'limit', x1: left, x2: W - right, y1: y(limit), y2: y(limit), 'vector-effect': 'non-scaling-stroke' }));
     for (const [, cls, values] of lines) {
         let d = '', open = false;
-        const shift = n - values.length;
         values.forEach((v, i) => {
             if (v === null) { open = false; return; }
             const alone = !open && (i + 1 >= values.length || values[i + 1] === null);
-            d += `${open ? 'L' : 'M'}${x(i + shift).toFixed(1)} ${y(v).toFixed(1)}` + (alone ? 'h0.01' : '');
+            d += `${open ? 'L' : 'M'}${x(i + empty).toFixed(1)} ${y(v).toFixed(1)}` + (alone ? 'h0.01' : '');
             open = true;
         });
         box.append(svg('path', { class: 'curve ' + cls, d, 'stroke-linecap': 'round' }));
@@ -317,11 +328,11 @@ function chart(title, lines, show, limit, step, end) {
     const read = el('div', { class: 'read' });
     let at = -1;
     const point = i => {
-        at = Math.max(0, Math.min(n - 1, i));
+        at = Math.max(empty, Math.min(n - 1, i));
         cursor.setAttribute('x1', x(at));
         cursor.setAttribute('x2', x(at));
-        const when = new Date((end - (n - 1 - at) * step) * 1000).toTimeString().slice(0, 5);
-        read.textContent = when + '  ' + lines.map(l => { const v = l[2][at - n + l[2].length]; return l[0] + ' ' + (v === undefined || v === null ? '\u2013' : show(v)); }).join('  ');
+        const when = new Date(ends[at - empty] * 1000).toTimeString().slice(0, 5);
+        read.textContent = when + '  ' + lines.map(l => { const v = l[2][at - empty]; return l[0] + ' ' + (v === undefined || v === null ? '\u2013' : show(v)); }).join('  ');
     };
     box.addEventListener('pointermove', e => { const r = box.getBoundingClientRect(); point(Math.round(((e.clientX - r.left) / r.width * W - left) / (W - left - right) * (n - 1))); });
     box.addEventListener('keydown', e => {
@@ -333,7 +344,7 @@ function chart(title, lines, show, limit, step, end) {
     box.addEventListener('pointerleave', leave);
     box.addEventListener('blur', leave);
     return el('figure', null, el('figcaption', null, el('b', null, title),
-        lines.length > 1 ? el('span', { class: 'keys' }, ...lines.flatMap(l => [el('i', { class: l[1] }), l[0]])) : ''), plot(box, marks, y, H, show, n * step, left, W), read);
+        lines.length > 1 ? el('span', { class: 'keys' }, ...lines.flatMap(l => [el('i', { class: l[1] }), l[0]])) : ''), plot(box, marks, y, H, show, length, left, W), read);
 }
 
 // The drawing with its labels beside it, so that they keep their shape when it is stretched.
@@ -345,22 +356,25 @@ function plot(box, marks, y, H, show, spanned, left, W) {
 }
 
 function showCurves() {
-    const c = last.curves, have = c && c.list.length;
-    by('s-curves').hidden = !have;
-    if (!have) return;
-    const select = by('curve'), names = c.list.map(d => d.name);
+    const c = last.curves, names = [null, ...last.databases.list.map(d => d.name)], select = by('curve');
+    by('s-curves').hidden = !last.databases.list.length;
     if (JSON.stringify(names) !== select.dataset.names) {
         const chosen = select.value;
         select.replaceChildren(...names.map(n => el('option', { value: n === null ? '' : 'd' + n }, n === null ? 'All' : visible(n).slice(0, LONGEST))));
         select.dataset.names = JSON.stringify(names);
         if ([...select.options].some(o => o.value === chosen)) select.value = chosen;
     }
-    if (by('curves').contains(document.activeElement) || by('curves').matches(':hover')) return; // somebody reads a value
-    const d = c.list[Math.max(0, select.selectedIndex)];
+    const key = JSON.stringify([c.database, c.ends[c.ends.length - 1], last.thresholds.query_p95_seconds]);
+    if (by('curves').dataset.of === key) return; // a point comes once a minute
+    by('curves').dataset.of = key;
+    if (!c.ends.length) {
+        put('curves', el('p', { class: 'none' }, 'A point comes every minute; there is none yet.'));
+        return;
+    }
     put('curves',
-        chart('Query time', [['p50', 'c1', d.p50], ['p95', 'c2', d.p95], ['p99', 'c3', d.p99]], seconds, last.thresholds.query_p95_seconds, c.step_seconds, c.end),
-        chart('Queries per second', [['queries/s', 'c1', d.queries_per_second]], count, 0, c.step_seconds, c.end),
-        chart('Clients', [['active', 'c1', d.active], ['waiting', 'c2', d.waiting]], count, 0, c.step_seconds, c.end));
+        chart('Query time', [['p50', 'c1', c.p50], ['p95', 'c2', c.p95], ['p99', 'c3', c.p99]], seconds, last.thresholds.query_p95_seconds, c.ends),
+        chart('Queries per second', [['queries/s', 'c1', c.queries_per_second]], count, 0, c.ends),
+        chart('Servers, clients', [['in use', 'c1', c.active], ['waiting', 'c2', c.waiting]], count, 0, c.ends));
 }
 
 function show() {
@@ -400,9 +414,10 @@ async function ask() {
     if (asking) return;
     asking = true;
     clearTimeout(timer);
+    const chosen = by('curve').value.slice(1);
     const abort = new AbortController(), limit = setTimeout(() => abort.abort(), 10000);
     try {
-        const r = await fetch('api/status', { cache: 'no-store', credentials: 'same-origin', signal: abort.signal });
+        const r = await fetch('api/status' + (chosen ? '?database=' + encodeURIComponent(chosen) : ''), { cache: 'no-store', credentials: 'same-origin', signal: abort.signal });
         if (!r.ok) throw new Error(r.status === 401 ? 'it wants a login; load the page again' : 'it answers ' + r.status);
         const answer = await r.json();
         if (answer.schema !== 1) throw new Error('it has another version; load the page again');
@@ -426,7 +441,7 @@ async function ask() {
 by('where').textContent = location.host;
 by('refresh').addEventListener('click', ask);
 by('filter').addEventListener('input', () => last && showPools());
-by('curve').addEventListener('change', () => last && showCurves());
+by('curve').addEventListener('change', ask);
 document.addEventListener('visibilitychange', () => document.hidden || ask());
 setInterval(showAge, 1000);
 ask();

@@ -52,7 +52,7 @@ sub _do {
     return $self->_answer(40);
 }
 
-# open(url => ..., width, height, dark, still, login => {username, password}): the page that the others are about.
+# open(url => ..., width, height, dark, still, login => {username, password}, answers => {path => JSON}): the page that the others are about.
 sub open { my ($self, %o) = @_; return $self->_do(do => 'open', %o) }
 
 # The value of a JavaScript expression in the page.
