@@ -299,7 +299,7 @@ function ticks(top) {
 
 // One chart. lines: [label, class, values]; null = nothing known for that minute. ends: when the minutes ended.
 function chart(title, lines, show, limit, ends) {
-    const W = 600, H = 176, left = 52, right = 8, above = 10, below = 22;
+    const W = 600, H = 176, left = 2, right = 4, above = 10, below = 22;
     const n = Math.max(10, ends.length), empty = n - ends.length, length = n * 60;
     const known = lines.flatMap(l => l[2]).filter(v => v !== null);
     const most = Math.max(0, ...known);
@@ -344,14 +344,13 @@ function chart(title, lines, show, limit, ends) {
     box.addEventListener('pointerleave', leave);
     box.addEventListener('blur', leave);
     return el('figure', null, el('figcaption', null, el('b', null, title),
-        lines.length > 1 ? el('span', { class: 'keys' }, ...lines.flatMap(l => [el('i', { class: l[1] }), l[0]])) : ''), plot(box, marks, y, H, show, length, left, W), read);
+        lines.length > 1 ? el('span', { class: 'keys' }, ...lines.flatMap(l => [el('i', { class: l[1] }), l[0]])) : ''), plot(box, marks, y, H, show, length), read);
 }
 
 // The drawing with its labels beside it, so that they keep their shape when it is stretched.
-function plot(box, marks, y, H, show, spanned, left, W) {
+function plot(box, marks, y, H, show, spanned) {
     const labels = marks.map(m => { const e = el('span', { class: 'y' }, show(m)); e.style.top = y(m) / H * 100 + '%'; return e; });
     const from = el('span', { class: 'x from' }, '\u2212' + span(spanned)), to = el('span', { class: 'x to' }, 'now');
-    from.style.left = left / W * 100 + '%';
     return el('div', { class: 'plot' }, box, ...[...labels, from, to].map(e => { e.setAttribute('aria-hidden', 'true'); return e; }));
 }
 
@@ -399,11 +398,14 @@ function showAge() {
     by('fresh').textContent = last ? (age < 2 ? 'updated just now' : 'updated ' + span(age) + ' ago') : '';
     document.documentElement.classList.toggle('old', old && Boolean(last));
     by('stale').hidden = !old;
+    // Said once, not every second.
+    const said = old ? `No answer: ${trouble}.` : '';
+    if (by('said').textContent !== said) by('said').textContent = said;
     if (old) {
         const text = last ? `No answer for ${span(age)}: ${trouble}. What is shown is old.` : `No answer yet: ${trouble}.`;
-        if (by('stale').textContent !== text) by('stale').textContent = text;
+        by('stale').textContent = text;
         if (last) {
-            by('verdict').textContent = `Last answer ${span(age)} ago`;
+            by('verdict').textContent = 'No answer';
             by('verdict').className = 'verdict bad';
             document.title = '\u25cf no answer \u2013 pgbulkhead ' + location.host;
         }
