@@ -32,6 +32,7 @@ struct alerts {
     uint64_t seed[2];
     struct alert_item *bucket[BUCKETS];
     int n, left_out;
+    bool full; /* nothing is left to be thrown out at this look */
     int firing[ALERTS];
     /* the look under way */
     const struct settings *g;
@@ -136,11 +137,27 @@ static struct alert_item **bucket_of(struct alerts *a, struct text key)
     return &a->bucket[map_hash(a->seed, key.p, key.n) % BUCKETS];
 }
 
+/* Room for one more, if need be that of one that has ended. */
+static bool make_room(struct alerts *a)
+{
+    for (int i = 0; a->n >= ALERT_ITEMS_MAX && !a->full && i < BUCKETS; i++)
+        for (struct alert_item **at = &a->bucket[i]; *at; at = &(*at)->next)
+            if ((*at)->state == ALERT_RESOLVED) {
+                struct alert_item *gone = *at;
+                *at = gone->next;
+                free(gone);
+                a->n--;
+                return true;
+            }
+    a->full = a->n >= ALERT_ITEMS_MAX;
+    return !a->full;
+}
+
 /* A new one in no state yet, given its key; NULL: no room or no memory. */
 static struct alert_item *add(struct alerts *a, struct alert_item **bucket, enum alert alert,
                               struct alert_what what, struct text key)
 {
-    struct alert_item *it = a->n < ALERT_ITEMS_MAX ? calloc(1, sizeof(*it) + key.n + 1) : NULL;
+    struct alert_item *it = make_room(a) ? calloc(1, sizeof(*it) + key.n + 1) : NULL;
 
     if (!it) {
         a->left_out++;
@@ -246,6 +263,7 @@ void alerts_begin(struct alerts *a, const struct settings *g, usec_t mono, usec_
     a->mono = mono;
     a->wall = wall;
     a->left_out = 0;
+    a->full = false;
     for (int i = 0; i < ALERTS; i++) {
         a->threshold[i] = alert_threshold((enum alert)i, g);
         a->for_us[i] = alert_for((enum alert)i, g);

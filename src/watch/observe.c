@@ -33,8 +33,8 @@ static void see_storage(struct alerts *a, const struct observed *o, struct alert
     alerts_see(a, ALERT_StorageCritical, what, percent((double)size, (double)capacity));
 }
 
-/* Of a server that was not probed for long, or did not answer, only that is said: its values are
- * old. */
+/* Of a server that was not probed for long only that is said. What the last successful probe told
+ * holds until it is stale, so that one failure ends no alert. */
 static void see_backend(struct alerts *a, const struct observed *o, const struct backend *b)
 {
     const struct alert_what what = { .backend = text_of(b->name) };
@@ -46,7 +46,7 @@ static void see_backend(struct alerts *a, const struct observed *o, const struct
     if (stale > 0 && age > stale)
         return;
     alerts_see(a, ALERT_BackendDown, what, b->last.ok ? 0 : 1);
-    if (!r || !r->ok)
+    if (!r)
         return;
     see_storage(a, o, what, r);
     if (r->used < 0 || r->max_connections < 0 || r->reserved < 0)
@@ -76,10 +76,14 @@ static void see_pool(struct alerts *a, const struct survey_pool *p, usec_t mono)
 static void see_database(struct alerts *a, const struct observed *o, const struct history_series *s)
 {
     const struct alert_what what = { .database = history_name(s) };
-    usec_t window = o->setup->g.alert_window;
+    usec_t window = o->setup->g.alert_window / USEC_PER_SEC;
     struct history_window w;
 
-    history_window(o->history, NULL, s, o->mono, (int)(window / USEC_PER_SEC), &w);
+    history_window(o->history, NULL, s, o->mono,
+                   window < 10    ? 10
+                   : window > 900 ? 900
+                                  : (int)window,
+                   &w);
     if (w.query.count)
         alerts_see(a, ALERT_QueryP95High, what, w.query.p95);
     alerts_see(a, ALERT_SlowQueries, what, (double)w.slow_queries);

@@ -17,7 +17,7 @@ SQL
 my %set = (
     worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', probe_interval => 1, server_login_retry => 1,
     alert_interval => 1, alert_clear_for => 0, alert_pool_utilisation_for => 0, alert_clients_waiting_for => 0, alert_backend_down_for => 0,
-    alert_backend_connections_for => 0, alert_query_p95_for => 0, alert_process_for => 0,
+    alert_backend_connections_for => 0, alert_storage_for => 0, alert_query_p95_for => 0, alert_process_for => 0,
     # What a busy machine may raise by itself.
     map { ("alert_$_" => 0) } qw(cpu_warning cpu_critical memory_warning memory_critical query_p95 slow_queries oldest_query),
 );
@@ -143,6 +143,7 @@ $p->console('RELOAD', no_die => 1);
 $until->('ReloadFailed', 'firing');
 is($gauge->('ReloadFailed'), 1, 'its gauge');
 $set{log_alerts} = 0;
+$p->{databases}{test} .= ' storage_capacity=1MB';
 $p->reload;
 $until->('ReloadFailed', 'resolved');
 unlike($p->log_text, qr/alert ReloadFailed .* has ended/, 'log_alerts = 0: no line');
@@ -151,6 +152,11 @@ like($p->log_text, qr/alert ReloadFailed \(warning\): 1, threshold 1: /, 'there 
 # ---- the server ----
 ok(wait_for(sub { $p->metric('pgbulkhead_backend_connections_used') }, 60, 0.2), 'the server is probed');
 is($state->('BackendConnectionsCritical'), 'inactive', 'it is far from full');
+$until->('StorageCritical', 'firing', undef, 'its databases are larger than the capacity that is stated');
+is($gauge->('StorageWarning'), 1, 'so both thresholds are passed');
+$p->{databases}{test} =~ s/1MB/1TB/;
+$p->reload;
+$until->('StorageCritical', 'resolved', undef, 'a larger one');
 $set->(alert_backend_connections_warning => 1);
 $until->('BackendConnectionsWarning', 'firing', undef, 'more than 1 % are in use');
 is(($rows->('BackendConnectionsWarning'))[0]{backend}, $pg->host . ':' . $pg->port, 'its subject is the server');

@@ -246,6 +246,15 @@ static void bounds(const struct settings *g)
         is_int(alerts_left_out(a), 25, "the others are counted");
     }
     is_int(alerts_firing(a, ALERT_SlowQueries), ALERT_ITEMS_MAX, "and fire");
+    alerts_begin(a, g, 20, 20); /* all are well */
+    alerts_end(a);
+    alerts_begin(a, g, 20 + g->alert_clear_for, 20);
+    alerts_end(a);
+    is_int(count(a), ALERT_ITEMS_MAX, "ends are remembered");
+    look(a, g, 30 + g->alert_clear_for, ALERT_ReloadFailed, nobody, 1);
+    is_int(state(a, ALERT_ReloadFailed), ALERT_FIRING, "but make room for what is wrong now");
+    is_int(alerts_left_out(a), 0, "which is not left out");
+    is_int(count(a), ALERT_ITEMS_MAX, "and are one fewer");
     alerts_free(a);
     alerts_free(NULL);
 }
