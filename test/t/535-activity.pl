@@ -21,6 +21,9 @@ my $show = sub { return $p->console('SHOW ACTIVITY' . ($_[0] // '')) };
 my $of = sub { my ($db, $state) = @_; return [grep { $_->{database} eq $db && (!$state || $_->{state} eq $state) } @{ $show->() }] };
 my $wait = sub { my ($db, $state, $n, $reason) = @_; return wait_for(sub { (grep { !$reason || $_->{wait_reason} eq $reason } @{ $of->($db, $state) }) >= $n }, 15) };
 
+# A cancel request that comes before its query has begun is lost.
+my $runs = sub { wait_for(sub { $pg->value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'") }, 10) };
+
 my $idle = $p->connect('db', 'plain');
 $idle->query('SELECT 1');
 is(scalar @{ $show->() }, 0, 'idle clients are not shown');
@@ -29,6 +32,7 @@ is(scalar @{ $show->() }, 0, 'idle clients are not shown');
 my $c = $p->connect('db', 'plain', params => { application_name => "app\tname" });
 $c->send_query("SELECT pg_sleep(60), '$secret' /* $secret */");
 ok($wait->('db', 'active', 1), 'a client at work');
+$runs->();
 my $r = $of->('db')->[0];
 is($r->{template}, 'SELECT pg_sleep(?), ?', 'what it runs');
 is(join('|', @{ $r }{qw(user tenant wait_reason)}), 'plain||server', 'who, and for whom it waits');
@@ -40,6 +44,7 @@ my ($cl) = grep { $_->{id} == $r->{client} } @{ $p->console('SHOW CLIENTS') };
 is($cl->{state}, 'active', 'client: as in SHOW CLIENTS');
 my $before = $r->{query_us};
 ok(wait_for(sub { ($of->('db')->[0] // {})->{query_us} > $before }, 5), 'its query grows older');
+$runs->();
 $c->cancel;
 $c->finish;
 is(scalar @{ $show->() }, 0, 'gone with its end');
@@ -55,6 +60,7 @@ ok($wait->('db', 'active', 1), 'active again');
 $r = $of->('db')->[0];
 is($r->{template}, 'SELECT pg_sleep(?::int)', 'a prepared statement');
 cmp_ok($r->{xact_us}, '>', $r->{query_us}, 'the transaction is older than the query');
+$runs->();
 $c->cancel;
 $c->finish;
 $c->query('ROLLBACK');
