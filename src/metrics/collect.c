@@ -2,6 +2,8 @@
 /* Gauges of clients, pools, servers and workers; counters of engines. */
 #include "metrics/collect.h"
 
+#include "metrics/pgbouncer.h"
+
 #include <event2/event.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -342,6 +344,8 @@ void collect_write(const struct collect *c, struct expo *x)
     write_clients(c, x);
     write_pools(c, x);
     collect_databases(c, x);
+    if (c->setup->g.metrics_pgbouncer_names)
+        pgbouncer_write(c, x);
     x->max_series = limit;
     collect_family(x, METRIC_metrics_series_dropped_total);
     expo_uint(x, c->dropped_before + (uint64_t)x->dropped);

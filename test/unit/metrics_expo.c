@@ -337,6 +337,21 @@ static void collected(void)
        "counters' families lose their _total");
     expo_release(&x);
 
+    setup->g.metrics_pgbouncer_names = true;
+    pools[0].cl_active = 2;
+    pools[1].cl_idle = 3;
+    expo_init(&x, 0);
+    collect_write(&c, &x);
+    all = written(&x);
+    ok(distinct(all), "nothing is twice under PgBouncer's names either");
+    ok(has(all, "pgbouncer_pools_client_active_connections{database=\"app\",user=\"u\"} 5") &&
+           has(all, "pgbouncer_pools_client_waiting_connections{database=\"app\",user=\"u\"} 4"),
+       "pools of tenants' clients are one with the others");
+    ok(has(all, "pgbouncer_pools_client_maxwait_seconds{database=\"app\",user=\"u\"} 2"),
+       "the longest wait of both");
+    expo_release(&x);
+    setup->g.metrics_pgbouncer_names = false;
+
     expo_init(&x, 60);
     collect_write(&c, &x);
     ok(x.series <= 60 && x.dropped > 0, "the ceiling holds");
