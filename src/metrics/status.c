@@ -199,49 +199,6 @@ static void write_certificates(const struct status *s, struct buf *b, usec_t now
     buf_char(b, ']');
 }
 
-/* ---- database servers ---- */
-
-static void write_backend(struct buf *b, const struct backend *k)
-{
-    const struct backend_row *r = &k->last;
-    int64_t room = r->max_connections - r->reserved;
-
-    open_object(b, NULL);
-    status_text(b, "name", text_of(k->name));
-    status_bool(b, "up", r->ok);
-    status_usec(b, "probed", k->at_wall);
-    status_usec(b, "probe_seconds", r->duration_us);
-    if (r->ok) {
-        if (r->role != BACKEND_ROLE_UNKNOWN)
-            status_text(b, "role", r->in_recovery ? TEXT("standby") : TEXT("primary"));
-        if (r->used >= 0)
-            status_int(b, "connections_used", r->used);
-        if (r->max_connections >= 0)
-            status_int(b, "connections_max", r->max_connections);
-        if (r->reserved >= 0)
-            status_int(b, "connections_reserved", r->reserved);
-        if (r->used >= 0 && r->max_connections >= 0 && r->reserved >= 0)
-            status_share(b, "utilisation", r->used, room);
-    }
-    buf_char(b, '}');
-}
-
-static void write_backends(const struct status *s, struct buf *b)
-{
-    int n = s->c->backends->n, shown = 0;
-
-    open_object(b, "backends");
-    status_int(b, "total", n);
-    open_array(b, "list");
-    for (int ok = 0; ok < 2; ok++) /* those that do not answer first */
-        for (int i = 0; i < n && shown < STATUS_BACKENDS; i++)
-            if (s->c->backends->list[i].last.ok == (ok == 1)) {
-                write_backend(b, &s->c->backends->list[i]);
-                shown++;
-            }
-    buf_text_append(b, TEXT("]}"));
-}
-
 /* ---- tenants ---- */
 
 static void write_tenants(const struct status *s, struct buf *b)
@@ -370,7 +327,7 @@ void status_write(const struct status *s, struct buf *out)
     status_latency(s, s->history ? history_all(s->history) : NULL, out);
     status_curves(s, out);
     status_alerts(s, out);
-    write_backends(s, out);
+    status_backends(s, out);
     write_tenants(s, out);
     write_refusals(s, out);
     write_certificates(s, out, now);

@@ -29,6 +29,9 @@ void status_write(const struct status *s, struct buf *out);
 /* Parts of it: members of the object. */
 void status_databases(const struct status *s, struct buf *out);
 void status_pools(const struct status *s, struct buf *out);
+void status_backends(const struct status *s, struct buf *out);
+/* What the probe told of the size of the database behind this entry. */
+void status_database_size(const struct status *s, struct text name, struct buf *out);
 void status_curves(const struct status *s, struct buf *out);
 void status_alerts(const struct status *s, struct buf *out);
 /* of: NULL = not followed. */

@@ -203,6 +203,7 @@ static void write_database(const struct status *s, struct buf *b, const struct d
     status_int(b, "errors", (int64_t)r->errors);
     status_int(b, "slow_queries", (int64_t)r->slow);
     status_int(b, "refused", (int64_t)r->denied);
+    status_database_size(s, r->db->name, b);
     status_latency(s, s->history ? history_find(s->history, r->db->name) : NULL, b);
     buf_char(b, '}');
 }

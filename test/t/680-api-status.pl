@@ -10,6 +10,7 @@ use Bulkhead;
 use Encode qw(decode);
 use IO::Uncompress::Gunzip ();
 use JSON::PP ();
+use MIME::Base64 qw(encode_base64);
 
 need_ours();
 my $json = JSON::PP->new->utf8;
@@ -21,7 +22,7 @@ my $pg = pg();
 $pg->sql('CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app; SET ROLE app; CREATE TABLE documents (id int, tenant_id text NOT NULL)');
 my $many = 230;
 my $p = proxy(pg => $pg, databases => {
-        shop => 'dbname=postgres pool_size=4 catalog_user=postgres', (map { $quoted->($_) => 'dbname=postgres pool_size=2' } $evil, $rtl, $broken),
+        shop => 'dbname=postgres pool_size=4 catalog_user=postgres storage_capacity=1GB', (map { $quoted->($_) => 'dbname=postgres pool_size=2' } $evil, $rtl, $broken),
         app => 'dbname=postgres user=app pool_size=2 tenant_mode=rewrite', many => 'dbname=postgres pool_size=1', unlimited => 'dbname=postgres pool_size=0',
     },
     users => { acme => 'tenant=acme' }, auth => { acme => '', map { ("u$_" => '') } 1 .. $many },
@@ -84,7 +85,10 @@ is($r->{curves}{database}, '<img src', 'or of one');
 is_deeply([map { ref $_ eq 'ARRAY' ? scalar @$_ : () } values %{ $r->{curves} }], [(0) x 10], 'that nobody knows');
 is($s->{clients}{connections_max}, 1000, 'the limit of clients');
 my $b = $s->{backends}{list}[0];
-is_deeply([$b->{name}, $b->{up}, $b->{role}, $b->{connections_max}], ['127.0.0.1:' . $pg->port, JSON::PP::true, 'primary', 100], 'a server');
+is_deeply([$b->{name}, $b->{up}, @{ $b->{values} }{qw(role connections_max storage_capacity_bytes)}], ['127.0.0.1:' . $pg->port, JSON::PP::true, 'primary', 100, 1 << 30], 'a server');
+like($b->{values}{version}, qr/^\d+\.\d+$/, 'its version');
+ok(wait_for(sub { my $v = $status->()->{backends}{list}[0]{values}; ($v->{database_bytes} // 0) > 1e6 && $v->{storage} > 0 && $v->{storage} < 1 }, 20, 0.3), 'sizes, and the share of what is there for them');
+cmp_ok((grep { $_->{name} eq 'shop' } @{ $status->()->{databases}{list} })[0]{size_bytes} // 0, '>', 1e6, 'the size of a database');
 is($s->{program}{pid}, $p->pid, 'the process');
 is($s->{program}{state}, 'running', 'which runs');
 $p->console('DISABLE unlimited');
@@ -108,13 +112,15 @@ my %spec = (
     pools => { total => 'n', list => 'a' },
     'pools.list[]' => { database => 's', user => 's', guarded => 'b', mode => 's', utilisation => 'n?', map({ $_ => 'n' } qw(size reserve active idle used login pinned clients waiting max_wait_seconds)) },
     databases => { total => 'n', list => 'a' },
-    'databases.list[]' => { name => 's', state => 's', guarded => 'b', map({ $_ => 'n' } qw(tenants tenants_waiting clients waiting servers servers_max oldest_query_seconds oldest_transaction_seconds queries transactions errors slow_queries refused)), latency => 'o?' },
+    'databases.list[]' => { name => 's', state => 's', guarded => 'b', map({ $_ => 'n' } qw(tenants tenants_waiting clients waiting servers servers_max oldest_query_seconds oldest_transaction_seconds queries transactions errors slow_queries refused)), latency => 'o?', size_bytes => 'n?' },
     curves => { database => 's?', map({ $_ => 'a' } qw(ends p50 p95 p99 wait_p95 queries_per_second waiting active errors refused)) },
     alerts => { known => 'n', firing => 'n', total => 'n', list => 'a' },
     'alerts.list[]' => { map({ $_ => 's' } qw(alert severity state database user backend unit description runbook)), value => 'n', threshold => 'n', since => 'n' },
     (map { my $at = $_; ("$at" => { query => 'o', wait => 'o' }, map { my $k = $_; ("$at.$k" => { map { $_ => 'o?' } qw(1m 5m 15m) }, map { ("$at.$k.$_" => { map { $_ => 'n' } qw(count p50 p95 p99) }) } qw(1m 5m 15m)) } qw(query wait)) } 'latency', 'databases.list[].latency'),
     backends => { total => 'n', list => 'a' },
-    'backends.list[]' => { name => 's', up => 'b', probed => 'n', probe_seconds => 'n', role => 's', connections_used => 'n', connections_max => 'n', connections_reserved => 'n', utilisation => 'n?' },
+    'backends.list[]' => { name => 's', up => 'b', probed => 'n', probe_seconds => 'n', values => 'o?' },
+    'backends.list[].values' => { role => 's', version => 's?', map({ $_ => 'n?' } qw(connections_used connections_max connections_reserved utilisation oldest_transaction_seconds
+        replication_lag_seconds vacuums database_bytes storage_capacity_bytes storage)) },
     tenants => { named => 'b', busy => 'n', more => 'b', list => 'a' },
     'tenants.list[]' => { database => 's', tenant => 's', waiting => 'n', active => 'n', max_wait_seconds => 'n' },
     refusals => { statements => 'a', clients => 'a' },
@@ -144,7 +150,7 @@ $look = sub {
         $met{"$at.$k"} = 1;
         $look->($v->{$k}, $at eq '' ? $k : "$at.$k");
     }
-    push @wrong, map { "$at.$_ is missing" } grep { !exists $v->{$_} } keys %$spec if $at ne 'backends.list[]' || $v->{up};
+    push @wrong, map { "$at.$_ is missing" } grep { !exists $v->{$_} } keys %$spec;
 };
 $look->($s, '');
 is_deeply(\@wrong, [], 'members and types');
@@ -196,10 +202,26 @@ for my $path (sort keys %type) {
 unlike(slurp("$root/status.html"), qr{<script>|<style>|\bstyle=|\bon\w+=|https?://}i, 'nothing inline, nothing from elsewhere');
 unlike(slurp("$root/status.js"), qr{innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function}, 'no text becomes HTML');
 
+# ---- behind a login tenants are named
+is($status->()->{tenants}{named}, JSON::PP::false, 'no tenant is named');
+is_deeply($status->()->{tenants}{list}, [], 'at all');
+$p->{set}{metrics_login} = 1;
+$p->{auth}{bhadmin} = 'bhadmin';
+$p->reload;
+is($p->http($_)->{code}, 401, "$_ wants a login") for '/', '/status.js', '/api/status', '/metrics';
+my $login = 'Authorization: Basic ' . encode_base64('bhadmin:bhadmin', '');
+is($p->http('/', headers => [$login])->{code}, 200, 'the page behind a login');
+$s = $json->decode($p->http('/api/status', headers => [$login])->{body});
+is_deeply([map { [@$_{qw(database tenant waiting active)}] } @{ $s->{tenants}{list} }], [['app', 'acme', 1, 2]], 'a tenant, who waits and who works');
+cmp_ok($s->{tenants}{list}[0]{max_wait_seconds}, '>', 0, 'and for how long');
+@wrong = ();
+$look->($s, '');
+is_deeply(\@wrong, [], 'members and types');
+
 # ---- a reload that fails
 $p->{extra} = "\n[pgbouncer]\nno_such_key = 1\n";
 $p->write;
 $p->console('RELOAD', no_die => 1);
-$s = $status->();
+$s = $json->decode($p->http('/api/status', headers => [$login])->{body});
 ok(!$s->{configuration}{reload_ok}, 'a reload that failed shows');
 finish();

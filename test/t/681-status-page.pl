@@ -73,8 +73,9 @@ my $bar = sub { $browser->value("(b => b && [b.getAttribute('aria-valuenow'), b.
         . "([...document.querySelectorAll('#pools [role=meter]')].find(m => m.getAttribute('aria-label').startsWith('$_[0] as')))") };
 is_deeply($bar->('calm'), ['30', 'bar', '30%', '70%'], 'a bar below its threshold, and the mark');
 is_deeply($bar->('full'), ['100', 'bar bad', '100%', '70%'], 'a bar beyond');
-my $server = $row->('backends', '127.0.0.1:' . $pg->port);
-is($server->[1], 'primary', 'the database server');
+my $server = $rows->('backends')->[0];
+like($server->[0], qr/^127\.0\.0\.1:@{[ $pg->port ]} \d+\.\d+$/, 'the database server and its version');
+is($server->[1], 'primary', 'its role');
 is((grep { $_->[0] eq 'unknown_relation' } @{ $rows->('refusals') })[0][2], '2', 'refused statements');
 # (a console of this test may be on its way at that moment)
 my $clients = @calm + @full + @waiting + @odd + @tenants + 1 + 8;
@@ -100,7 +101,7 @@ $browser->press('Tab');
 is($browser->value('document.activeElement.id'), 'refresh', 'Tab reaches the button');
 $browser->press('Tab');
 is($browser->value('document.activeElement.id'), 'filter', 'and the filter');
-# But for the one that was provoked above.
+# But for what is provoked here.
 my $wanted = sub { [grep { !/TrustedHTML|trusted-types/i } @{ $browser->report->{ $_[0] } }] };
 is_deeply($wanted->('errors'), [], 'no error on the console');
 is_deeply($wanted->('violations'), [], 'its policy refused nothing else');
@@ -177,6 +178,15 @@ is($rows->('tenants')->[1][0], decode('UTF-8', $rtl) =~ s/\x{202e}/\x{27e8}202E\
 is($browser->value(q{document.querySelector('#tenants tr:nth-child(3) bdi').title.length}), 300, 'a very long one is shortened, whole in the title');
 is($browser->value(q{document.querySelector('#certificates td.bad').textContent}), '5 days', 'a certificate that ends soon');
 is($browser->value('String(window.bad) + document.querySelectorAll("main img, main script").length'), 'undefined0', 'still no name was taken for HTML');
+
+# ---- behind a login
+$p->{set}{metrics_login} = 1;
+$p->reload;
+is($browser->open(url => $url, width => 1280, height => 900, login => { username => 'bhstats', password => 'bhstats' })->{status}, 200, 'with one there is');
+ok($browser->wait(q{document.querySelectorAll('#tenants tbody tr').length === 2}), 'with what is behind it');
+is_deeply([sort map { $_->[0] } @{ $rows->('tenants') }], ["$script in app", 'acme in app'], 'tenants and their names');
+delete $p->{set}{metrics_login};
+$p->reload;
 
 # ---- nothing but from here
 my $report = $browser->report;

@@ -228,6 +228,7 @@ function showDatabases() {
         ['Servers', 'num', d => d.servers_max ? `${count(d.servers)} of ${count(d.servers_max)}` : count(d.servers)],
         ['Queries/s', 'num', d => count(rate(a => database(a, d).queries))],
         ...(some ? [['p95 1 min', 'num', window('1m'), high('1m')], ['5 min', 'num', window('5m'), high('5m')], ['15 min', 'num', window('15m'), high('15m')]] : []),
+        ...(last.databases.list.some(d => d.size_bytes !== null) ? [['Size', 'num', d => bytes(d.size_bytes)]] : []),
         ['Oldest query', 'num', d => d.oldest_query_seconds ? seconds(d.oldest_query_seconds) : '\u2013', d => last.configuration.slow_query_threshold_seconds && d.oldest_query_seconds > last.configuration.slow_query_threshold_seconds ? 'warn' : ''],
         ['Slow', 'num', d => count(d.slow_queries)],
         ['Errors', 'num', d => count(d.errors)],
@@ -237,11 +238,17 @@ function showDatabases() {
 
 function showBackends() {
     const t = last.thresholds, marks = [t.backend_connections_warning, t.backend_connections_high, t.backend_connections_critical];
-    put('backends', table(last.backends.list, [
-        ['Server', '', b => name(b.name)],
-        ['State', '', b => el('span', { class: 'tag ' + (b.up ? 'good' : 'bad') }, b.up ? b.role : 'no answer')],
-        ['Connections', 'wait', b => b.up && b.utilisation !== null ? meter(b.utilisation, 0, marks, `${visible(b.name)}: ${b.connections_used} connections in use`) : '\u2013'],
-        ['In use', 'num', b => b.up ? `${count(b.connections_used)} of ${count(b.connections_max - b.connections_reserved)}` : '\u2013'],
+    const v = f => b => b.values ? f(b.values) : '\u2013';
+    const list = last.backends.list, some = member => list.some(b => b.values && b.values[member] !== null);
+    put('backends', table(list, [
+        ['Server', '', b => [name(b.name), el('span', { class: 'user' }, b.values && b.values.version ? ' ' + b.values.version : '')]],
+        ['State', '', b => el('span', { class: 'tag ' + (b.up ? 'good' : 'bad') }, b.up ? b.values ? b.values.role : 'up' : 'no answer')],
+        ['Connections', 'wait', b => b.values && b.values.utilisation !== null ? meter(b.values.utilisation, 0, marks, `${visible(b.name)}: ${b.values.connections_used} connections in use`) : '\u2013'],
+        ['In use', 'num', v(x => x.utilisation === null ? count(x.connections_used) : `${count(x.connections_used)} of ${count(x.connections_max - x.connections_reserved)}`)],
+        ['Oldest transaction', 'num', v(x => x.oldest_transaction_seconds ? seconds(x.oldest_transaction_seconds) : '\u2013')],
+        ...(some('replication_lag_seconds') ? [['Lag', 'num', v(x => x.replication_lag_seconds === null ? '\u2013' : seconds(x.replication_lag_seconds))]] : []),
+        ['Our databases', 'num', v(x => bytes(x.database_bytes) + (x.storage_capacity_bytes ? ' of ' + bytes(x.storage_capacity_bytes) : '')),
+            b => b.values && b.values.storage > 0.9 ? 'bad' : b.values && b.values.storage > 0.85 ? 'warn' : ''],
         ['Probed', 'num', b => b.probed ? span(Math.max(0, last.now - b.probed)) + ' ago' : 'never'],
     ], cut(last.backends, 'servers'), 'No server has been probed: probe_interval is 0, or there is no user to probe as (catalog_user).'));
 }
@@ -249,7 +256,7 @@ function showBackends() {
 function showTenants() {
     const t = last.tenants;
     const all = last.databases.list.reduce((n, d) => n + d.tenants, 0);
-    const nothing = t.busy ? `${count(t.busy)}${t.more ? ' or more' : ''} tenants work now. Their names are shown when metrics_top_tenants is set.` : all ? 'No tenant waits or works now.' : 'No tenant has clients now.';
+    const nothing = t.busy ? `${count(t.busy)}${t.more ? ' or more' : ''} tenants work now. Their names are shown where a login is asked for (metrics_login).` : all ? 'No tenant waits or works now.' : 'No tenant has clients now.';
     put('tenants', table(t.list, [
         ['Tenant', '', x => [name(x.tenant), el('span', { class: 'user' }, ' in ', name(x.database))]],
         ['Waiting', 'num', x => count(x.waiting), x => x.waiting ? 'warn' : ''],
