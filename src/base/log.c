@@ -328,6 +328,7 @@ void log_close(struct log *l)
 
 /* ---- formatted lines ---- */
 
+__attribute__((format(printf, 4, 0)))
 static void format_line(struct log *l, enum log_level lv, const struct log_about *a,
                         const char *fmt, va_list ap)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Gauges of clients, pools, servers and workers; counters of engines. */
 #include "metrics/collect.h"
+#include "metrics/collect_tenants.h"
 
 #include "metrics/pgbouncer.h"
 
@@ -341,6 +342,8 @@ void collect_write(const struct collect *c, struct expo *x)
     write_parse(c, x);
     write_audit(c, x);
     collect_backends(c, x);
+    if (c->tops)
+        tops_write(c->tops, x);
     write_clients(c, x);
     write_pools(c, x);
     collect_databases(c, x);

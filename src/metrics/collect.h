@@ -9,6 +9,8 @@
 
 #define COLLECT_TLS 3
 
+struct tops;
+
 struct collect {
     struct hub *hub;
     const struct setup *setup;
@@ -19,6 +21,7 @@ struct collect {
     usec_t reload_at;
     const struct tls_ctx *tls[COLLECT_TLS]; /* towards clients, servers, readers; NULL: none */
     usec_t begun;                           /* monotonic */
+    const struct tops *tops;                /* NULL: off */
     uint64_t dropped_before;
     uint64_t login_failures; /* at the metrics service */
     int login_addresses;     /* that wait because of them */

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "metrics/collect.h"
+#include "metrics/collect_tenants.h"
 #include "metrics/door.h"
 #include "metrics/http.h"
 #include "metrics/page.h"
@@ -43,6 +44,7 @@ struct metrics {
     int scrapes; /* under way */
     bool dead;
     uint64_t dropped;
+    struct tops *tops; /* NULL: never asked for */
 };
 
 /* One answer being gathered. */
@@ -70,6 +72,7 @@ static void note_time(struct metrics *m, struct evhttp_request *req, usec_t now)
 static void metrics_release(struct metrics *m)
 {
     door_free(m->door);
+    tops_free(m->tops);
     free(m);
 }
 
@@ -140,6 +143,7 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .survey = survey,
                          .watch = m->opts.watch,
                          .backends = m->opts.backends,
+                         .tops = setup->g.metrics_top_tenants ? m->tops : NULL,
                          .begun = s->begun,
                          .dropped_before = m->dropped };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
@@ -174,6 +178,40 @@ static void gathered(void *arg, const struct survey *survey)
     m->scrapes--;
     if (m->dead && m->scrapes == 0)
         metrics_release(m);
+}
+
+/* ---- tenants that use most ---- */
+
+static int tenants_wanted(const struct metrics *m)
+{
+    const struct setup *setup = m->opts.ops->setup(m->opts.arg);
+    return setup ? (int)setup->g.metrics_top_tenants : 0;
+}
+
+static void on_tenants(void *arg, const struct top_found *f)
+{
+    struct scrape *s = arg;
+    struct metrics *m = s->m;
+    int k = tenants_wanted(m);
+
+    if (f && k)
+        tops_take(m->tops, f, k);
+    survey_run(m->hub, gathered, s);
+}
+
+static void ask_tenants(struct scrape *s)
+{
+    struct metrics *m = s->m;
+    int n = 0;
+
+    if (!m->tops)
+        m->tops = tops_new();
+    if (!m->tops) {
+        survey_run(m->hub, gathered, s);
+        return;
+    }
+    const struct text *names = tops_names(m->tops, &n);
+    top_gather(m->hub, names, n, on_tenants, s);
 }
 
 /* The client closed its connection before the answer was there. */
@@ -217,7 +255,9 @@ static void on_metrics(struct evhttp_request *req, void *arg)
     struct metrics *m = arg;
     struct scrape *s = scrape_new(m, req);
 
-    if (s)
+    if (s && tenants_wanted(m))
+        ask_tenants(s);
+    else if (s)
         survey_run(m->hub, gathered, s);
 }
 

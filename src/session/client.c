@@ -168,6 +168,9 @@ void client_count_bytes(struct client *c)
     struct db_stats *st = shard_stats(c->shard, c->engine);
     stat_add(&st->rx_client, c->conn->rx - c->rx_seen);
     stat_add(&st->tx_client, c->conn->tx - c->tx_seen);
+    if (c->tenant_note)
+        top_add(&c->engine->top, c->tenant_note, TOP_BYTES,
+                c->conn->rx - c->rx_seen + c->conn->tx - c->tx_seen);
     c->rx_seen = c->conn->rx;
     c->tx_seen = c->conn->tx;
 }

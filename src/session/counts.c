@@ -96,13 +96,16 @@ void count_unbound(const struct client *c)
 
 unsigned count_pins(struct db_stats *st, unsigned counted, unsigned held)
 {
-    for (unsigned i = 0; (counted | held) >> i; i++) {
-        bool was = counted >> i & 1, is = held >> i & 1;
-        if (was == is)
-            continue;
-        count_nth(st, offsetof(struct db_stats, pinned_advisory), i, is ? 1 : UINT64_MAX);
-        if (is)
+    unsigned changed = counted ^ held;
+
+    for (unsigned i = 0; changed >> i; i++) {
+        unsigned bit = 1U << i;
+        if (changed & held & bit) {
+            count_nth(st, offsetof(struct db_stats, pinned_advisory), i, 1);
             count_nth(st, offsetof(struct db_stats, pins_advisory), i, 1);
+        } else if (changed & bit) {
+            count_nth(st, offsetof(struct db_stats, pinned_advisory), i, UINT64_MAX);
+        }
     }
     return held;
 }

@@ -348,6 +348,7 @@ struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct t
     uint64_t seed[2];
     memcpy(seed, h->mock_seed, sizeof(seed));
     e->profiles = profiles_new((size_t)s->g.query_stats_max, seed, &e->stats);
+    top_limit(&e->top, (int)s->g.metrics_top_tenants, e->loop.now);
     e->scram = scram_cache_new(h->mock_seed, (uint32_t)s->g.scram_iterations);
     e->tokens = token_keys_new(s->token_keys, s->n_token_keys, err);
     if (!e->tokens) {

@@ -12,6 +12,7 @@
 #include "net/resolver.h"
 #include "net/worker.h"
 #include "session/client.h"
+#include "session/top.h"
 
 struct lookup_ask;
 struct proof_ask;
@@ -91,6 +92,7 @@ struct engine {
     struct tenant_engine *tenant;
     struct profiles *profiles; /* statements by template */
     struct notes *notes;       /* of tenants and refused statements */
+    struct top top;            /* tenants that use most */
     struct token_keys *tokens; /* keys of signed tokens; NULL: none */
     struct scram_cache *scram; /* SCRAM secrets computed from plain ones */
     struct registry *registry;

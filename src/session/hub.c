@@ -230,6 +230,7 @@ static void take_setup(struct engine *e, void *arg)
         scram_cache_free(e->scram);
         e->scram = fresh;
     }
+    top_limit(&e->top, (int)e->setup->g.metrics_top_tenants, e->loop.now);
     shares_refresh(e);
     reaper_new_limits(e);
     LIST_FOREACH_SAFE(n, next, &e->shards) {

@@ -35,6 +35,8 @@ struct notes *notes_new(void)
 
 static void free_tenant(struct tenant_note *t)
 {
+    if (t->use.held)
+        top_forget(t);
     for (int i = 0; i < NOTES_USERS; i++)
         free(t->users[i]);
     free((void *)(uintptr_t)t->name.p);
@@ -233,6 +235,21 @@ void notes_leave(struct notes *n, struct tenant_note *t)
     n->n_idle--;
     map_del(&n->tenants, old->name);
     free_tenant(old);
+}
+
+struct tenant_note *notes_tenant(struct notes *n, struct text tenant)
+{
+    return map_get(&n->tenants, tenant);
+}
+
+void notes_scale(struct notes *n, double divisor)
+{
+    size_t pos = 0;
+    struct text key;
+    void *value;
+
+    while (map_next(&n->tenants, &pos, &key, &value))
+        top_scale(value, divisor);
 }
 
 const struct tenant_note *notes_next_tenant(const struct notes *n, size_t *pos)

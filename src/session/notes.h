@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "session/top.h"
 
 #define NOTES_STATEMENTS 1000 /* per worker */
 #define NOTES_TENANTS 10000   /* per worker, without those that have clients */
@@ -37,6 +38,7 @@ struct tenant_note {
     struct list node; /* in the list of those without clients, longest first */
     struct text name; /* map key */
     uint64_t passed, rewritten, refused, audited;
+    struct top_use use;
     usec_t last_seen; /* wall clock; 0 = logged in only */
     int clients;
     int n_users; /* NOTES_USERS + 1: there are more */
@@ -59,6 +61,10 @@ const struct note *notes_next(const struct notes *n, size_t *pos);
 /* The tenant's entry, which stays until notes_leave; NULL: out of memory. */
 struct tenant_note *notes_join(struct notes *n, struct text tenant, struct text user);
 void notes_leave(struct notes *n, struct tenant_note *t);
+/* The tenant's entry as it is, NULL: none. */
+struct tenant_note *notes_tenant(struct notes *n, struct text tenant);
+/* Divides the scores of all tenants (top.h). */
+void notes_scale(struct notes *n, double divisor);
 /* Each tenant, as notes_next. */
 const struct tenant_note *notes_next_tenant(const struct notes *n, size_t *pos);
 

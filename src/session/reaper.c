@@ -6,6 +6,7 @@
  */
 #include "session/counts.h"
 #include "session/listener.h"
+#include "session/notes.h"
 #include "session/peers.h"
 #include "session/session.h"
 
@@ -373,6 +374,9 @@ void engine_reap(struct engine *e)
     wheel_turn(&e->shard_dues, now, shard_fires, e);
     cancels_reap(e);
     peers_reap(e);
+    double divisor;
+    if (top_tick(&e->top, now, &divisor))
+        notes_scale(e->notes, divisor);
     atomic_store_explicit(&e->stats.looks,
                           e->client_dues.looks + e->server_dues.looks + e->shard_dues.looks,
                           memory_order_relaxed);

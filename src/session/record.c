@@ -121,6 +121,12 @@ void record_leave(struct client *c)
 
 /* ---- statements ---- */
 
+static void denied(struct client *c, struct tenant_note *t)
+{
+    t->refused++;
+    top_add(&c->engine->top, t, TOP_DENIALS, 1);
+}
+
 static void note(struct client *c, enum note_kind kind, int reason, const struct verdict *v,
                  struct text template)
 {
@@ -177,7 +183,7 @@ void record_verdict(struct client *c, struct verdict *v, struct text sql)
         if (!enforced)
             t->audited++;
         else if (refused)
-            t->refused++;
+            denied(c, t);
         else if (changed)
             t->rewritten++;
         else
@@ -212,7 +218,7 @@ void record_refusal(struct client *c, enum refusal r, struct verdict *v, struct 
 
     if (c->tenant_note) {
         c->tenant_note->last_seen = c->engine->loop.now;
-        c->tenant_note->refused++;
+        denied(c, c->tenant_note);
     }
     buf_init(&b);
     if (v) {

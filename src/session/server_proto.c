@@ -316,6 +316,10 @@ static void count_query(struct server *s, struct client *c, unsigned kind)
         count_kind(st, kind);
         stat_add(&st->query_us, took);
         stat_observe(&st->query, took);
+        if (c->tenant_note) {
+            top_add(&e->top, c->tenant_note, TOP_QUERIES, 1);
+            top_add(&e->top, c->tenant_note, TOP_US, took);
+        }
         count_slow(c, took, e->setup->g.slow_query_threshold);
     }
     c->query_at = pending_empty(s->pending) ? 0 : now;

@@ -72,6 +72,7 @@ static const struct sample globals[] = {
     { "tenant_audit_log", "/var/log/audit.json", NULL }, { "tenant_audit", "refused,exempt", NULL },
     { "max_pinned_servers", "4", NULL }, { "max_tenant_connections", "12", NULL }, { "max_tenant_client_connections", "13", NULL },
     { "metrics_listen_addr", "::1", NULL }, { "metrics_port", "9127", NULL }, { "metrics_max_series", "100", NULL },
+    { "metrics_top_tenants", "7", NULL },
     { "slow_query_threshold", "1", NULL }, { "query_stats", "0", NULL }, { "query_stats_max", "100", NULL }, { "log_format", "json", NULL },
     { "log_repeat_limit", "7", NULL }, { "log_repeat_period", "3", NULL },
     { "metrics_tls_cert_file", "/m.crt", NULL }, { "metrics_tls_key_file", "/m.key", NULL }, { "metrics_tls_ca_file", "/m.pem", NULL },
