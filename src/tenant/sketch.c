@@ -337,6 +337,71 @@ static bool make_utf8(struct text sql, struct buf *copy)
     return true;
 }
 
+/* Words behind which a sign begins a constant. */
+static bool before_value(struct text word)
+{
+    static const char *const words[] = { "select",    "then",     "else",   "when",   "and",
+                                         "or",        "not",      "by",     "limit",  "offset",
+                                         "in",        "like",     "values", "return", "between",
+                                         "returning", "ilike",    "case",   "where",  "on",
+                                         "having",    "distinct", "all",    "from" };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (text_is_i(word, words[i]))
+            return true;
+    return false;
+}
+
+/* Is what comes behind that text a value's sign, not an operator? */
+static bool begins_value(struct text made)
+{
+    while (made.n && made.p[made.n - 1] == ' ')
+        made.n--;
+    if (made.n == 0 || strchr("(,=<>+-*/%^|&~!@#[;", made.p[made.n - 1]))
+        return true;
+    size_t n = 0;
+    while (n < made.n && class_at(made.p + made.n - 1 - n) & WORD)
+        n++;
+    return before_value(text_n(made.p + made.n - n, n));
+}
+
+/* Appends a mark, which joins a list in front of it. */
+static void put_mark(struct buf *out, size_t start)
+{
+    static const char *const lists[] = { "?, ..., ", "?, " };
+    struct text made = text_n(buf_data(out) + start, buf_len(out) - start);
+
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = strlen(lists[i]);
+        if (made.n >= n && memcmp(made.p + made.n - n, lists[i], n) == 0) {
+            out->n -= n;
+            buf_text_append(out, TEXT("?, ..."));
+            return;
+        }
+    }
+    buf_char(out, '?');
+}
+
+/* A template anew with the signs of constants in their marks: "= -?" is "= ?". */
+static void drop_signs(struct text template, struct buf *out)
+{
+    size_t start = buf_len(out);
+    bool quoted = false;
+
+    for (size_t i = 0; i < template.n; i++) {
+        char c = template.p[i];
+        struct text made = text_n(buf_data(out) + start, buf_len(out) - start);
+        quoted ^= c == '"';
+        if (!quoted && (c == '-' || c == '+') && i + 1 < template.n && template.p[i + 1] == '?' &&
+            begins_value(made))
+            continue;
+        if (!quoted && c == '?')
+            put_mark(out, start);
+        else
+            buf_char(out, c);
+    }
+}
+
 void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *out)
 {
     struct buf copy;
@@ -359,6 +424,14 @@ void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *
     size_t before = buf_len(out);
     if (!out->failed)
         redact(sql, false, out);
+    struct text made = text_n(buf_data(out) + before, buf_len(out) - before);
+    if (!out->failed && (memmem(made.p, made.n, "-?", 2) || memmem(made.p, made.n, "+?", 2))) {
+        buf_clear(&copy);
+        buf_text_append(&copy, made);
+        out->failed |= copy.failed;
+        out->n -= made.n;
+        drop_signs(buf_text(&copy), out);
+    }
     if (!out->failed && buf_len(out) == before)
         buf_text_append(out, TEXT("<empty>"));
     buf_release(&copy);

@@ -111,6 +111,12 @@ static void forms(void)
     is_template("INSERT INTO t VALUES (1,'a'),(2,'b')", "INSERT INTO t VALUES (?, ...)");
     is_template("SELECT \"Odd Name\", t1.c2 FROM t1", "SELECT \"Odd Name\", t1.c2 FROM t1");
     is_template("SELECT a -- c\n FROM t", "SELECT a FROM t");
+    is_template("SELECT * FROM t WHERE a = -1 AND b IN (-1, 2, -3)",
+                "SELECT * FROM t WHERE a = ? AND b IN (?, ...)");
+    is_template("UPDATE t SET a = a + -5, b = b -5, c = (a)-1",
+                "UPDATE t SET a = a + ?, b = b -?, c = (a)-?");
+    is_template("SELECT -1, x - -2 FROM \"-?\" LIMIT +3", "SELECT ?, x - ? FROM \"-?\" LIMIT ?");
+    is_template("INSERT INTO t VALUES (1, 2, -3, now())", "INSERT INTO t VALUES (?, ..., now())");
     is_template("", "<empty>");
     is_template("-- only", "<empty>");
     is_template("SELECT 'a", "<unreadable>");
