@@ -198,18 +198,35 @@ static void describe(const struct alert_item *it, char *out, size_t size)
         }
 }
 
+/* With its unit; long times in days. */
+static void write_value(double v, enum alert_unit unit, char *out, size_t size)
+{
+    if (unit == UNIT_seconds && v >= 2 * 86400)
+        snprintf(out, size, "%.1f d", v / 86400);
+    else
+        snprintf(out, size, "%.*f%s",
+                 v == (double)(int64_t)v ? 0
+                 : v < 100               ? 3
+                                         : 1,
+                 v,
+                 unit == UNIT_percent   ? " %"
+                 : unit == UNIT_seconds ? " s"
+                                        : "");
+}
+
 static void say(const struct alerts *a, const struct alert_item *it, bool begins)
 {
     const struct alert_row *row = &rows[it->alert];
-    const char *unit = row->unit == UNIT_percent ? " %" : row->unit == UNIT_seconds ? " s" : "";
-    char what[512];
+    char what[512], value[64], threshold[64];
 
     if (!a->log || !a->g->log_alerts)
         return;
     describe(it, what, sizeof(what));
+    write_value(it->value, row->unit, value, sizeof(value));
+    write_value(it->threshold, row->unit, threshold, sizeof(threshold));
     if (begins)
-        log_warn(a->log, "alert %s (%s)%s: %.4g%s, threshold %.4g%s: %s", row->name,
-                 row->severity_name, what, it->value, unit, it->threshold, unit, row->summary);
+        log_warn(a->log, "alert %s (%s)%s: %s, threshold %s: %s", row->name, row->severity_name,
+                 what, value, threshold, row->summary);
     else
         log_info(a->log, "alert %s (%s)%s has ended", row->name, row->severity_name, what);
 }

@@ -18,8 +18,8 @@ my %set = (
     worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', probe_interval => 1, server_login_retry => 1,
     alert_interval => 1, alert_clear_for => 0, alert_pool_utilisation_for => 0, alert_clients_waiting_for => 0, alert_backend_down_for => 0,
     alert_backend_connections_for => 0, alert_storage_for => 0, alert_query_p95_for => 0, alert_process_for => 0,
-    # What a busy machine may raise by itself.
-    map { ("alert_$_" => 0) } qw(cpu_warning cpu_critical memory_warning memory_critical query_p95 slow_queries oldest_query),
+    # What a busy machine may raise by itself, and certificates of tests.
+    map { ("alert_$_" => 0) } qw(cpu_warning cpu_critical memory_warning memory_critical query_p95 slow_queries oldest_query certificate_warning certificate_critical),
 );
 my $p = proxy(pg => $pg, set => \%set, auth => { map { ($_ => '') } qw(acme nobody) }, users => { acme => 'tenant=acme' },
     databases => { test => 'dbname=postgres pool_size=10 catalog_user=postgres', small => 'dbname=postgres pool_size=1 min_pool_size=0',
@@ -142,7 +142,7 @@ spew($p->{ini}, $p->ini_text . "no_such_key_at_all = 1\n");
 $p->console('RELOAD', no_die => 1);
 $until->('ReloadFailed', 'firing');
 is($gauge->('ReloadFailed'), 1, 'its gauge');
-$set{log_alerts} = 0;
+$p->{set}{log_alerts} = 0;
 $p->{databases}{test} .= ' storage_capacity=1MB';
 $p->reload;
 $until->('ReloadFailed', 'resolved');
