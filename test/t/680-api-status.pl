@@ -71,7 +71,7 @@ is_deeply([@{ $s->{tenants} }{qw(busy more)}], [1, JSON::PP::false], 'a tenant i
 my ($app) = grep { $_->{name} eq 'app' } @{ $s->{databases}{list} };
 is_deeply([@$app{qw(guarded tenants tenants_waiting refused)}], [JSON::PP::true, 1, 1, 1], 'a database of tenants');
 # What the watch saw.
-ok(wait_for(sub { my $s = $status->(); grep { $_->{alert} eq 'ClientsWaiting' && $_->{database} eq 'shop' && $_->{state} eq 'firing' } @{ $s->{alerts}{list} } }, 20, 0.2), 'an alert');
+ok(wait_for(sub { my $s = $status->(); grep { $_->{alert} eq 'ClientsWaiting' && $_->{database} eq 'shop' && $_->{state} eq 'firing' && $_->{value} == 3 } @{ $s->{alerts}{list} } }, 20, 0.2), 'an alert');
 $s = $status->();
 my ($alert) = grep { $_->{alert} eq 'ClientsWaiting' && $_->{database} eq 'shop' } @{ $s->{alerts}{list} };
 is_deeply([@$alert{qw(user backend value threshold unit severity runbook)}], ['postgres', '', 3, 1, 'count', 'warning', 'doc/runbook.md#clientswaiting'], 'as it is');
