@@ -141,7 +141,33 @@ static void pool_labels(struct expo *x, const struct pool *p)
     expo_labels(x, p->guarded ? "guarded=\"1\"" : "guarded=\"0\"");
 }
 
-static void write_pool_servers(const struct collect *c, struct expo *x)
+/* The labels of each pool, written once for all families: from at[i] to at[i + 1]. */
+struct pool_texts {
+    struct buf text;
+    size_t *at;
+};
+
+static bool pool_texts(const struct collect *c, struct expo *x, struct pool_texts *t)
+{
+    int n = c->survey->n_pools;
+
+    buf_init(&t->text);
+    t->at = calloc((size_t)n + 1, sizeof(*t->at));
+    for (int i = 0; t->at && i < n; i++) {
+        if (c->survey->pools[i].pool)
+            pool_labels(x, c->survey->pools[i].pool);
+        buf_text_append(&t->text, expo_labels_take(x));
+        t->at[i + 1] = buf_len(&t->text);
+    }
+    return t->at && !t->text.failed;
+}
+
+static void put_labels(struct expo *x, const struct pool_texts *t, int i)
+{
+    expo_labels_text(x, text_n(buf_data(&t->text) + t->at[i], t->at[i + 1] - t->at[i]));
+}
+
+static void write_pool_servers(const struct collect *c, struct expo *x, const struct pool_texts *t)
 {
     collect_family(x, METRIC_pool_server_connections);
     for (int i = 0; i < c->survey->n_pools; i++) {
@@ -161,7 +187,7 @@ static void write_pool_servers(const struct collect *c, struct expo *x)
             { "state=\"listener\"", p->sv[SERVER_LISTENER] },
         };
         for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++) {
-            pool_labels(x, p->pool);
+            put_labels(x, t, i);
             expo_labels(x, states[k].state);
             expo_int(x, states[k].n);
         }
@@ -190,21 +216,28 @@ static void write_pools(const struct collect *c, struct expo *x)
                                           METRIC_pool_waiting_clients, METRIC_pool_pinned_servers,
                                           METRIC_pool_max_wait_seconds };
 
-    write_pool_servers(c, x);
-    for (size_t k = 0; k < sizeof(gauges) / sizeof(gauges[0]); k++) {
+    struct pool_texts t;
+
+    if (!pool_texts(c, x, &t))
+        x->out.failed = true; /* out of memory */
+    else
+        write_pool_servers(c, x, &t);
+    for (size_t k = 0; !x->out.failed && k < sizeof(gauges) / sizeof(gauges[0]); k++) {
         collect_family(x, gauges[k]);
         for (int i = 0; i < c->survey->n_pools; i++) {
             const struct survey_pool *p = &c->survey->pools[i];
             if (!p->pool)
                 continue;
             int64_t v = pool_value(p, gauges[k], c->survey->now);
-            pool_labels(x, p->pool);
+            put_labels(x, &t, i);
             if (gauges[k] == METRIC_pool_max_wait_seconds)
                 expo_usec(x, (uint64_t)v);
             else
                 expo_int(x, v);
         }
     }
+    free(t.at);
+    buf_release(&t.text);
     gauge(x, METRIC_paused, atomic_load(&c->hub->registry.paused));
 }
 

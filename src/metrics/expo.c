@@ -40,14 +40,48 @@ void expo_end(struct expo *x)
 void expo_family(struct expo *x, const char *name, enum expo_type type, const char *help)
 {
     snprintf(x->name, sizeof(x->name), "%s", name);
+    x->n_name = strlen(x->name);
     x->type = type;
     x->help = help;
     x->headed = false;
     buf_clear(&x->labels);
 }
 
+/* Decimal; at least `width` digits, at most 20. */
+static void put_digits(struct buf *b, uint64_t v, int width)
+{
+    char text[20];
+    int at = (int)sizeof(text);
+
+    while (v > 0 || width > 0) {
+        text[--at] = (char)('0' + v % 10);
+        v /= 10;
+        width--;
+    }
+    buf_append(b, text + at, sizeof(text) - (size_t)at);
+}
+
+static void put_uint(struct buf *b, uint64_t v)
+{
+    put_digits(b, v, 1);
+}
+
+/* Nothing to be escaped in it? */
+static bool is_plain(struct text t)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if ((unsigned char)t.p[i] >= 0x80 || (unsigned char)t.p[i] < ' ' || t.p[i] == '\\' ||
+            t.p[i] == '"')
+            return false;
+    return true;
+}
+
 static void escaped(struct buf *b, struct text t)
 {
+    if (is_plain(t)) {
+        buf_text_append(b, t);
+        return;
+    }
     for (size_t i = 0; i < t.n;) {
         const unsigned char *p = (const unsigned char *)t.p + i;
         size_t len = text_utf8_len(p, t.n - i);
@@ -75,7 +109,8 @@ static void comma(struct expo *x)
 void expo_label(struct expo *x, const char *name, struct text value)
 {
     comma(x);
-    buf_printf(&x->labels, "%s=\"", name);
+    buf_text_append(&x->labels, text_of(name));
+    buf_text_append(&x->labels, TEXT("=\""));
     escaped(&x->labels, value);
     buf_char(&x->labels, '"');
 }
@@ -86,6 +121,20 @@ void expo_labels(struct expo *x, const char *written)
         return;
     comma(x);
     buf_text_append(&x->labels, text_of(written));
+}
+
+struct text expo_labels_take(struct expo *x)
+{
+    struct text t = buf_text(&x->labels);
+
+    buf_clear(&x->labels);
+    return t;
+}
+
+void expo_labels_text(struct expo *x, struct text written)
+{
+    comma(x);
+    buf_text_append(&x->labels, written);
 }
 
 /* OpenMetrics escapes quotes too. */
@@ -148,12 +197,16 @@ static void line(struct expo *x, const char *suffix, const char *le)
 {
     bool some = buf_len(&x->labels) > 0;
 
-    buf_printf(&x->out, "%s%s", x->name, suffix);
+    buf_append(&x->out, x->name, x->n_name);
+    buf_text_append(&x->out, text_of(suffix));
     if (some || *le) {
         buf_char(&x->out, '{');
         buf_text_append(&x->out, buf_text(&x->labels));
-        if (*le)
-            buf_printf(&x->out, "%sle=\"%s\"", some ? "," : "", le);
+        if (*le) {
+            buf_text_append(&x->out, some ? TEXT(",le=\"") : TEXT("le=\""));
+            buf_text_append(&x->out, text_of(le));
+            buf_char(&x->out, '"');
+        }
         buf_char(&x->out, '}');
     }
     buf_char(&x->out, ' ');
@@ -161,7 +214,9 @@ static void line(struct expo *x, const char *suffix, const char *le)
 
 static void seconds(struct buf *b, uint64_t us)
 {
-    buf_printf(b, "%" PRIu64 ".%06" PRIu64, us / MICRO, us % MICRO);
+    put_uint(b, us / MICRO);
+    buf_char(b, '.');
+    put_digits(b, us % MICRO, 6);
 }
 
 void expo_uint(struct expo *x, uint64_t v)
@@ -169,7 +224,8 @@ void expo_uint(struct expo *x, uint64_t v)
     if (!room(x, 1))
         return;
     line(x, "", "");
-    buf_printf(&x->out, "%" PRIu64 "\n", v);
+    put_uint(&x->out, v);
+    buf_char(&x->out, '\n');
     buf_clear(&x->labels);
 }
 
@@ -178,7 +234,10 @@ void expo_int(struct expo *x, int64_t v)
     if (!room(x, 1))
         return;
     line(x, "", "");
-    buf_printf(&x->out, "%" PRId64 "\n", v);
+    if (v < 0)
+        buf_char(&x->out, '-');
+    put_uint(&x->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    buf_char(&x->out, '\n');
     buf_clear(&x->labels);
 }
 
@@ -250,7 +309,7 @@ void expo_histogram_ex(struct expo *x, const uint64_t *counts, const uint64_t *e
         else
             snprintf(le, sizeof(le), "+Inf");
         line(x, "_bucket", le);
-        buf_printf(&x->out, "%" PRIu64, sum);
+        put_uint(&x->out, sum);
         exemplar(x, ex ? &ex[i] : NULL, over, i < n ? edges_us[i] : UINT64_MAX);
         buf_char(&x->out, '\n');
         over = i < n ? edges_us[i] : over;
@@ -259,6 +318,7 @@ void expo_histogram_ex(struct expo *x, const uint64_t *counts, const uint64_t *e
     seconds(&x->out, sum_us);
     buf_char(&x->out, '\n');
     line(x, "_count", "");
-    buf_printf(&x->out, "%" PRIu64 "\n", sum);
+    put_uint(&x->out, sum);
+    buf_char(&x->out, '\n');
     buf_clear(&x->labels);
 }

@@ -18,6 +18,7 @@ struct expo {
     int64_t series, dropped; /* sample lines written and left out */
     struct buf labels;       /* of the next sample */
     char name[128];          /* of the family */
+    size_t n_name;
     const char *help;
     enum expo_type type;
     bool headed; /* HELP and TYPE have been written */
@@ -43,6 +44,10 @@ void expo_family(struct expo *x, const char *name, enum expo_type type, const ch
 void expo_label(struct expo *x, const char *name, struct text value);
 /* Adds labels as written, `a="b",c="d"`; "" = none. */
 void expo_labels(struct expo *x, const char *written);
+/* The labels of the next sample as they are now, to be given to expo_labels_text for others. They
+ * are taken away. Valid until the next change of labels. */
+struct text expo_labels_take(struct expo *x);
+void expo_labels_text(struct expo *x, struct text written);
 /* One sample of the family; takes the labels. */
 void expo_uint(struct expo *x, uint64_t v);
 void expo_int(struct expo *x, int64_t v);
