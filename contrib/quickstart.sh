@@ -85,12 +85,12 @@ proxy="$work/build/pgbulkhead"
 bold "Making a certificate authority and certificates for localhost"
 tls="$work/tls"
 mkdir "$tls"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=quickstart CA" \
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj "/CN=quickstart CA" \
     -keyout "$tls/ca.key" -out "$tls/ca.pem" -addext "keyUsage=critical,keyCertSign" 2>/dev/null
 for who in proxy postgres; do
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=localhost" -keyout "$tls/$who.key" -out "$tls/$who.csr" 2>/dev/null
     printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >"$tls/ext"
-    openssl x509 -req -in "$tls/$who.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 30 -extfile "$tls/ext" -out "$tls/$who.crt" 2>/dev/null
+    openssl x509 -req -in "$tls/$who.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 90 -extfile "$tls/ext" -out "$tls/$who.crt" 2>/dev/null
     chmod 600 "$tls/$who.key"
 done
 chmod 755 "$tls"
@@ -255,9 +255,16 @@ echo "server connections of role app in PostgreSQL: $used"
 bold "5. Plaintext is refused"
 if psql -X -w -d "host=localhost port=$port user=acme password=acme-secret dbname=app sslmode=disable" -c 'SELECT 1'; then fail "plaintext was accepted"; fi
 
-bold "6. Metrics: http://127.0.0.1:$metrics_port/metrics"
+bold "6. What it sees: statements by template, latency, alerts"
+show admin "SHOW QUERIES LIMIT 5" pgbulkhead | cut -c1-150
+show admin "SHOW LATENCY" pgbulkhead
+show admin "SHOW ALERTS" pgbulkhead | cut -c1-150
+[ "$(ask admin 'SHOW QUERIES' pgbulkhead | grep -c tenant_id)" -gt 0 ] || fail "no statements were counted"
+
+bold "7. Metrics: http://127.0.0.1:$metrics_port/metrics and a page for people: http://127.0.0.1:$metrics_port/"
 curl -fsS "http://127.0.0.1:$metrics_port/metrics" >"$work/run/metrics" || fail "no metrics"
 grep -E '^pgbulkhead_(tenant_statements_total|tenant_denials_total|client_connections|pool_server_connections|backend_connections_max|backend_connections_used)' "$work/run/metrics" | grep -v ' 0$' || fail "the metrics are empty"
+curl -fsS "http://127.0.0.1:$metrics_port/" | grep -q '<html' || fail "no status page"
 
 finished=yes
 cat >"$work/stop.sh" <<STOP
@@ -280,6 +287,7 @@ cat <<END
   psql "$(dsn acme)"
   psql "$(dsn beta)"
   psql "$(dsn admin pgbulkhead)"        (console: SHOW HELP)
+  http://127.0.0.1:$metrics_port/           (status page)
   curl http://127.0.0.1:$metrics_port/metrics
   configuration: $work/run/pgbulkhead.ini     logs: $work/proxy.log $work/pg.log
 To stop and remove it:
