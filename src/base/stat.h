@@ -39,7 +39,23 @@ struct stat_hist {
     stat_t sum_us;
 };
 
-/* Owner only. */
-void stat_observe(struct stat_hist *h, uint64_t us);
+/* Owner only. Gives the bucket. */
+int stat_observe(struct stat_hist *h, uint64_t us);
+
+/* The trace of the last value of each bucket that had one: written by the owner, read by anybody.
+ */
+struct stat_exemplar {
+    unsigned char id[16], span[8];
+    uint64_t us, wall_us; /* the value; when */
+};
+struct stat_exemplars;
+typedef _Atomic(struct stat_exemplars *) stat_exemplars_t;
+/* Owner only; the first one takes memory, without which nothing is kept. */
+void stat_exemplar_put(stat_exemplars_t *to, int bucket, const unsigned char id[16],
+                       const unsigned char span[8], uint64_t us, uint64_t wall_us);
+/* false: there is none. */
+_Bool stat_exemplar_get(const stat_exemplars_t *from, int bucket, struct stat_exemplar *out);
+/* Nobody reads or writes any more. */
+void stat_exemplars_free(stat_exemplars_t *e);
 
 #endif

@@ -32,6 +32,9 @@ void collect_write(const struct collect *c, struct expo *x);
 void collect_databases(const struct collect *c, struct expo *x);
 void collect_alerts(const struct collect *c, struct expo *x);
 void collect_backends(const struct collect *c, struct expo *x);
+/* The histogram of queries' durations with the newest trace of each bucket; the labels are set. */
+void collect_traced(struct expo *x, const struct db_ledger *db, int n_workers,
+                    const uint64_t *counts, uint64_t sum_us);
 void collect_process(const struct collect *c, struct expo *x);
 void collect_limits(struct expo *x);
 void collect_tls(const struct collect *c, struct expo *x);

@@ -89,7 +89,7 @@ static void write_family(struct expo *x, int first, const struct sums *s, int n)
     }
 }
 
-static void write_histograms(struct expo *x, const struct sums *s, int n)
+static void write_histograms(struct expo *x, const struct sums *s, int n, int n_workers)
 {
     static const struct {
         enum metric metric;
@@ -104,7 +104,10 @@ static void write_histograms(struct expo *x, const struct sums *s, int n)
             const struct hist *h =
                 (const struct hist *)(const void *)((const char *)&s[d] + hists[k].offset);
             expo_label(x, "database", s[d].db->name);
-            expo_histogram(x, h->count, stat_edges_us, STAT_BUCKETS, h->sum_us);
+            if (hists[k].metric == METRIC_query_duration_seconds)
+                collect_traced(x, s[d].db, n_workers, h->count, h->sum_us);
+            else
+                expo_histogram(x, h->count, stat_edges_us, STAT_BUCKETS, h->sum_us);
         }
     }
 }
@@ -188,6 +191,6 @@ void collect_databases(const struct collect *c, struct expo *x)
         if (*rows[i].metric && !seen_before(i))
             write_family(x, i, s, n);
     write_denials(c, x, s, n);
-    write_histograms(x, s, n);
+    write_histograms(x, s, n, c->hub->n_engines);
     free(s);
 }

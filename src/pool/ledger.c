@@ -135,6 +135,8 @@ void registry_release(struct registry *r)
     }
     for (int i = 0; i < r->n_dbs; i++) {
         free_text(r->db_list[i]->name);
+        for (int w = 0; w < r->n_workers; w++)
+            stat_exemplars_free(&r->db_list[i]->stats[w].query_traces);
         free(r->db_list[i]->stats);
         free(r->db_list[i]);
     }

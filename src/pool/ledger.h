@@ -36,7 +36,8 @@ struct db_stats {
 #define STAT(member, ...) stat_t member;
 #include "base/stat.def"
     struct stat_hist wait, query, xact;
-    stat_t denials[64]; /* by enum refusal */
+    stat_t denials[64];           /* by enum refusal */
+    stat_exemplars_t query_traces; /* of `query` */
 };
 
 /* Pools that a limit of their database or user keeps from opening servers. */

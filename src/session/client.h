@@ -118,6 +118,12 @@ struct client {
     uint8_t kind;    /* enum query_kind: of what was bound last */
     usec_t waited;   /* for the server that it has, until a statement is charged with it */
 
+    /* what it runs (slow.h) */
+    struct traceparent trace, traced; /* of what it sent last, of what ended last */
+    usec_t slow_wait;                 /* for the server, before that */
+    uint64_t slow_rows;
+    char slow_state[6]; /* SQLSTATE of its error */
+
     /* what it runs (profile.h) */
     struct profile *profile; /* held, or NULL */
     bool profile_waits;      /* ... was not sent yet */

@@ -9,6 +9,7 @@
 #include "session/record.h"
 #include "session/session.h"
 #include "session/settings.h"
+#include "session/slow.h"
 #include "session/state.h"
 #include "session/utility.h"
 
@@ -555,6 +556,7 @@ enum step client_parse(struct client *c, const char *m, size_t n)
     if (passes_names(c)) {
         struct effects *e = NULL;
         bool refused;
+        trace_text(c, w.sql);
         if (!state_effects(c, w.sql, &e))
             return no_memory(c);
         enum step passed = effects_before(c, e, w.sql, false, &refused);
@@ -730,6 +732,7 @@ enum step client_bind(struct client *c, const char *m, size_t n)
         return step;
     if (refused_now(c, st, true))
         return refuse_verdict(c, st->verdict, st->sql);
+    trace_stmt(c, st);
     bool copies = st->verdict && st->verdict->copy && client_enforced(c);
     if (copies && w.portal.n) {
         client_note_refusal(c, REFUSAL_copy_from, TEXT("named portal"), st->verdict, st->sql);

@@ -10,6 +10,7 @@
 #include "session/extended.h"
 #include "session/pins.h"
 #include "session/settings.h"
+#include "session/slow.h"
 #include "session/state.h"
 
 #include "base/check.h"
@@ -114,6 +115,9 @@ static bool send_run(struct client *c, struct stmt *st)
     p = server_expect(s, PEND_EXECUTE, PEND_FORWARD);
     if (!p)
         return false;
+    if (!c->trace.set)
+        trace_stmt(c, st);
+    p->trace = c->trace;
     profile_begin(c, p, profile_of_stmt(c, st));
     buf_init(&b);
     size_t mark = msg_begin(&b, 'B');

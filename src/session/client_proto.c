@@ -10,6 +10,7 @@
 #include "session/identity.h"
 #include "session/pins.h"
 #include "session/record.h"
+#include "session/slow.h"
 #include "session/state.h"
 
 #include "base/check.h"
@@ -401,6 +402,8 @@ static enum step one_message(struct client *c, char *m, size_t have, const struc
             return c->closing ? STEP_GONE : STEP_DONE;
         }
     }
+    if (f->type == 'Q')
+        trace_query(c, m, have, f->len);
     if (f->type == 'Q' && f->len < CLIENT_DEALLOCATE_MAX && have > 5 && !c->replication &&
         (m[5] == 'D' || m[5] == 'd')) {
         if (f->len > have)

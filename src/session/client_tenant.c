@@ -49,7 +49,7 @@ void client_ask(struct client *c, struct tenant_ask *ask, bool extended, struct 
                                              writer_is_open(c->engine->hub->audit) };
 }
 
-static void log_refusal(struct client *c, enum refusal r, struct text detail)
+static void log_refusal(struct client *c, enum refusal r, struct text detail, struct text sql)
 {
     struct db_stats *st = shard_stats(c->shard, c->engine);
 
@@ -58,13 +58,13 @@ static void log_refusal(struct client *c, enum refusal r, struct text detail)
         stat_inc(&st->tenant_unbound);
     if ((size_t)r < sizeof(st->denials) / sizeof(st->denials[0]))
         stat_inc(&st->denials[r]);
-    client_log_refusal(c, true, refusal_name(r), detail);
+    client_log_refusal(c, true, refusal_name(r), detail, sql);
 }
 
 void client_note_refusal(struct client *c, enum refusal r, struct text detail, struct verdict *v,
                          struct text sql)
 {
-    log_refusal(c, r, detail);
+    log_refusal(c, r, detail, sql);
     record_refusal(c, r, v, sql);
     profile_refused(c, sql);
 }
@@ -77,7 +77,7 @@ void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
     if (!client_enforced(c)) {
         stat_inc(&st->tenant_audited);
         if (v->action == VERDICT_REFUSE)
-            client_log_refusal(c, false, refusal_name(v->reason), v->detail);
+            client_log_refusal(c, false, refusal_name(v->reason), v->detail, sql);
         return;
     }
     switch (v->action) {
@@ -89,7 +89,7 @@ void client_note_verdict(struct client *c, struct verdict *v, struct text sql)
         break;
     case VERDICT_REFUSE:
         profile_refused(c, sql);
-        log_refusal(c, v->reason, v->detail);
+        log_refusal(c, v->reason, v->detail, sql);
         break;
     }
 }

@@ -2,7 +2,7 @@
 /* Kinds of statements, tenants' outcomes, pins, slow queries: counted. */
 #include "session/counts.h"
 
-#include "session/session.h"
+#include "session/slow.h"
 
 /* ---- kinds ---- */
 
@@ -129,10 +129,14 @@ void count_slow_running(struct client *c, usec_t threshold)
         return;
     c->slow_at = c->query_at;
     stat_inc(&shard_stats(c->shard, c->engine)->slow_queries);
+    slow_running(c);
 }
 
 void count_slow(struct client *c, usec_t took, usec_t threshold)
 {
-    if (threshold && took > threshold && c->slow_at != c->query_at)
+    if (!threshold || took <= threshold)
+        return;
+    if (c->slow_at != c->query_at)
         stat_inc(&shard_stats(c->shard, c->engine)->slow_queries);
+    slow_ended(c, took);
 }

@@ -263,6 +263,7 @@ void shard_served(struct client *c)
     if (c->state == CLIENT_WAITING) {
         usec_t waited = e->loop.now > c->wait_at ? e->loop.now - c->wait_at : 0;
         stat_add(&st->wait_us, waited);
+        c->slow_wait = waited;
         stat_observe(&st->wait, waited);
         c->waited = waited;
     } else {

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "wire/traceparent.h"
 
 enum pend_kind {
     PEND_QUERY,      /* until ReadyForQuery */
@@ -49,6 +50,7 @@ struct pend {
     uint8_t note;      /* session's own use */
     uint8_t sort;      /* enum query_kind: what ReadyForQuery ends */
     bool rows_only;    /* DESCRIBE_P: NoData is dropped */
+    struct traceparent trace; /* of the client's statement that it runs */
     struct stmt *stmt; /* undo: the statement (a reference) */
     char *name;        /* undo: its client name, malloc */
     char *bytes;       /* FAKE, REFUSE, a refused COPY: malloc */

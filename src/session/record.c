@@ -7,6 +7,7 @@
 #include "session/notes.h"
 #include "session/session.h"
 #include "tenant/redact.h"
+#include "wire/traceparent.h"
 
 #include <stdio.h>
 
@@ -65,6 +66,7 @@ static void put_relations(struct buf *b, struct text relations)
 static void put_line(const struct client *c, const struct line *l)
 {
     char traceparent[TRACEPARENT_LEN + 1];
+    struct traceparent trace;
     struct buf b;
 
     buf_init(&b);
@@ -83,8 +85,9 @@ static void put_line(const struct client *c, const struct line *l)
     if (l->v && l->v->action == VERDICT_REFUSE && l->v->position)
         buf_printf(&b, ",\"position\":%d", l->v->position);
     json_member(&b, "mode", text_of(tenant_mode_name(c->tenant_mode)));
-    if (redact_traceparent(l->sql, traceparent))
-        json_member(&b, "traceparent", text_of(traceparent));
+    traceparent_find(l->sql, true, &trace);
+    traceparent_text(&trace, traceparent);
+    json_member(&b, "traceparent", text_of(traceparent));
     buf_char(&b, '}');
     if (!b.failed)
         writer_put(c->engine->hub->audit, buf_data(&b), buf_len(&b));

@@ -3,6 +3,7 @@
 #include "session/say.h"
 
 #include "session/record.h"
+#include "tenant/redact.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -211,7 +212,7 @@ void server_log_closing(struct server *sv, const char *kind, const char *reason)
 }
 
 void client_log_refusal(const struct client *c, bool enforced, const char *reason,
-                        struct text detail)
+                        struct text detail, struct text sql)
 {
     enum log_level lv = enforced ? LOG_LV_WARNING : LOG_LV_LOG;
     struct text tenant = c->identity.n_claims ? c->identity.claims[0].value : TEXT("-");
@@ -221,6 +222,8 @@ void client_log_refusal(const struct client *c, bool enforced, const char *reaso
 
     if (!log_wants(log, lv))
         return;
+    if (sql.n && redact_is_broken(sql))
+        detail = TEXT("(a quote is broken)");
     if (enforced)
         snprintf(text, sizeof(text), "tenant %.*s: refused: %s: %.*s", TEXT_ARG(tenant), reason,
                  TEXT_ARG(detail));

@@ -23,9 +23,10 @@ void say_server(struct say *s, const struct server *sv, const char *kind);
 void client_log_closing(struct client *c, const char *kind, const char *reason, bool error);
 /* The same of a server. */
 void server_log_closing(struct server *sv, const char *kind, const char *reason);
-/* A refused statement: "tenant T: refused: REASON: detail", or of an audit. */
+/* A refused statement: "tenant T: refused: REASON: detail", or of an audit. The detail is left out
+ * when a broken quote in sql may have made names of literals. */
 void client_log_refusal(const struct client *c, bool enforced, const char *reason,
-                        struct text detail);
+                        struct text detail, struct text sql);
 
 /* A server's message for the log, NUL-terminated: what stands between quotes becomes "?" unless it
  * is a name of the pool or of the connection, numbers become ?. They may be values of a client. */

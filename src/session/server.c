@@ -8,6 +8,7 @@
 #include "session/replica.h"
 #include "session/say.h"
 #include "session/shares.h"
+#include "session/slow.h"
 #include "session/starved.h"
 #include "session/state.h"
 
@@ -146,6 +147,8 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     profile_lost(s);
     struct shard *sh = s->shard;
     struct engine *e = sh->engine;
+    if (s->client)
+        slow_lost(s->client);
     server_log_closing(s, fmt, text);
     server_count_bytes(s);
     usec_t end = server_life_ends(s);

@@ -13,6 +13,7 @@
 #include "session/pins.h"
 #include "session/say.h"
 #include "session/settings.h"
+#include "session/slow.h"
 #include "session/state.h"
 #include "session/utility.h"
 
@@ -59,6 +60,9 @@ struct pend *server_expect(struct server *s, enum pend_kind kind, enum pend_acti
     struct pend *p = pending_push(s->pending, kind, action);
     if (!p)
         server_close(s, "53200", "out of memory");
+    else if (s->client && s->client->trace.set && (kind == PEND_QUERY || kind == PEND_EXECUTE) &&
+             action == PEND_FORWARD)
+        p->trace = s->client->trace;
     return p;
 }
 
@@ -256,6 +260,10 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
     }
     profile_failed(s, p, taken_with(r, len));
     state_doubt(s);
+    if (s->client && p->action != PEND_OWN) {
+        slow_failed(s->client, f.sqlstate);
+        trace_answered(s->client, p);
+    }
     if (s->discarded && p->action != PEND_OWN) { /* the error took back the renewal only */
         forward_fields(s, r, m, len);
         server_close(s, "08P01", "the tenant could not be bound");
@@ -315,13 +323,14 @@ static void count_query(struct server *s, struct client *c, unsigned kind)
         usec_t took = now > c->query_at ? now - c->query_at : 0;
         count_kind(st, kind);
         stat_add(&st->query_us, took);
-        stat_observe(&st->query, took);
+        trace_observed(c, st, stat_observe(&st->query, took), took);
         if (c->tenant_note) {
             top_add(&e->top, c->tenant_note, TOP_QUERIES, 1);
             top_add(&e->top, c->tenant_note, TOP_US, took);
         }
         count_slow(c, took, e->setup->g.slow_query_threshold);
     }
+    slow_next(c);
     c->query_at = pending_empty(s->pending) ? 0 : now;
     if (s->status == 'I' && c->xact_at) {
         usec_t took = now > c->xact_at ? now - c->xact_at : 0;
@@ -374,6 +383,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
          told = p->note == NOTE_ASKED, owed = false;
     uint32_t vars = p->vars;
     unsigned kind = p->sort;
+    if (c)
+        trace_answered(c, p);
     if (p->kind == PEND_SYNC)
         s->batch_done++;
     uint64_t taken = taken_with(r, len);
@@ -497,6 +508,8 @@ static void on_tag(struct server *s, const char *body, size_t n, bool own)
 {
     struct text tag = text_n(body, n ? n - 1 : 0);
 
+    if (!own && s->client)
+        slow_tag(s->client, tag);
     if (s->touch && text_is(tag, "ROLLBACK"))
         state_doubt(s);
     if (!own && s->client && s->client->ears && text_is(tag, "ROLLBACK"))
@@ -664,6 +677,8 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
     if (f->type == '1' && p->stmt && p->undo != UNDO_UNNAMED)
         p->stmt->proven = true;
     if (completes(p, f->type)) {
+        if (s->client)
+            trace_answered(s->client, p);
         s->binding = s->binding && p->note != NOTE_BOUND;
         answered(s, r);
     }

@@ -144,6 +144,7 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     s->refs = 1;
     s->sql = text_n(text_dup(sql), sql.n);
     s->types = calloc((size_t)n_types + 1, sizeof(uint32_t));
+    traceparent_find(sql, true, &s->trace);
     s->n_types = n_types;
     s->key = text_n(text_dup(buf_text(key)), buf_len(key));
     s->kind = (uint8_t)query_kind(sql.p, sql.n);

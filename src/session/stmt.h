@@ -11,6 +11,7 @@
 #include "session/profile.h"
 #include "tenant/effects.h"
 #include "tenant/tenant.h"
+#include "wire/traceparent.h"
 
 struct effects;
 struct engine;
@@ -20,6 +21,7 @@ struct stmt {
     int refs;
     struct text key; /* n_types, types, text: what makes two statements the same */
     struct text sql; /* the client's text, NUL behind it */
+    struct traceparent trace; /* in its comments */
     uint32_t *types;
     int n_types;
     struct text sent; /* text to prepare: the client's, or rewritten (NUL behind it) */

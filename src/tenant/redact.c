@@ -181,39 +181,3 @@ void redact(struct text sql, bool strict, struct buf *out)
     if (cut)
         buf_text_append(out, buf_len(out) > start ? TEXT(" ...") : TEXT("..."));
 }
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-
-static bool is_traceparent(const char *p)
-{
-    for (int i = 0; i < TRACEPARENT_LEN; i++)
-        if (i == 2 || i == 35 || i == 52 ? p[i] != '-' : !is_hex(p[i]))
-            return false;
-    return true;
-}
-
-bool redact_traceparent(struct text sql, char out[TRACEPARENT_LEN + 1])
-{
-    static const char key[] = "traceparent='";
-    struct lexer x;
-    struct token t;
-
-    lexer_init(&x, sql, NULL);
-    while (lexer_next(&x, &t)) {
-        if (t.kind != TOKEN_COMMENT)
-            continue;
-        struct text c = token_text(sql, t);
-        const char *at = memmem(c.p, c.n, key, sizeof(key) - 1);
-        const char *v = at ? at + sizeof(key) - 1 : NULL;
-        if (v && c.p + c.n - v > TRACEPARENT_LEN && v[TRACEPARENT_LEN] == '\'' &&
-            is_traceparent(v)) {
-            memcpy(out, v, TRACEPARENT_LEN);
-            out[TRACEPARENT_LEN] = '\0';
-            return true;
-        }
-    }
-    return false;
-}

@@ -20,9 +20,4 @@ void redact(struct text sql, bool strict, struct buf *out);
  * its last token, strings that touch words, or a backslash outside strings. */
 bool redact_is_broken(struct text sql);
 
-#define TRACEPARENT_LEN 55
-/* The traceparent that a comment of the text carries as sqlcommenter writes it
- * (traceparent='00-...-...-01'), copied with a NUL; false: none, or not of that very form. */
-bool redact_traceparent(struct text sql, char out[TRACEPARENT_LEN + 1]);
-
 #endif

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "tenant/guard.h"
 #include "tenant/redact.h"
+#include "wire/traceparent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +40,7 @@ static void other_values(struct text sql, const struct token *t, int n, struct b
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char parent[TRACEPARENT_LEN + 1];
+    struct traceparent trace;
     struct text sql = text_n((const char *)data, size);
     struct buf plain, strict, other, again;
     struct arena a;
@@ -55,9 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     redact(sql, true, &strict);
     check_shape(buf_text(&plain));
     check_shape(buf_text(&strict));
-    if (redact_traceparent(sql, parent))
+    if (traceparent_find(sql, true, &trace)) {
+        traceparent_text(&trace, parent);
         CHECK(strlen(parent) == TRACEPARENT_LEN &&
               strspn(parent, "0123456789abcdef-") == strlen(parent));
+    }
     int n = guard_utf8(sql, &bad) ? lexer_run(sql, &a, &t, NULL, &e) : -1;
     if (n >= 0) {
         other_values(sql, t, n, &other);

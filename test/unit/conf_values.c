@@ -77,6 +77,8 @@ static const struct sample globals[] = {
     { "log_repeat_limit", "7", NULL }, { "log_repeat_period", "3", NULL },
     { "metrics_tls_cert_file", "/m.crt", NULL }, { "metrics_tls_key_file", "/m.key", NULL }, { "metrics_tls_ca_file", "/m.pem", NULL },
     { "metrics_login", "1", NULL }, { "metrics_pgbouncer_names", "1", NULL }, { "metrics_bearer_token_file", "metrics.tokens", NULL },
+    { "metrics_login", "1", NULL }, { "metrics_bearer_token_file", "metrics.tokens", NULL },
+    { "log_slow_queries", "0", NULL }, { "trace_exemplars", "0", NULL },
     { "alert_interval", "17", NULL }, { "alert_window", "17", NULL }, { "alert_clear_for", "17", NULL },
     { "log_alerts", "0", NULL }, { "alert_backend_connections_warning", "71", NULL },
     { "alert_backend_connections_high", "81", NULL }, { "alert_backend_connections_critical", "91", NULL },

@@ -185,26 +185,6 @@ static void templates(void)
     buf_release(&b);
 }
 
-static void traceparents(void)
-{
-    char out[TRACEPARENT_LEN + 1];
-    static const char good[] =
-        "SELECT 1 /*route='x',traceparent='00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01'*/";
-    ok(redact_traceparent(text_of(good), out) &&
-           strcmp(out, "00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01") == 0,
-       "the traceparent of a comment");
-    ok(!redact_traceparent(
-           TEXT("SELECT 'traceparent=''00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01'''"),
-           out),
-       "not of a string");
-    ok(!redact_traceparent(TEXT("SELECT 1 /*traceparent='secret'*/"), out), "not of another form");
-    ok(!redact_traceparent(
-           TEXT(
-               "SELECT 1 /*traceparent='00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01*/"),
-           out),
-       "not without its end");
-}
-
 int main(void)
 {
     struct world w;
@@ -216,7 +196,6 @@ int main(void)
     cache_untouched(&w);
     relations(&w);
     templates();
-    traceparents();
     world_free(&w);
     return tap_done();
 }
