@@ -91,14 +91,14 @@ static bool merged_add(struct merged *m, struct text key, void *value)
 /* ---- DENIALS and AUDIT ---- */
 
 static const struct wire_column denial_columns[] = {
-    COL_S("database"),    COL_S("reason"),     COL_S("relation"),
-    COL_Q("count"),       COL_S("first_seen"), COL_S("last_seen"),
-    COL_S("last_tenant"), COL_S("last_user"),  COL_S("template"),
+    COL_S("database"),   COL_S("reason"),    COL_S("relation"),    COL_Q("count"),
+    COL_S("first_seen"), COL_S("last_seen"), COL_S("last_tenant"), COL_S("last_user"),
+    COL_S("last_trace"), COL_S("template"),
 };
 static const struct wire_column audit_columns[] = {
     COL_S("database"),    COL_S("would"),     COL_S("reason"),     COL_S("relation"),
     COL_Q("count"),       COL_S("rule"),      COL_S("first_seen"), COL_S("last_seen"),
-    COL_S("last_tenant"), COL_S("last_user"), COL_S("template"),
+    COL_S("last_tenant"), COL_S("last_user"), COL_S("last_trace"), COL_S("template"),
 };
 
 static void fn_notes(struct engine *e, struct ask *ask, struct ask_part *part)
@@ -119,6 +119,7 @@ static void fn_notes(struct engine *e, struct ask *ask, struct ask_part *part)
         put_text(&part->rows, n->fix);
         put_text(&part->rows, n->tenant);
         put_text(&part->rows, n->user);
+        put_text(&part->rows, n->trace);
         put_uint(&part->rows, n->count);
         put_uint(&part->rows, n->first);
         put_uint(&part->rows, n->last);
@@ -139,6 +140,7 @@ static struct note take_note(struct text *t, struct text *key)
     n.fix = take_text(t);
     n.tenant = take_text(t);
     n.user = take_text(t);
+    n.trace = take_text(t);
     n.count = take_uint(t);
     n.first = take_uint(t);
     n.last = take_uint(t);
@@ -159,6 +161,7 @@ static bool merge_note(struct merged *m, const struct note *n, struct text key)
         old->last = n->last;
         old->tenant = n->tenant;
         old->user = n->user;
+        old->trace = n->trace;
     }
     if (n->first < old->first)
         old->first = n->first;
@@ -205,6 +208,7 @@ static void row_note(struct row *r, const struct note *n, bool audit)
     row_time(r, n->last);
     row_text(r, n->tenant);
     row_text(r, n->user);
+    row_text(r, n->trace);
     row_text(r, n->template);
 }
 

@@ -10,7 +10,7 @@
 struct kept {
     struct note note; /* tenant and user point to last_* */
     struct text key;
-    char last_tenant[128], last_user[64];
+    char last_tenant[128], last_user[64], last_trace[64];
     char texts[];
 };
 
@@ -154,6 +154,7 @@ void notes_add(struct notes *n, const struct note *w, usec_t now)
     k->note.last = now;
     k->note.tenant = cut(k->last_tenant, sizeof(k->last_tenant), w->tenant);
     k->note.user = cut(k->last_user, sizeof(k->last_user), w->user);
+    k->note.trace = cut(k->last_trace, sizeof(k->last_trace), w->trace);
 }
 
 void notes_reset(struct notes *n, unsigned kinds)

@@ -29,7 +29,7 @@ struct note {
     enum note_kind kind;
     int reason; /* enum refusal; of NOTE_WOULD_REWRITE -1 */
     struct text database, template, about, fix;
-    struct text tenant, user; /* of the last one */
+    struct text tenant, user, trace; /* of the last one; trace: as a header, or empty */
     uint64_t count;
     usec_t first, last; /* wall clock */
 };

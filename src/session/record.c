@@ -131,14 +131,20 @@ static void denied(struct client *c, struct tenant_note *t)
 }
 
 static void note(struct client *c, enum note_kind kind, int reason, const struct verdict *v,
-                 struct text template)
+                 struct text template, struct text sql)
 {
+    char traceparent[TRACEPARENT_LEN + 1];
+    struct traceparent trace;
+
+    traceparent_find(sql, true, &trace);
+    traceparent_text(&trace, traceparent);
     struct note n = { .kind = kind,
                       .reason = reason,
                       .database = c->db_name,
                       .template = template,
                       .tenant = record_tenant(c),
-                      .user = c->user_name };
+                      .user = c->user_name,
+                      .trace = text_of(traceparent) };
     if (v) {
         n.about = v->subject;
         n.fix = v->fix;
@@ -201,7 +207,7 @@ void record_verdict(struct client *c, struct verdict *v, struct text sql)
              enforced  ? NOTE_DENIED
              : refused ? NOTE_WOULD_REFUSE
                        : NOTE_WOULD_REWRITE,
-             refused ? (int)v->reason : -1, v, template);
+             refused ? (int)v->reason : -1, v, template, sql);
     if (!logged)
         return;
     const struct line l = { .verdict = refused   ? (enforced ? "refused" : "would refuse")
@@ -230,7 +236,7 @@ void record_refusal(struct client *c, enum refusal r, struct verdict *v, struct 
         redact(sql, true, &b);
         template = buf_text(&b);
     }
-    note(c, NOTE_DENIED, (int)r, NULL, template);
+    note(c, NOTE_DENIED, (int)r, NULL, template, sql);
     if (is_logged(c, TENANT_AUDIT_REFUSED)) {
         const struct line l = {
             .verdict = "refused", .v = v, .reason = (int)r, .template = template, .sql = sql

@@ -143,7 +143,7 @@ is(scalar @{ $p->console('SHOW DENIALS') }, 0, 'RESET DENIALS');
 cmp_ok(scalar @{ $p->console('SHOW AUDIT') }, '>=', 3, 'leaves the audit');
 $p->console('RESET AUDIT');
 is(scalar @{ $p->console('SHOW AUDIT') }, 0, 'RESET AUDIT');
-error_is($p->console('RESET ALL', raw => 1, no_die => 1), '08P01', qr/DENIALS or AUDIT/, 'RESET of anything else');
+error_is($p->console('RESET ALL', raw => 1, no_die => 1), '08P01', qr/DENIALS, AUDIT or QUERIES/, 'RESET of anything else');
 error_is($p->console('RESET DENIALS', raw => 1, no_die => 1, user => 'bhstats'), '08P01', qr/admin access/, 'RESET is not for stats_users');
 unlike($p->log_text, qr/5ecret/, 'no literal in the log');
 finish();

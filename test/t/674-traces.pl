@@ -90,6 +90,12 @@ for my $db (qw(db guarded)) {
     $seen->($db, $id, 'one that fails') if $db eq 'db';
     $c->query($s . $_) for 1 .. 3;
 }
+# Refused statements have theirs in SHOW DENIALS.
+my $a = $p->connect('guarded', 'acme');
+$a->query("SELECT 1 FROM nowhere /*traceparent='00-$_-00'*/") for $new->(), my $refused = $new->();
+is((map { $_->{last_trace} } @{ $p->console('SHOW DENIALS') })[0], "00-$refused-00", 'SHOW DENIALS: the trace of the last one');
+$a->query('SELECT 1 FROM nowhere');
+is((map { $_->{last_trace} // '' } @{ $p->console('SHOW DENIALS') })[0], '', 'none when it has none');
 # Text format has none; promtool takes it.
 my $text = $p->http('/metrics')->{body};
 unlike($text, qr/trace_id/, 'no exemplars in the text format');
