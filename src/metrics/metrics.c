@@ -103,8 +103,8 @@ static void write_status(struct scrape *s, const struct collect *c)
     const struct settings *g = &c->setup->g;
     struct status st = { .c = c,
                          .busy = s->busy,
-                         .tenant_names = g->metrics_login || *g->metrics_bearer_token_file ||
-                                         *g->metrics_tls_ca_file,
+                         .tenant_names = g->metrics_top_tenants > 0 || g->metrics_login ||
+                                         *g->metrics_bearer_token_file || *g->metrics_tls_ca_file,
                          .history = watch_history(c->watch),
                          .alerts = watch_alerts(c->watch) };
     struct evkeyvalq query = { 0 };

@@ -256,7 +256,7 @@ function showBackends() {
 function showTenants() {
     const t = last.tenants;
     const all = last.databases.list.reduce((n, d) => n + d.tenants, 0);
-    const nothing = t.busy ? `${count(t.busy)}${t.more ? ' or more' : ''} tenants work now. Their names are shown where a login is asked for (metrics_login).` : all ? 'No tenant waits or works now.' : 'No tenant has clients now.';
+    const nothing = t.busy ? `${count(t.busy)}${t.more ? ' or more' : ''} tenants work now. Their names are shown where a login is asked for (metrics_login), or with metrics_top_tenants.` : all ? 'No tenant waits or works now.' : 'No tenant has clients now.';
     put('tenants', table(t.list, [
         ['Tenant', '', x => [name(x.tenant), el('span', { class: 'user' }, ' in ', name(x.database))]],
         ['Waiting', 'num', x => count(x.waiting), x => x.waiting ? 'warn' : ''],
