@@ -24,7 +24,7 @@ fi
 
 # ---- packages -----------------------------------------------------------------------------------
 packages="build-essential autoconf automake pkg-config libevent-dev libssl-dev libpq-dev libpg-query-dev
-    libprotobuf-c-dev libjansson-dev libutf8proc-dev zlib1g-dev libpam0g-dev libldap-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 openssl curl"
+    libprotobuf-c-dev libjansson-dev libutf8proc-dev zlib1g-dev libncurses-dev libpam0g-dev libldap-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 openssl curl"
 missing=
 for p in $packages; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"

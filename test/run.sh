@@ -51,7 +51,7 @@ say() {
 }
 
 packages="build-essential autoconf automake pkg-config clang ccache libevent-dev libssl-dev libpq-dev libpam0g-dev libldap-dev slapd ldap-utils
-    libpg-query-dev libprotobuf-c-dev libjansson-dev libutf8proc-dev zlib1g-dev postgresql-15 postgresql-client-15 postgresql-server-dev-15 pgbouncer prometheus
+    libpg-query-dev libprotobuf-c-dev libjansson-dev libutf8proc-dev zlib1g-dev libncurses-dev python3-pyte postgresql-15 postgresql-client-15 postgresql-server-dev-15 pgbouncer prometheus
     openssl python3 python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy python3-django ruby-activerecord ruby-pg
     openjdk-17-jdk-headless libpostgresql-jdbc-java prometheus-pgbouncer-exporter check-postgres libdbi-perl libdbd-pg-perl procps curl sqlsmith systemd chromium fonts-dejavu-core"
 

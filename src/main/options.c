@@ -17,6 +17,7 @@ static void usage(FILE *to)
         "\n"
         "Usage: pgbulkhead [OPTION]... CONFIG_FILE\n"
         "       pgbulkhead explain --tenant=TENANT [OPTION]... [STATEMENT]\n"
+        "       pgbulkhead top [OPTION]... HOST...\n"
         "\n"
         "  -t, --check           check the configuration and exit: 0 good, 1 bad\n"
         "  -d, --daemon          run in the background (needs pidfile and logfile or syslog)\n"

@@ -7,11 +7,12 @@ use FindBin;
 use lib $FindBin::Bin;
 use Lint;
 
-my @order = qw(base conf wire net auth pool tenant session watch console metrics main);
+my @order = qw(base conf wire net auth pool tenant session watch console metrics top main);
 my %rank;
 @rank{@order} = 0 .. $#order;
 $rank{metrics} = $rank{console};    # side by side: neither includes the other
-my %strangers = map { $_ => 1 } 'pool tenant', 'tenant pool', 'console metrics', 'metrics console';
+my %strangers = map { $_ => 1 } 'pool tenant', 'tenant pool', 'console metrics', 'metrics console',
+    map { "top $_" } grep { !/^(?:base|top)$/ } @order; # a client of consoles
 
 my (@upward, @unknown, @server, @io, $includes);
 for my $file (sources(qr/\.(c|h|def)$/, 'src')) {

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/* ncurses. */
+#define NCURSES_NOMACROS 1
+#include "top/screen.h"
+
+#include <curses.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct screen {
+    SCREEN *term;
+    chtype styles[STYLE_BAD + 1];
+};
+
+struct screen *screen_open(struct err *e)
+{
+    struct screen *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        err_set(e, "out of memory");
+        return NULL;
+    }
+    s->term = newterm(NULL, stdout, stdin);
+    if (!s->term) {
+        err_set(e, "the terminal (TERM) is not known or cannot be used; -b prints without one");
+        free(s);
+        return NULL;
+    }
+    set_term(s->term);
+    cbreak();
+    noecho();
+    nonl();
+    curs_set(0);
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    set_escdelay(50);
+    s->styles[STYLE_TITLE] = A_BOLD;
+    s->styles[STYLE_HEAD] = A_REVERSE;
+    s->styles[STYLE_CHOSEN] = A_REVERSE;
+    s->styles[STYLE_WARNING] = s->styles[STYLE_BAD] = A_BOLD;
+    if (has_colors() && start_color() == OK && use_default_colors() == OK) {
+        init_pair(1, COLOR_YELLOW, -1);
+        init_pair(2, COLOR_RED, -1);
+        s->styles[STYLE_WARNING] = (chtype)COLOR_PAIR(1);
+        s->styles[STYLE_BAD] = (chtype)COLOR_PAIR(2) | A_BOLD;
+    }
+    return s;
+}
+
+void screen_close(struct screen *s)
+{
+    endwin();
+    delscreen(s->term);
+    free(s);
+}
+
+void screen_size(const struct screen *s, int *width, int *height)
+{
+    (void)s;
+    *width = getmaxx(stdscr);
+    *height = getmaxy(stdscr);
+}
+
+void screen_show(struct screen *s, const struct frame *f)
+{
+    int height = getmaxy(stdscr);
+
+    werase(stdscr);
+    for (int i = 0; i < f->n && i < height; i++) {
+        struct text t = frame_line(f, i);
+        wattrset(stdscr, (int)s->styles[f->lines[i].style]);
+        mvwaddnstr(stdscr, i, 0, t.p, (int)t.n);
+    }
+    wattrset(stdscr, A_NORMAL);
+    wrefresh(stdscr);
+}
+
+int screen_key(struct screen *s)
+{
+    int k = wgetch(stdscr);
+
+    (void)s;
+    switch (k) {
+    case ERR:
+        return KEYS_NONE;
+    case KEY_UP:
+        return KEYS_UP;
+    case KEY_DOWN:
+        return KEYS_DOWN;
+    case KEY_PPAGE:
+        return KEYS_PAGE_UP;
+    case KEY_NPAGE:
+        return KEYS_PAGE_DOWN;
+    case KEY_RESIZE:
+        return KEYS_SIZE;
+    default:
+        return k < 256 ? k : KEYS_SIZE; /* others just draw again */
+    }
+}
