@@ -32,8 +32,31 @@ static const char *skip_front(const char *p, const char *end)
     return p;
 }
 
+static bool is_letter(char c)
+{
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+/* Most texts begin so. */
+static bool is_select(const char *p, size_t n)
+{
+    static const char word[8] = "select";
+    uint32_t head, want;
+    uint16_t tail, end;
+
+    if (n < 7)
+        return false;
+    memcpy(&head, p, 4);
+    memcpy(&want, word, 4);
+    memcpy(&tail, p + 4, 2);
+    memcpy(&end, word + 4, 2);
+    return (head | 0x20202020U) == want && (tail | 0x2020) == end && !is_letter(p[6]);
+}
+
 enum query_kind query_kind(const char *sql, size_t n)
 {
+    if (is_select(sql, n))
+        return QUERY_SELECT;
     static const struct {
         const char *word;
         enum query_kind kind;
@@ -50,7 +73,7 @@ enum query_kind query_kind(const char *sql, size_t n)
     char word[12];
     size_t len = 0;
 
-    while (p < end && len < sizeof(word) && ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z'))
+    while (p < end && len < sizeof(word) && is_letter(*p))
         word[len++] = (char)(*p++ | 0x20);
     if (len < 4 || len == sizeof(word))
         return QUERY_UTILITY;
