@@ -453,3 +453,39 @@ void setup_keep_boot(struct setup *s, const struct setup *old, struct buf *chang
     buf_release(&was);
     buf_release(&is);
 }
+
+static void describe(struct buf *out, const char *kind, struct text name, struct key_table keys,
+                     const void *base)
+{
+    buf_printf(out, "%s ", kind);
+    buf_text_append(out, name);
+    for (int i = 0; i < keys.n; i++) {
+        if (keys.keys[i].flags & KEYF_BOOT)
+            continue;
+        buf_printf(out, "\n%s=", keys.keys[i].info.name);
+        key_show(&keys.keys[i], base, out);
+    }
+    buf_char(out, '\n');
+}
+
+void setup_describe(const struct setup *s, struct buf *out)
+{
+    struct settings g = s->g;
+
+    g.conffile = g.logfile = ""; /* a machine's own, as what is read at the start only */
+    describe(out, "settings", text_n(NULL, 0), key_table_settings(), &g);
+    for (int i = 0; i < s->n_databases; i++)
+        describe(out, "database", s->databases[i]->name, key_table_databases(), s->databases[i]);
+    if (s->autodb)
+        describe(out, "database", TEXT("*"), key_table_databases(), s->autodb);
+    for (int i = 0; s->source && i < s->source->ini.n; i++) {
+        const struct ini_line *line = &s->source->ini.lines[i];
+        if (line->section <= INI_DATABASES || line->section == INI_PEERS)
+            continue; /* written above; peers are a machine's own. No secret is in the others */
+        buf_printf(out, "%d ", (int)line->section);
+        buf_text_append(out, line->key);
+        buf_char(out, '=');
+        buf_text_append(out, line->value);
+        buf_char(out, '\n');
+    }
+}

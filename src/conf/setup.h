@@ -307,6 +307,9 @@ void identity_hash(struct identity *id);
  * empty name). Slices live in `a` or the setup. */
 bool setup_tenant(const struct setup *s, struct text tenant, struct arena *a, struct identity *out,
                   struct err *e) MUST_CHECK;
+/* Appends what the configuration says and RELOAD can change, the same text for the same meaning:
+ * without comments, names of files that are a machine's own, and secrets (as "***"). */
+void setup_describe(const struct setup *s, struct buf *out);
 const char *pool_mode_name(int mode);   /* "session" ... */
 const char *tenant_mode_name(int mode); /* "rewrite" ... */
 

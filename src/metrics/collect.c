@@ -3,6 +3,7 @@
 #include "metrics/collect.h"
 #include "metrics/collect_tenants.h"
 
+#include "base/commit.h"
 #include "metrics/pgbouncer.h"
 
 #include <event2/event.h>
@@ -39,6 +40,8 @@ static void write_build(const struct collect *c, struct expo *x)
 
     collect_family(x, METRIC_build_info);
     expo_label(x, "version", text_of(space ? space + 1 : c->hub->version));
+    expo_label(x, "commit", text_of(program_commit));
+    expo_label(x, "libpg_query", text_of(program_grammar));
     expo_label(x, "openssl", text_of(OpenSSL_version(OPENSSL_VERSION_STRING)));
     expo_label(x, "libevent", text_of(event_get_version()));
     expo_uint(x, 1);
@@ -48,6 +51,9 @@ static void write_build(const struct collect *c, struct expo *x)
 
 static void write_config(const struct collect *c, struct expo *x)
 {
+    collect_family(x, METRIC_config_info);
+    expo_label(x, "hash", text_of(c->config_hash));
+    expo_int(x, 1);
     gauge(x, METRIC_config_last_reload_successful, c->reload_ok);
     collect_family(x, METRIC_config_last_reload_success_timestamp_seconds);
     expo_usec(x, c->reload_at);

@@ -17,6 +17,7 @@ struct collect {
     const struct survey *survey;
     const struct watch *watch; /* NULL: none */
     const struct backends *backends;
+    const char *config_hash;
     bool reload_ok;
     usec_t reload_at;
     const struct tls_ctx *tls[COLLECT_TLS]; /* towards clients, servers, readers; NULL: none */

@@ -2,6 +2,7 @@
 /* The HTTP service. */
 #include "metrics/metrics.h"
 
+#include "auth/digest.h"
 #include "base/check.h"
 #include "metrics/collect.h"
 #include "metrics/collect_tenants.h"
@@ -21,9 +22,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAX_SCRAPES 16     /* at once */
-#define TIMEOUT_S 15       /* without a byte */
-#define SLOW_S 30          /* for a whole request, or for taking a whole answer */
+#define MAX_SCRAPES 16 /* at once */
+#define TIMEOUT_S 15   /* without a byte */
+#define SLOW_S 30      /* for a whole request, or for taking a whole answer */
+#define HASH_BYTES 8
 #define MAX_CONNECTIONS 64 /* more wait in the backlog */
 
 /* A connection. */
@@ -45,6 +47,8 @@ struct metrics {
     bool dead;
     uint64_t dropped;
     struct tops *tops; /* NULL: never asked for */
+    uint64_t hashed; /* generation of the setup that the hash is of */
+    char hash[2 * HASH_BYTES + 1];
 };
 
 /* One answer being gathered. */
@@ -128,6 +132,26 @@ static void write_status(struct scrape *s, const struct collect *c)
     buf_release(&out);
 }
 
+/* Eight bytes of SHA-256, computed once per load. */
+static const char *config_hash(struct metrics *m, const struct setup *setup)
+{
+    unsigned char sum[DIGEST_LEN];
+    struct buf b;
+
+    if (m->hashed == setup->generation && m->hash[0])
+        return m->hash;
+    buf_init(&b);
+    setup_describe(setup, &b);
+    m->hash[0] = '\0';
+    if (!b.failed && digest_sha256(buf_data(&b), buf_len(&b), sum)) {
+        for (int i = 0; i < HASH_BYTES; i++)
+            snprintf(m->hash + 2 * i, 3, "%02x", sum[i]);
+        m->hashed = setup->generation;
+    }
+    buf_release(&b);
+    return m->hash;
+}
+
 static void write_answer(struct scrape *s, const struct survey *survey)
 {
     struct metrics *m = s->m;
@@ -145,7 +169,8 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .backends = m->opts.backends,
                          .tops = setup->g.metrics_top_tenants ? m->tops : NULL,
                          .begun = s->begun,
-                         .dropped_before = m->dropped };
+                         .dropped_before = m->dropped,
+                         .config_hash = config_hash(m, setup) };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
     ops->tls(m->opts.arg, &c.tls[0], &c.tls[1]);
     c.tls[2] = ops->http_tls(m->opts.arg);
