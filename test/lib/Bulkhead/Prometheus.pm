@@ -10,7 +10,7 @@ use JSON::PP ();
 my ($n, @running) = (0);
 
 # new(targets => { job => ["host:port", ...] }, rules => { file name => text }, external_labels => { name => value },
-#     scrape => more lines of each scrape_config)
+#     scrape => more lines of each scrape_config, or { job => lines })
 sub new {
     my ($class, %o) = @_;
     my $dir = work_dir() . '/prometheus' . ++$n;
@@ -21,7 +21,7 @@ sub new {
     if (my $l = $o{external_labels}) { $yml .= "  external_labels:\n" . join '', map { "    $_: '$l->{$_}'\n" } sort keys %$l }
     $yml .= 'rule_files: [' . join(', ', sort keys %{ $o{rules} // {} }) . "]\nscrape_configs:\n";
     for my $job (sort keys %{ $o{targets} }) {
-        $yml .= "  - job_name: $job\n" . join('', map { "    $_\n" } split /\n/, $o{scrape} // '')
+        $yml .= "  - job_name: $job\n" . join('', map { "    $_\n" } split /\n/, (ref $o{scrape} ? $o{scrape}{$job} : $o{scrape}) // '')
             . "    static_configs:\n      - targets: [" . join(', ', map { "'$_'" } @{ $o{targets}{$job} }) . "]\n";
     }
     spew("$dir/prometheus.yml", $yml);
