@@ -47,7 +47,7 @@ struct metrics {
     bool dead;
     uint64_t dropped;
     struct tops *tops; /* NULL: never asked for */
-    uint64_t hashed; /* generation of the setup that the hash is of */
+    uint64_t hashed;   /* generation of the setup that the hash is of */
     char hash[2 * HASH_BYTES + 1];
 };
 
