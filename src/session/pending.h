@@ -49,6 +49,7 @@ struct pend {
     int n_commands, n_done;      /* ... those of the client's commands; all seen so far */
     uint8_t note;      /* session's own use */
     uint8_t sort;      /* enum query_kind: what ReadyForQuery ends */
+    bool failed;       /* with a profile: its error was counted, its end is to come */
     bool rows_only;    /* DESCRIBE_P: NoData is dropped */
     struct traceparent trace; /* of the client's statement that it runs */
     struct stmt *stmt; /* undo: the statement (a reference) */

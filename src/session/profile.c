@@ -546,6 +546,7 @@ void profile_failed(struct server *s, struct pend *p, uint64_t taken)
         return;
     }
     p->profile->n.errors++;
+    p->failed = true;
     if (p->kind != PEND_QUERY && p->kind != PEND_FUNCTION) /* their end is still to come */
         over(s, p, taken);
 }
@@ -569,7 +570,7 @@ void profile_lost(struct server *s)
 
     if (!p || !p->profile)
         return;
-    p->profile->n.errors++;
+    p->profile->n.errors += !p->failed;
     over(s, p, s->counted);
 }
 
