@@ -425,7 +425,8 @@ void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *
     if (!out->failed)
         redact(sql, false, out);
     struct text made = text_n(buf_data(out) + before, buf_len(out) - before);
-    if (!out->failed && (memmem(made.p, made.n, "-?", 2) || memmem(made.p, made.n, "+?", 2))) {
+    if (!out->failed && made.n &&
+        (memmem(made.p, made.n, "-?", 2) || memmem(made.p, made.n, "+?", 2))) {
         buf_clear(&copy);
         buf_text_append(&copy, made);
         out->failed |= copy.failed;
