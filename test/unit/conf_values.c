@@ -337,6 +337,6 @@ int main(void)
     defaults();
     values();
     documents(start);
-    conf_leave(dir, files, 3);
+    conf_leave(dir, files, 4);
     return tap_done();
 }
