@@ -6,6 +6,9 @@
 #include <curses.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <term.h>
+#undef lines /* of struct frame */
+#include <unistd.h>
 
 struct screen {
     SCREEN *term;
@@ -20,7 +23,11 @@ struct screen *screen_open(struct err *e)
         err_set(e, "out of memory");
         return NULL;
     }
-    s->term = newterm(NULL, stdout, stdin);
+    int known;
+    if (setupterm(NULL, STDOUT_FILENO, &known) == OK) { /* asked first: newterm would leak */
+        del_curterm(cur_term);
+        s->term = newterm(NULL, stdout, stdin);
+    }
     if (!s->term) {
         err_set(e, "the terminal (TERM) is not known or cannot be used; -b prints without one");
         free(s);
