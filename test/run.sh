@@ -233,6 +233,7 @@ for s in $stages; do
                 $t/410-copy.pl $t/420-utility.pl $t/430-rls-mode.pl $t/431-tenant-guc.pl $t/432-tenant-set.pl $t/433-redact.pl \
                 $t/440-identity.pl $t/441-auth-query.pl $t/442-tokens.pl $t/443-certificates.pl $t/450-explain-tenant.pl \
                 $t/451-show-tenants.pl $t/452-audit-log.pl $t/480-delete-tenant.pl $t/491-limits.pl $t/500-console.pl \
+                $t/534-queries.pl $t/600-metrics.pl $t/610-metrics-http.pl $t/611-metrics-login.pl $t/640-top.pl $t/672-slow-queries.pl $t/673-no-literals.pl $t/680-api-status.pl \
                 $t/700-reload.pl $t/701-shutdown.pl $t/702-trouble.pl $t/904-copy-pipelines.pl \
                 $t/905-prepared-skipped.pl $t/906-refused-in-pipeline.pl $t/912-server-type-zero.pl"
             unset BH_SANITIZE BH_SLOW BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
@@ -244,7 +245,8 @@ for s in $stages; do
                 test/unit/net_conn test/unit/net_resolver test/unit/net_listener"
             check tsan-integration "$work/tsan" -j2 TESTS="$t/101-extended.pl $t/105-cancel.pl $t/106-prepared.pl $t/201-limits.pl \
                 $t/202-waiting.pl $t/300-tls-clients.pl $t/400-tenants.pl $t/420-utility.pl $t/441-auth-query.pl $t/452-audit-log.pl \
-                $t/480-delete-tenant.pl $t/500-console.pl $t/600-metrics.pl $t/700-reload.pl $t/702-trouble.pl $t/703-tagged.pl $t/711-drain.pl $t/713-suspend.pl $t/800-pgbench.pl"
+                $t/480-delete-tenant.pl $t/500-console.pl $t/534-queries.pl $t/535-activity.pl $t/600-metrics.pl $t/620-gauges.pl $t/650-alerts.pl $t/672-slow-queries.pl \
+                $t/674-traces.pl $t/700-reload.pl $t/702-trouble.pl $t/703-tagged.pl $t/711-drain.pl $t/713-suspend.pl $t/800-pgbench.pl"
             unset BH_SANITIZE BH_SLOW BH_WORKERS BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
         } ;;
     fuzz)
