@@ -14,6 +14,7 @@ async function open(c) {
     const context = await browser.newContext({ viewport: { width: c.width || 1280, height: c.height || 900 }, deviceScaleFactor: c.width && c.width < 500 ? 2 : 1,
         colorScheme: c.dark ? 'dark' : 'light', reducedMotion: c.still ? 'reduce' : 'no-preference', timezoneId: 'UTC', httpCredentials: c.login });
     page = await context.newPage();
+    page.setDefaultTimeout(60000); // a busy machine
     page.on('console', m => { if (m.type() === 'error' || m.type() === 'warning') seen.errors.push(m.type() + ': ' + m.text()); });
     page.on('pageerror', e => seen.errors.push('exception: ' + e.message));
     page.on('dialog', d => { seen.errors.push('dialog: ' + d.message()); d.dismiss(); });
@@ -24,7 +25,7 @@ async function open(c) {
     await page.exposeFunction('bhViolation', text => seen.violations.push(text));
     await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
         e => window.bhViolation(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`)));
-    const r = await page.goto(c.url, { timeout: 20000 });
+    const r = await page.goto(c.url, { timeout: 60000 });
     return { status: r.status(), headers: r.headers() };
 }
 
