@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Bulkhead limit => 240;
+use Bulkhead limit => 600;
 use Bulkhead::Browser;
 use Encode qw(decode);
 use JSON::PP ();
@@ -56,7 +56,7 @@ my $rows = sub { # of a table: cells' texts
 my $row = sub { my ($id, $first) = @_; return (grep { $_->[0] eq $first } @{ $rows->($id) })[0] };
 ok($browser->wait(q{document.querySelector('#pools tbody tr') && /\d/.test(document.querySelector('#backends').textContent)}), 'shows what it was told');
 # From the second answer on there are rates.
-ok($browser->wait(q{[...document.querySelectorAll('#databases tbody tr')].some(r => r.children[0].textContent === 'shop' && Number(r.children[3].textContent) > 0)}, 30),
+ok($browser->wait(q{[...document.querySelectorAll('#databases tbody tr')].some(r => r.children[0].textContent === 'shop' && Number(r.children[3].textContent) > 0)}, 90),
     'queries per second, of a database under load');
 
 # ---- values as in SHOW

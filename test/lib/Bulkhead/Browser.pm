@@ -26,7 +26,7 @@ sub new {
     $self->{pid} = open3(my $to, my $from, '>&' . fileno $log, 'node', "$lib/browser.js", $out);
     @$self{qw(to from)} = ($to, $from);
     push @running, $self;
-    $self->{version} = $self->_answer(60);
+    $self->{version} = $self->_answer(120);
     return $self;
 }
 
@@ -49,7 +49,7 @@ sub _do {
     my ($self, %command) = @_;
     local $SIG{PIPE} = 'IGNORE';
     syswrite $self->{to}, $json->encode(\%command) . "\n";
-    return $self->_answer(40);
+    return $self->_answer(90);
 }
 
 # open(url => ..., width, height, dark, still, login => {username, password}, answers => {path => JSON}): the page that the others are about.
@@ -59,7 +59,7 @@ sub open { my ($self, %o) = @_; return $self->_do(do => 'open', %o) }
 sub value { my ($self, $js) = @_; return $self->_do(do => 'eval', js => $js) }
 
 # Waits until the expression is true.
-sub wait { my ($self, $js, $timeout) = @_; return wait_for(sub { $self->value($js) }, $timeout // 20, 0.2) }
+sub wait { my ($self, $js, $timeout) = @_; return wait_for(sub { $self->value($js) }, $timeout // 60, 0.2) }
 
 sub press { my ($self, $key) = @_; return $self->_do(do => 'press', key => $key) }
 
