@@ -357,13 +357,13 @@ static struct profile *by_text(struct profiles *t, struct client *c, struct text
     struct sketch_reading how = reading(c);
 
     buf_clear(&t->work);
-    sketch_text(sql, &how, &t->work);
+    bool general = sketch_text(sql, &how, &t->work);
     if (t->work.failed) {
         buf_release(&t->work);
         return &t->other;
     }
     struct profile *e = entry(t, db_of(c), buf_text(&t->work));
-    if (e != &t->other)
+    if (general && e != &t->other) /* else one text would name those of others */
         put(q, key, e);
     return e;
 }

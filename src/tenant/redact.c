@@ -23,6 +23,43 @@ static bool is_word(struct text sql, struct token t)
     return false;
 }
 
+/* Where a value may stand without quotes: SET name = value, also in ALTER and CREATE. */
+enum values { STATEMENT_BEGINS, STATEMENT_OTHER, MAY_SET, SET_NAME, SET_VALUE };
+
+static bool is_name(struct token t)
+{
+    return t.kind == TOKEN_IDENT || t.kind == TOKEN_QIDENT;
+}
+
+/* Where the token leads; SET_VALUE holds up to the statement's end. */
+static enum values values_after(enum values now, struct text sql, struct token t)
+{
+    struct text word = token_text(sql, t);
+
+    if (t.kind == TOKEN_COMMENT || t.kind == TOKEN_LINE_COMMENT)
+        return now;
+    if (token_is_char(sql, t, ';') && t.depth == 0)
+        return STATEMENT_BEGINS;
+    switch (now) {
+    case STATEMENT_BEGINS:
+        if (t.kind != TOKEN_IDENT)
+            return STATEMENT_OTHER;
+        return text_is_i(word, "set")                                  ? SET_NAME
+               : text_is_i(word, "alter") || text_is_i(word, "create") ? MAY_SET
+                                                                       : STATEMENT_OTHER;
+    case MAY_SET:
+        return t.kind == TOKEN_IDENT && text_is_i(word, "set") ? SET_NAME : now;
+    case SET_NAME:
+        if (token_is_char(sql, t, '='))
+            return SET_VALUE;
+        return t.kind == TOKEN_IDENT && (text_is_i(word, "to") || text_is_i(word, "zone"))
+                   ? SET_VALUE
+                   : now;
+    default:
+        return now;
+    }
+}
+
 static enum shown shown(struct text sql, struct token t, bool strict)
 {
     switch (t.kind) {
@@ -154,12 +191,14 @@ void redact(struct text sql, bool strict, struct buf *out)
     bool cut;
     size_t start = buf_len(out);
     uint32_t end = 0;
+    enum values at = STATEMENT_BEGINS;
 
     sql = readable(sql, &cut);
     strict |= is_broken(sql, &cut);
     lexer_init(&x, sql, NULL);
     while (!out->failed && lexer_next(&x, &t)) {
-        enum shown s = shown(sql, t, strict);
+        enum shown s = at == SET_VALUE && is_name(t) ? SHOW_MARK : shown(sql, t, strict);
+        at = values_after(at, sql, t);
         size_t made = buf_len(out) - start;
         if (s == SHOW_NOTHING)
             continue;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A statement without its literals, for logs and tables: strings, numbers and parameters become
- * "?", comments and line breaks go, the length is bounded. What cannot be tokenised, or was not
- * understood, shows key words and punctuation only, because a broken quote turns literals into
- * names.
+ * "?", so do values of SET that stand there without quotes; comments and line breaks go, the
+ * length is bounded. What cannot be tokenised, or was not understood, shows key words and
+ * punctuation only, because a broken quote turns literals into names.
  */
 #ifndef TENANT_REDACT_H
 #define TENANT_REDACT_H

@@ -337,6 +337,25 @@ static bool make_utf8(struct text sql, struct buf *copy)
     return true;
 }
 
+/* Would the names of a text that is no UTF-8 be shown as they are if its constants were others? */
+static bool names_readable(struct text sql)
+{
+    struct lexer x;
+    struct token t;
+    bool high = false;
+    size_t bad;
+
+    lexer_init(&x, sql, NULL);
+    while (lexer_next(&x, &t)) {
+        if (t.kind != TOKEN_IDENT && t.kind != TOKEN_QIDENT)
+            continue;
+        if (!guard_utf8(token_text(sql, t), &bad))
+            return false;
+        high |= has_high(token_text(sql, t));
+    }
+    return high;
+}
+
 /* Words behind which a sign begins a constant. */
 static bool before_value(struct text word)
 {
@@ -402,21 +421,24 @@ static void drop_signs(struct text template, struct buf *out)
     }
 }
 
-void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *out)
+bool sketch_text(struct text sql, const struct sketch_reading *how, struct buf *out)
 {
     struct buf copy;
     size_t bad;
 
     if (sql.n > SKETCH_MAX_TEXT) {
         buf_text_append(out, TEXT("<too long>"));
-        return;
+        return true;
     }
-    if (two_readings(sql, how) || redact_is_broken(sql)) {
+    bool two = two_readings(sql, how);
+    if (two || redact_is_broken(sql)) {
         buf_text_append(out, TEXT("<unreadable>"));
-        return;
+        return !two;
     }
     buf_init(&copy);
+    bool general = true;
     if (!guard_utf8(sql, &bad)) {
+        general = !names_readable(sql);
         if (!make_utf8(sql, &copy))
             out->failed = true;
         sql = buf_text(&copy);
@@ -436,6 +458,7 @@ void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *
     if (!out->failed && buf_len(out) == before)
         buf_text_append(out, TEXT("<empty>"));
     buf_release(&copy);
+    return general;
 }
 
 struct text sketch_prepared(struct text sql)

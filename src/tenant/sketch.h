@@ -31,7 +31,9 @@ struct text sketch_prepared(struct text sql);
 /* Appends the template: constants and parameters are "?", lists of them "?, ...", comments and line
  * breaks go, at most REDACT_MAX bytes and " ...". What cannot be read to its end, or could be read
  * in two ways, is "<unreadable>" as a whole; what is longer than SKETCH_MAX_TEXT "<too long>".
- * Valid UTF-8 without control characters. Memory: out->failed. */
-void sketch_text(struct text sql, const struct sketch_reading *how, struct buf *out);
+ * Valid UTF-8 without control characters. Memory: out->failed. Gives whether all texts of its key
+ * have that template: not so when it depends on what stands inside a constant, or on the reading.
+ */
+bool sketch_text(struct text sql, const struct sketch_reading *how, struct buf *out);
 
 #endif

@@ -74,7 +74,16 @@ $c->query("SET standard_conforming_strings = off");
 $c->query("SELECT 'it\\'s $secret', '", no_die => 1);
 $c->query("SELECT 'it\\'s $secret or \\'$secret'");
 $is->('db', qr/^<unreadable>$/, '4|3|1', 'a backslash while it escapes shows nothing');
+$c->query("SELECT 'it\\\\', title AS plain FROM t");
 $c->query("RESET standard_conforming_strings");
+$c->query("SELECT 'normal', title AS plain FROM t") for 1 .. 3;
+$is->('db', qr/AS plain/, '3|0|60', '... and does not decide how others with such a text are shown');
+$c->query("SELECT 'standard_conforming_strings \\', title AS fine FROM t");
+$c->query("SELECT '\xff', title AS \"\xc3\xa9\" FROM t", no_die => 1);
+$c->query("SELECT 'normal', title AS \"\xc3\xa9\" FROM t") for 1, 2;
+$c->query("SELECT 'normal', title AS fine FROM t") for 1, 2;
+$is->('db', qr/AS fine/, '2|0|40', 'nor do doubtful words in a constant');
+$is->('db', qr/AS "[^_]/, '2|0|40', 'nor bytes in it that are no text');
 
 # a text in pieces
 $c->send_raw('Q' . pack('N', 4 + length("SELECT 41, 'abc' FROM t LIMIT 2\0")) . 'SELECT 41, ');

@@ -38,6 +38,7 @@ my @sql = (
     "SELECT * FROM documents WHERE id IN ($number, $number) LIMIT $number", "SELECT * FROM nowhere WHERE a = '$word'", "SELECT pg_read_file('$word')", "SELECT set_config('work_mem', '$word', false)",
     "COPY documents FROM STDIN", "COPY documents FROM '$word'", "COPY (SELECT '$word') TO STDOUT", "ALTER ROLE app PASSWORD '$word'", "CREATE ROLE other PASSWORD '$word' VALID UNTIL '$word'",
     "SET work_mem = '$word'", "SET work_mem = $number", "SET TimeZone = '$word'", "SET search_path = '$word', public", "SET application_name = 'fine'", "SET pgbulkhead.token = '$word'", "SET ROLE '$word'",
+    "SET app.x TO $word", "SET app.x = \"$word\", $word", "SET TIME ZONE $word", "ALTER ROLE app SET app.x TO $word", "SELECT 1; SET LOCAL app.x = $word; SELECT 2",
     "PREPARE s AS SELECT '$word'", "EXECUTE s", "EXECUTE s('$word', $number)", "DEALLOCATE s", "BEGIN; DECLARE c CURSOR FOR SELECT '$word'; FETCH c; COMMIT", "ROLLBACK",
     "DO \$\$ BEGIN RAISE EXCEPTION 'no %', '$word' USING DETAIL = '$word', HINT = '$word'; END \$\$", "DO \$\$ BEGIN RAISE WARNING '%', '$word'; END \$\$", "NOTIFY ch, '$word'", "LISTEN ch",
     "EXPLAIN SELECT '$word'", "CALL nothing('$word')", "SELECT 1; SELECT '$word'; SELECT $number", "WITH a AS (SELECT '$word') SELECT * FROM a", "VALUES ('$word'), ('$word')", "SELECT $word'$word'",

@@ -125,6 +125,15 @@ static void forms(void)
     is_template("SELECT \"a\tb\"", "SELECT \"a?b\"");
     is_template("SELECT \xe4\xf6, 'x'", "SELECT __, ?");
     is_template("SET standard_conforming_strings=off; SELECT 'a\\' 'b'", "<unreadable>");
+    is_template("SET app.token TO abc", "SET app.token TO ?");
+    is_template("set local app.token = \"abc\", def; SET x = y",
+                "set local app.token = ?, ...; SET x = ?");
+    is_template("/* x */ SET TIME ZONE abc; UPDATE t SET a = b",
+                "SET TIME ZONE ?; UPDATE t SET a = b");
+    is_template("ALTER ROLE app SET app.token TO abc", "ALTER ROLE app SET app.token TO ?");
+    is_template("CREATE FUNCTION f() RETURNS int SET a.b = abc",
+                "CREATE FUNCTION f() RETURNS int SET a.b = ?");
+    is_template("SET ROLE app", "SET ROLE app");
     struct buf b = made(TEXT("SELECT 'a\\'"), true, false);
     is_text(buf_text(&b), "<unreadable>", "a backslash while it escapes");
     buf_release(&b);
