@@ -166,6 +166,11 @@ $until->('BackendDown', 'firing');
 $until->('BackendConnectionsWarning', 'resolved', undef, 'its connections are not known any more');
 $pg->start;
 $until->('BackendDown', 'resolved');
+$set->(probe_interval => 3600);
+$set->(alert_probe_stale => 2);
+$until->('ProbeStale', 'firing');
+$set->(probe_interval => 0);
+$until->('ProbeStale', 'resolved', undef, 'what is not probed at all is not stale');
 
 # ---- the process ----
 my $load = $p->connect('test');
