@@ -4,6 +4,7 @@
 #include "top/screen.h"
 
 #include <curses.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <term.h>
@@ -14,6 +15,27 @@ struct screen {
     SCREEN *term;
     chtype styles[STYLE_BAD + 1];
 };
+
+/* As ncurses does itself at SIGINT and SIGTERM. */
+static void give_back(int sig)
+{
+    endwin();
+    raise(sig); /* the default by now: SA_RESETHAND */
+}
+
+/* Whatever ends us, the terminal is as it was. What is ignored (nohup) or taken (by a sanitizer)
+ * stays so. */
+static void guard_terminal(void)
+{
+    static const int ends[] = { SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+    const struct sigaction ours = { .sa_handler = give_back,
+                                    .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
+    struct sigaction now;
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            (void)sigaction(ends[i], &ours, NULL);
+}
 
 struct screen *screen_open(struct err *e)
 {
@@ -34,6 +56,7 @@ struct screen *screen_open(struct err *e)
         return NULL;
     }
     set_term(s->term);
+    guard_terminal();
     cbreak();
     noecho();
     nonl();

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -187,6 +188,17 @@ static bool wait_all(struct top *t, int fd, usec_t longest)
     return changed || fds[0].revents;
 }
 
+/* It hung up, or keys came from something that has ended: nobody will ever press q. */
+static bool terminal_gone(void)
+{
+    struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+    int n = 0;
+
+    if (poll(&p, 1, 0) <= 0)
+        return false;
+    return !(p.revents & POLLIN) || ioctl(STDIN_FILENO, FIONREAD, &n) != 0 || n == 0;
+}
+
 /* ---- one look as text ---- */
 
 static int batch(struct top *t, struct frame *f)
@@ -325,7 +337,7 @@ static void interactive(struct top *t, struct screen *s, struct frame *f)
         screen_show(s, f);
         while (go_on && (now = clock_mono_us()) < next && !wait_all(t, STDIN_FILENO, next - now))
             ;
-        if (go_on && feof(stdin))
+        if (go_on && terminal_gone())
             go_on = false;
     }
 }

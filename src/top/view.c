@@ -287,8 +287,10 @@ static void show_seconds(char *to, size_t room, double s)
         snprintf(to, room, "%.2fs", s);
     else if (s < 3600)
         snprintf(to, room, "%dm%02ds", (int)s / 60, (int)s % 60);
+    else if (s < 3.6e6)
+        snprintf(to, room, "%dh%02dm", (int)s / 3600, (int)s / 60 % 60);
     else
-        snprintf(to, room, "%dh%02dm", (int)(s / 3600) % 10000, (int)(s / 60) % 60);
+        snprintf(to, room, "%.0fh", s / 3600);
 }
 
 static const char *shown(const struct top *t, const struct top_row *r, const struct column *c,
@@ -591,6 +593,8 @@ void top_draw(struct top *t, struct frame *f, int width, int height)
 {
     int widths[COLUMNS_MAX], room;
 
+    if (height > FRAME_LINES)
+        height = FRAME_LINES;
     frame_clear(f, width);
     collect(t);
     draw_title(t, f);

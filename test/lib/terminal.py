@@ -5,6 +5,7 @@
 #   line TEXT       prints the first line with TEXT  screen         prints all lines
 #   send TEXT       keys; \t \e \r are understood     size COLS ROWS
 #   styles TEXT     prints whether the line with TEXT is reverse
+#   signal NAME     to the program                echo     prints whether the terminal shows what is typed
 #   end             waits for the program's end, prints its status
 # Answers come as "ok ..." or "not ok ..."; a deadline of 30 s per line.
 import fcntl, os, pty, select, signal, struct, sys, termios, time
@@ -80,6 +81,11 @@ for given in sys.stdin:
     elif word == 'raw':
         # nothing but the terminal's own sequences: no control character of another's name
         print('ok ' + ('found' if eval("b'" + text + "'") in raw else 'absent'))
+    elif word == 'signal':
+        os.kill(pid, getattr(signal, text))
+        print('ok sent')
+    elif word == 'echo':
+        print('ok ' + ('echo' if termios.tcgetattr(fd)[3] & termios.ECHO else 'quiet'))
     elif word == 'end':
         end = time.time() + 30
         while pump(0.05) and time.time() < end:

@@ -152,6 +152,28 @@ tell_it('send q');
 is(tell_it('end'), 'ok ended 0', 'q ends it');
 over();
 
+# However it ends, the terminal is left as it was.
+for my $sig (qw(SIGTERM SIGINT SIGHUP SIGQUIT SIGABRT)) {
+    terminal(80, 24, '-U', 'bhadmin', $at);
+    sees('expect servers 0, idle 0', "before $sig");
+    is(tell_it('echo'), 'ok quiet', 'what is typed is not shown');
+    tell_it("signal $sig");
+    like(tell_it('end'), qr{^ok ended }, '... it ends');
+    is(tell_it('echo'), 'ok echo', '... and what is typed is shown again');
+    over();
+}
+# Nor does it go on without one.
+terminal(80, 3000, '-U', 'bhadmin', $at);
+sees('expect servers 0, idle 0', 'a terminal of more lines than there are');
+tell_it('send q');
+is(tell_it('end'), 'ok ended 0', 'q ends it');
+over();
+{
+    local %ENV = (%ENV, @env);
+    my ($st) = run_cmd(argv => ['/usr/bin/script', '-qec', "TERM=linux $bin top -U bhadmin $at < /dev/null", '/dev/null'], timeout => 30);
+    is($st, 0, 'nobody at the keys: it ends');
+}
+
 # Nobody to pause for who may only look.
 terminal(80, 24, 'postgresql://bhstats:bhstats@127.0.0.1:' . $p->port);
 my $again = $p->connect('one');
