@@ -90,12 +90,14 @@ const char *probe_question_name(enum probe_question q)
 
 /* ---- answers ---- */
 
+#define NUMBER_MAX (INT64_C(1) << 53) /* sums of what a server claims do not overflow */
+
 static int64_t number(const PGresult *r, int row, int column)
 {
     int64_t n;
 
     if (PQgetisnull(r, row, column) || !text_to_int64(text_of(PQgetvalue(r, row, column)), &n) ||
-        n < 0)
+        n < 0 || n > NUMBER_MAX)
         return BACKEND_UNKNOWN;
     return n;
 }

@@ -124,7 +124,8 @@ static bool fits(const struct door *d, const struct setup *s, struct text user,
     return step == AUTH_OK;
 }
 
-enum verdict { LET_IN, NO_LOGIN, FAILED, FLOODED };
+/* GUESSED: failed, and a password was computed for it. */
+enum verdict { LET_IN, NO_LOGIN, FAILED, GUESSED, FLOODED };
 
 static enum verdict password_verdict(struct door *d, const struct setup *s, struct text user,
                                      struct text password)
@@ -141,7 +142,7 @@ static enum verdict password_verdict(struct door *d, const struct setup *s, stru
     if (guesses_flooded(&d->guesses, clock_mono_us()))
         return FLOODED;
     if (!fits(d, s, user, password, secret, known))
-        return FAILED;
+        return GUESSED;
     memcpy(d->proven[d->next++ % PROVEN], proof, DIGEST_LEN);
     return LET_IN;
 }
@@ -215,10 +216,11 @@ static void refuse(struct door *d, const struct setup *s, struct evhttp_request 
 {
     struct evkeyvalq *head = evhttp_request_get_output_headers(req);
     usec_t now = clock_mono_us();
+    bool failed = v == FAILED || v == GUESSED;
 
-    if (v == FAILED) {
+    if (failed) {
         d->failures++;
-        if (guesses_failed(&d->guesses, address, now)) /* the others are counted only */
+        if (guesses_failed(&d->guesses, address, v == GUESSED, now)) /* others are counted only */
             log_warn(d->log, "metrics: login from %s failed", address ? address : "?");
     }
     if (v == FLOODED) {
@@ -231,9 +233,9 @@ static void refuse(struct door *d, const struct setup *s, struct evhttp_request 
                           "Basic realm=\"pgbulkhead\", charset=\"UTF-8\"");
     if (s->n_metrics_tokens > 0)
         evhttp_add_header(head, "WWW-Authenticate",
-                          v == FAILED ? "Bearer realm=\"pgbulkhead\", error=\"invalid_token\""
-                                      : "Bearer realm=\"pgbulkhead\"");
-    http_text(req, 401, v == FAILED ? "login failed\n" : "login needed\n");
+                          failed ? "Bearer realm=\"pgbulkhead\", error=\"invalid_token\""
+                                 : "Bearer realm=\"pgbulkhead\"");
+    http_text(req, 401, failed ? "login failed\n" : "login needed\n");
 }
 
 bool door_admits(struct door *d, const struct setup *s, bool tls, struct evhttp_request *req)

@@ -51,14 +51,15 @@ static usec_t later(usec_t until, usec_t now, usec_t by)
     return (until > now ? until : now) + by;
 }
 
-bool guesses_failed(struct guesses *g, const char *address, usec_t now)
+bool guesses_failed(struct guesses *g, const char *address, bool costly, usec_t now)
 {
     unsigned char w[16];
     int at = 0;
 
     who(address, w);
     const struct guess *found = find(g, w);
-    g->all_until = later(g->all_until, now, USEC_PER_SEC / GUESS_ALL_PER_SECOND);
+    if (costly && !guesses_flooded(g, now)) /* no debt beyond the limit */
+        g->all_until = later(g->all_until, now, USEC_PER_SEC / GUESS_ALL_PER_SECOND);
     for (int i = 1; !found && i < GUESS_ADDRESSES; i++)
         if (g->of[i].owes_until < g->of[at].owes_until)
             at = i;

@@ -30,8 +30,9 @@ struct guesses {
 bool guesses_blocked(const struct guesses *g, const char *address, usec_t now);
 /* Are there too many failures altogether for another costly check? */
 bool guesses_flooded(const struct guesses *g, usec_t now);
-/* A failed login. true: the first one of that address for a while. */
-bool guesses_failed(struct guesses *g, const char *address, usec_t now);
+/* A failed login. costly: a password was computed; only so many are for all together. true: the
+ * first one of that address for a while. */
+bool guesses_failed(struct guesses *g, const char *address, bool costly, usec_t now);
 /* How many addresses owe something. */
 int guesses_count(const struct guesses *g, usec_t now);
 

@@ -25,6 +25,8 @@
 #define MAX_SCRAPES 16 /* at once */
 #define TIMEOUT_S 15   /* without a byte */
 #define SLOW_S 30      /* for a whole request, or for taking a whole answer */
+#define FULL_NEW_S 1   /* the same while there is no room for others: for a first request */
+#define FULL_SLOW_S 5  /* ... and for all the rest */
 #define HASH_BYTES 8
 #define MAX_CONNECTIONS 64 /* more wait in the backlog */
 
@@ -32,6 +34,7 @@
 struct open {
     struct bufferevent *b; /* referenced; NULL: free */
     usec_t since;          /* accepted, asked or answered last; 0: being answered */
+    bool asked;            /* something, at some time */
 };
 
 struct metrics {
@@ -67,8 +70,10 @@ static void note_time(struct metrics *m, struct evhttp_request *req, usec_t now)
     struct bufferevent *b = conn ? evhttp_connection_get_bufferevent(conn) : NULL;
 
     for (int i = 0; b && i <= MAX_CONNECTIONS; i++)
-        if (m->open[i].b == b)
+        if (m->open[i].b == b) {
             m->open[i].since = now;
+            m->open[i].asked = true;
+        }
 }
 
 /* ---- /metrics and /api/status ---- */
@@ -459,7 +464,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 
     for (int i = 0; b && i <= MAX_CONNECTIONS; i++)
         if (!m->open[i].b) {
-            m->open[i] = (struct open){ b, clock_mono_us() };
+            m->open[i] = (struct open){ .b = b, .since = clock_mono_us() };
             bufferevent_incref(b);
             n++;
             break;
@@ -469,14 +474,17 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
     return b;
 }
 
-/* Timeouts begin anew with each byte; whoever sends or reads too few of them is let go here. */
+/* Timeouts begin anew with each byte; whoever sends or reads too few of them is let go here, and
+ * sooner while others wait for the room: /healthz must not depend on who holds connections open. */
 static void close_slow(struct metrics *m)
 {
     usec_t now = clock_mono_us();
+    bool full = count_open(m, false) >= MAX_CONNECTIONS;
 
     for (int i = 0; i <= MAX_CONNECTIONS; i++) {
         struct open *o = &m->open[i];
-        if (o->b && o->since && now > o->since + SLOW_S * USEC_PER_SEC && !given_up(o->b))
+        usec_t most = !full ? SLOW_S : o->asked ? FULL_SLOW_S : FULL_NEW_S;
+        if (o->b && o->since && now > o->since + most * USEC_PER_SEC && !given_up(o->b))
             bufferevent_trigger_event(o->b, BEV_EVENT_READING | BEV_EVENT_TIMEOUT, 0);
     }
 }

@@ -60,9 +60,8 @@ void status_share(struct buf *b, const char *name, int64_t part, int64_t whole)
         status_null(b, name);
         return;
     }
-    int64_t thousandths = (part * 1000 + whole / 2) / whole;
     status_key(b, name);
-    buf_printf(b, "%" PRId64 ".%03d", thousandths / 1000, (int)(thousandths % 1000));
+    buf_printf(b, "%.3f", (double)part / (double)whole);
 }
 
 static void open_object(struct buf *b, const char *name)
@@ -186,10 +185,10 @@ static void certificate(struct buf *b, const char *role, const struct tls_file *
 
 static void write_certificates(const struct status *s, struct buf *b, usec_t now)
 {
-    static const char *const roles[] = { "client", "server" };
+    static const char *const roles[COLLECT_TLS] = { "client", "server", "metrics" };
 
     open_array(b, "certificates");
-    for (int side = 0; side < 2; side++) {
+    for (int side = 0; side < COLLECT_TLS; side++) {
         const struct tls_file *f = NULL;
         int n = s->c->tls[side] ? tls_ctx_files(s->c->tls[side], &f) : 0;
         for (int i = 0; i < n; i++)

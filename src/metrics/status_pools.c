@@ -60,12 +60,16 @@ static void write_pool(struct buf *b, const struct survey_pool *p, usec_t now)
     buf_char(b, '}');
 }
 
-/* `"name":{"total":n,"list":[`; the caller ends it. */
-static void begin_list(struct buf *b, const char *name, int total)
+/* `"name":{"total":n`; the caller goes on with the list, and ends it. */
+static void begin_lists(struct buf *b, const char *name, int total)
 {
     status_key(b, name);
     buf_char(b, '{');
     status_int(b, "total", total);
+}
+
+static void begin_list(struct buf *b)
+{
     status_key(b, "list");
     buf_char(b, '[');
 }
@@ -84,7 +88,8 @@ void status_pools(const struct status *s, struct buf *out)
         if (v->pools[i].pool)
             p[n++] = &v->pools[i];
     qsort(p, (size_t)n, sizeof(struct survey_pool *), by_pressure);
-    begin_list(out, "pools", n);
+    begin_lists(out, "pools", n);
+    begin_list(out);
     for (int i = 0; i < n && i < STATUS_POOLS; i++)
         write_pool(out, p[i], v->now);
     buf_text_append(out, TEXT("]}"));
@@ -212,16 +217,23 @@ void status_databases(const struct status *s, struct buf *out)
 {
     int n;
     struct db_row *v = rows(s->c->hub, &n);
+    uint64_t queries = 0, failed = 0;
 
     if (!v) {
         out->failed = true;
         return;
     }
     add_clients(v, n, s->c->survey);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         add_counters(&v[i], s->c->hub->n_engines);
+        queries += v[i].queries;
+        failed += v[i].errors;
+    }
     qsort(v, (size_t)n, sizeof(*v), by_load);
-    begin_list(out, "databases", n);
+    begin_lists(out, "databases", n);
+    status_int(out, "queries", (int64_t)queries); /* of those not in the list, too */
+    status_int(out, "errors", (int64_t)failed);
+    begin_list(out);
     for (int i = 0; i < n && i < STATUS_DATABASES; i++)
         write_database(s, out, &v[i], s->c->survey->now);
     buf_text_append(out, TEXT("]}"));

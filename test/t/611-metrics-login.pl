@@ -143,6 +143,7 @@ is(code('/metrics', '--http2', bearer($next)), 200, 'who would like HTTP/2');
 is(code('/metrics', '--no-alpn', bearer($next)), 200, 'who does not say');
 is(code('/metrics'), 401, 'the login is still needed');
 like(curl('/metrics', bearer($next))->{body}, qr/^pgbulkhead_tls_certificate_expiry_timestamp_seconds\{role="metrics",file="[^"]+"\} \d+/m, 'the end of the certificate shows');
+like(curl('/api/status', bearer($next))->{body}, qr/"role":"metrics","file":"[^"]+","not_after":\d+/, '... and in the status');
 is(curl('/metrics', '--cacert', $alien->ca, bearer($next))->{st}, 60, 'the certificate is ours');
 my $bad = Bulkhead::Wire->new(host => '127.0.0.1', port => $p->metrics_port, timeout => 20);
 $bad->send_raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");

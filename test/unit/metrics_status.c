@@ -96,13 +96,15 @@ static void writing(void)
     status_share(&b, "s", 2, 3);
     status_share(&b, "over", 5, 4);
     status_share(&b, "none", 5, 0);
+    status_share(&b, "huge", INT64_MAX, 1);
     status_text(&b, "t", TEXT("a\"b\\\n\x01\xff\xe2\x80\xae"));
     status_null(&b, "n");
     buf_char(&b, '}');
-    ok(text_is(buf_text(&b), "{\"i\":-9223372036854775808,\"b\":false,\"u\":61.000001,"
-                             "\"s\":0.667,\"over\":1.250,\"none\":null,"
-                             "\"t\":\"a\\\"b\\\\\\u000a\\u0001\xef\xbf\xbd\xe2\x80\xae\","
-                             "\"n\":null}"),
+    ok(text_is(buf_text(&b),
+               "{\"i\":-9223372036854775808,\"b\":false,\"u\":61.000001,"
+               "\"s\":0.667,\"over\":1.250,\"none\":null,\"huge\":9223372036854775808.000,"
+               "\"t\":\"a\\\"b\\\\\\u000a\\u0001\xef\xbf\xbd\xe2\x80\xae\","
+               "\"n\":null}"),
        "values: %.*s", TEXT_ARG(buf_text(&b)));
     buf_release(&b);
 }
@@ -134,6 +136,8 @@ static void many(struct world *w)
     w->pools[299].oldest = 998 * S;
     w->pools[299].oldest_query = 990 * S;
     w->survey.n_pools = POOLS;
+    for (int i = 0; i < POOLS; i++)
+        stat_add(&w->pools[i].pool->db->stats[i % 2].queries, 2);
     json_t *j = answer(w), *list = at(j, "pools", "list");
     static const char *const first[] = { "a299", "a250", "a251" };
 
@@ -147,6 +151,7 @@ static void many(struct world *w)
     list = at(j, "databases", "list");
     is_int(json_integer_value(at(j, "databases", "total")), POOLS, "all databases are counted");
     is_int((int)json_array_size(list), STATUS_DATABASES, "some are shown");
+    is_int(json_integer_value(at(j, "databases", "queries")), 2 * POOLS, "queries of all");
     ok(json_real_value(at(json_array_get(list, 0), "oldest_query_seconds", NULL)) == 10.0,
        "the one with waiting clients first, its oldest query");
     json_decref(j);

@@ -137,7 +137,6 @@ function rate(find) {
     return span > 0 && a !== undefined && b !== undefined && b >= a ? (b - a) / span : null;
 }
 
-const total = (answer, member) => answer.databases.list.reduce((n, d) => n + d[member], 0);
 const refusedIn = answer => answer.refusals.statements.reduce((n, r) => n + r.count, 0);
 const database = (answer, d) => (answer.databases.list.find(x => x.name === d.name) || {});
 const slow = w => Boolean(w && last.thresholds.query_p95_seconds && w.p95 > last.thresholds.query_p95_seconds);
@@ -162,9 +161,9 @@ function figure(label, value, unit, note, level) {
 }
 
 function showFigures() {
-    const c = last.clients, qps = rate(a => total(a, 'queries')), cpu = rate(a => a.process.cpu_seconds), refused = rate(refusedIn);
+    const c = last.clients, qps = rate(a => a.databases.queries), cpu = rate(a => a.process.cpu_seconds), refused = rate(refusedIn);
     const p = last.process, cores = p.cpu_limit_cores || 1, full = p.memory_limit_bytes ? p.resident_bytes / p.memory_limit_bytes : 0;
-    const errors = rate(a => total(a, 'errors'));
+    const errors = rate(a => a.databases.errors);
     const p95 = last.latency && last.latency.query ? last.latency.query['5m'] : null;
     put('figures',
         figure('Clients', count(c.connections), c.connections_max ? 'of ' + count(c.connections_max) : '', `${count(c.active)} active, ${count(c.idle)} idle`,
