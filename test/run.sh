@@ -177,12 +177,14 @@ command -v ccache >/dev/null && export CCACHE_DIR="${CCACHE_DIR:-${TMPDIR:-/tmp}
 say "a copy of the source"
 mkdir "$work/src"
 (cd "$top" && tar cf - --exclude=./.git --exclude=./Makefile --exclude=./config.status --exclude=./config.log --exclude=./config.cache \
-    --exclude='*.o' --exclude='*.a' --exclude='*.trs' --exclude=.deps --exclude=.dirstamp --exclude='./autom4te.cache' .) |
+    --exclude='*.o' --exclude='*.a' --exclude='*.trs' --exclude=.deps --exclude=.dirstamp --exclude='./autom4te.cache' --exclude=./test/artifacts .) |
     (cd "$work/src" && tar xf -)
 # The proxies run as user postgres and read from here, wherever the clone is.
 chmod -R a+rX "$work/src"
 one autoreconf sh -c "cd '$work/src' && autoreconf -i"
 
+# Pictures of the status page outlive the run.
+export BH_ARTIFACTS="${BH_ARTIFACTS:-$top/test/artifacts}"
 # One initdb for all.
 export BH_TMPDIR="$work/tmp"
 mkdir -p "$BH_TMPDIR" && chmod 1777 "$BH_TMPDIR"

@@ -176,6 +176,7 @@ static void on_tick(void *owner)
     if (now - c->last_second < USEC_PER_SEC)
         return;
     c->last_second = now;
+    backends_keep(&c->backends, c->setup);
     services_second(c);
     if (c->setup->g.probe_interval &&
         now - c->last_probe >= c->setup->g.probe_interval) {

@@ -32,7 +32,7 @@ struct alerts {
     uint64_t seed[2];
     struct alert_item *bucket[BUCKETS];
     int n, left_out;
-    bool full; /* nothing is left to be thrown out at this look */
+    bool none_ended; /* nothing is left to be thrown out at this look */
     int firing[ALERTS];
     /* the look under way */
     const struct settings *g;
@@ -138,9 +138,12 @@ static struct alert_item **bucket_of(struct alerts *a, struct text key)
 }
 
 /* Room for one more, if need be that of one that has ended. */
-static bool make_room(struct alerts *a)
+static bool make_room(struct alerts *a, enum alert alert)
 {
-    for (int i = 0; a->n >= ALERT_ITEMS_MAX && !a->full && i < BUCKETS; i++)
+    int kept = rows[alert].severity == SEVERITY_warning ? ALERT_ITEMS_KEPT : 0;
+    bool full = a->n >= ALERT_ITEMS_MAX - kept;
+
+    for (int i = 0; full && !a->none_ended && i < BUCKETS; i++)
         for (struct alert_item **at = &a->bucket[i]; *at; at = &(*at)->next)
             if ((*at)->state == ALERT_RESOLVED) {
                 struct alert_item *gone = *at;
@@ -149,15 +152,15 @@ static bool make_room(struct alerts *a)
                 a->n--;
                 return true;
             }
-    a->full = a->n >= ALERT_ITEMS_MAX;
-    return !a->full;
+    a->none_ended |= full;
+    return !full;
 }
 
 /* A new one in no state yet, given its key; NULL: no room or no memory. */
 static struct alert_item *add(struct alerts *a, struct alert_item **bucket, enum alert alert,
                               struct alert_what what, struct text key)
 {
-    struct alert_item *it = make_room(a) ? calloc(1, sizeof(*it) + key.n + 1) : NULL;
+    struct alert_item *it = make_room(a, alert) ? calloc(1, sizeof(*it) + key.n + 1) : NULL;
 
     if (!it) {
         a->left_out++;
@@ -280,7 +283,7 @@ void alerts_begin(struct alerts *a, const struct settings *g, usec_t mono, usec_
     a->mono = mono;
     a->wall = wall;
     a->left_out = 0;
-    a->full = false;
+    a->none_ended = false;
     for (int i = 0; i < ALERTS; i++) {
         a->threshold[i] = alert_threshold((enum alert)i, g);
         a->for_us[i] = alert_for((enum alert)i, g);

@@ -77,10 +77,11 @@ void alerts_free(struct alerts *a); /* NULL is fine */
 
 /* A look: begin, one call of see for each value that is known, end. A subject that is not seen is
  * taken for well; of several values of one subject the worst counts. Out of memory, and beyond
- * ALERT_ITEMS_MAX subjects in trouble: left out and counted (those that have ended
- * make room). g must outlive the look. mono, wall:
- * now. */
+ * ALERT_ITEMS_MAX subjects in trouble: left out and counted (those that have ended make room); the
+ * last ALERT_ITEMS_KEPT places are for what is worse than a warning, so that no number of pools
+ * hides it. g must outlive the look. mono, wall: now. */
 #define ALERT_ITEMS_MAX 1000
+#define ALERT_ITEMS_KEPT 250
 void alerts_begin(struct alerts *a, const struct settings *g, usec_t mono, usec_t wall);
 void alerts_see(struct alerts *a, enum alert alert, struct alert_what what, double value);
 void alerts_end(struct alerts *a);

@@ -75,6 +75,41 @@ static void forget_old(struct backends *b, usec_t now)
     b->n = n;
 }
 
+static bool is_named(const char *backend, const char *host, int port)
+{
+    size_t n = strlen(host);
+    char tail[16];
+
+    if (strncmp(backend, host, n) != 0)
+        return false;
+    snprintf(tail, sizeof(tail), ":%d", port);
+    return strcmp(backend + n, tail) == 0;
+}
+
+static bool is_probed(const struct setup *s, const char *backend)
+{
+    for (int i = 0; i <= s->n_databases; i++) {
+        const struct database_conf *db = i < s->n_databases ? s->databases[i] : s->autodb;
+        for (int h = 0; db && (db->catalog_user || db->user) && h < db->n_hosts; h++)
+            if (is_named(backend, db->hosts[h], db->port))
+                return true;
+    }
+    return false;
+}
+
+void backends_keep(struct backends *b, const struct setup *s)
+{
+    int n = 0;
+
+    for (int i = 0; i < b->n; i++) {
+        if (s->g.probe_interval == 0 || !is_probed(s, b->list[i].name))
+            release_one(&b->list[i]);
+        else
+            b->list[n++] = b->list[i];
+    }
+    b->n = n;
+}
+
 /* Without memory the databases of before stay. */
 static void take_values(struct backend *to, const struct backend_row *row)
 {
@@ -129,17 +164,6 @@ bool backends_up(const struct backends *b, const char *backend)
 {
     const struct backend *found = find(b, backend);
     return !found || found->last.ok;
-}
-
-static bool is_named(const char *backend, const char *host, int port)
-{
-    size_t n = strlen(host);
-    char tail[16];
-
-    if (strncmp(backend, host, n) != 0)
-        return false;
-    snprintf(tail, sizeof(tail), ":%d", port);
-    return strcmp(backend + n, tail) == 0;
 }
 
 int64_t backends_capacity(const struct setup *s, const char *backend)

@@ -63,6 +63,9 @@ void backends_release(struct backends *b);
  * as it was until it is stale. interval: of the probes. A server that has not been probed for ten
  * minutes (and three intervals) is forgotten. Without memory a new server is left out. */
 void backends_put(struct backends *b, const struct backend_row *row, usec_t interval);
+/* Forgets servers that the configuration has not, or asks nobody to probe; all of them when
+ * probe_interval is 0: what is not probed is not stale. */
+void backends_keep(struct backends *b, const struct setup *s);
 /* What the last successful probe told; NULL when there was none, or none for
  * BACKEND_STALE_AFTER intervals: what is that old is nobody's present state. */
 const struct backend_row *backends_values(const struct backends *b, const struct backend *one,

@@ -20,7 +20,7 @@
 /* Counters at one moment, modulo 2^32: only differences over minutes are looked at. */
 struct snap {
     uint32_t query[STAT_BUCKETS + 1], xact[STAT_BUCKETS + 1], wait[STAT_BUCKETS + 1];
-    uint32_t queries, slow, errors, refusals, without_tenant, unbound;
+    uint32_t queries, slow, errors, refusals, denials, unbound;
 };
 
 struct point {
@@ -76,7 +76,8 @@ static void read_ledger(const struct db_ledger *db, int n_workers, struct snap *
         out->queries += (uint32_t)stat_get(&s->queries);
         out->slow += (uint32_t)stat_get(&s->slow_queries);
         out->refusals += (uint32_t)stat_get(&s->tenant_denied);
-        out->without_tenant += (uint32_t)stat_get(&s->denials[REFUSAL_no_tenant]);
+        for (int i = 0; i < REFUSAL_COUNT && stat_get(&s->tenant_denied); i++)
+            out->denials += i == REFUSAL_no_tenant ? 0 : (uint32_t)stat_get(&s->denials[i]);
         out->unbound += (uint32_t)stat_get(&s->tenant_unbound);
         for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
             out->errors += (uint32_t)stat_get(errors[i]);
@@ -94,7 +95,7 @@ static void add_snap(struct snap *to, const struct snap *from)
     to->slow += from->slow;
     to->errors += from->errors;
     to->refusals += from->refusals;
-    to->without_tenant += from->without_tenant;
+    to->denials += from->denials;
     to->unbound += from->unbound;
 }
 
@@ -430,7 +431,7 @@ void history_window(const struct history *h, struct hub *hub, const struct histo
     out->slow_queries = (uint32_t)(now.slow - then->slow);
     out->errors = (uint32_t)(now.errors - then->errors);
     out->refusals = (uint32_t)(now.refusals - then->refusals);
-    out->without_tenant = (uint32_t)(now.without_tenant - then->without_tenant);
+    out->denials = (uint32_t)(now.denials - then->denials);
     out->unbound = (uint32_t)(now.unbound - then->unbound);
 }
 

@@ -48,8 +48,8 @@ struct history_window {
     double seconds; /* how long it really is: shorter at first, up to 30 s longer later */
     struct history_latency query, xact, wait; /* wait: of clients for a server */
     uint64_t queries, slow_queries, errors, refusals;
-    uint64_t without_tenant; /* of the refusals: nobody's statements */
-    uint64_t unbound;        /* logins and statements that no tenant was bound to */
+    uint64_t denials; /* of the refusals: of statements that a tenant was bound to */
+    uint64_t unbound; /* logins and statements that no tenant was bound to */
 };
 /* The last `seconds` (at most 900) up to mono, which is now, as the counters stand now; hub NULL:
  * as they stood at the last look. */

@@ -87,7 +87,7 @@ static void see_database(struct alerts *a, const struct observed *o, const struc
     if (w.query.count)
         alerts_see(a, ALERT_QueryP95High, what, w.query.p95);
     alerts_see(a, ALERT_SlowQueries, what, (double)w.slow_queries);
-    alerts_see(a, ALERT_TenantDenials, what, (double)(w.refusals - w.without_tenant));
+    alerts_see(a, ALERT_TenantDenials, what, (double)w.denials);
     alerts_see(a, ALERT_TenantUnbound, what, (double)w.unbound);
 }
 

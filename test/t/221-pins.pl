@@ -130,6 +130,7 @@ ok(wait_for(sub { !$pg->value("SELECT count(*) FROM pg_stat_activity WHERE pid =
 # The limit: half of the pool; the rest stays free for others.
 my @h = map { $p->connect('four') } 1 .. 3;
 ok(!$_->query('SELECT pg_advisory_lock_shared(7)')->{error}, 'within the limit') for @h[0, 1];
+$settles->('four', 2, 'which counts once the server has said what it holds');
 error_is($h[2]->query('SELECT pg_advisory_lock_shared(7)'), '53300', qr/too many servers of the pool are pinned.*max_pinned_servers/, 'half of the pool: 53300');
 error_is($h[2]->ext('SELECT pg_advisory_lock_shared(7)', []), '53300', qr/max_pinned_servers/, 'extended protocol');
 is($h[2]->value('SELECT 1'), 1, 'that client goes on');

@@ -16,7 +16,7 @@ CREATE TABLE documents (id int PRIMARY KEY, tenant_id text NOT NULL);
 SQL
 my %set = (
     worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', probe_interval => 1, server_login_retry => 1,
-    alert_interval => 1, alert_clear_for => 0, alert_pool_utilisation_for => 0, alert_clients_waiting_for => 0, alert_backend_down_for => 0,
+    slow_query_threshold => 3600, alert_interval => 1, alert_clear_for => 0, alert_pool_utilisation_for => 0, alert_clients_waiting_for => 0, alert_backend_down_for => 0,
     alert_backend_connections_for => 0, alert_storage_for => 0, alert_query_p95_for => 0, alert_process_for => 0,
     # What a busy machine may raise by itself, and certificates of tests.
     map { ("alert_$_" => 0) } qw(cpu_warning cpu_critical memory_warning memory_critical query_p95 slow_queries oldest_query certificate_warning certificate_critical),
@@ -101,12 +101,13 @@ $hold->query('BEGIN');
 $hold->query('COMMIT');
 $p->console("SET alert_oldest_query = '1ms'"); # a look with this was made after the COMMIT
 my $nap = $p->connect('test');
-$nap->send_query('SELECT pg_sleep(3)');
+$nap->send_query('SELECT pg_sleep(300)');
 $until->('OldestQuery', 'firing', 'test', 'a query that is still running');
 is($state->('PoolUtilisation', 'small'), 'firing', 'the pool is idle, and the alert stays for alert_clear_for');
 $set->(alert_clear_for => 0);
 $until->('PoolUtilisation', 'resolved', 'small');
-$nap->finish;
+$nap->cancel;
+$nap->finish(timeout => 60);
 $until->('OldestQuery', 'resolved', 'test', 'the query has ended');
 $set->(alert_oldest_query => 0);
 
@@ -165,6 +166,11 @@ $until->('BackendDown', 'firing');
 $until->('BackendConnectionsWarning', 'resolved', undef, 'its connections are not known any more');
 $pg->start;
 $until->('BackendDown', 'resolved');
+$set->(probe_interval => 3600);
+$set->(alert_probe_stale => 2);
+$until->('ProbeStale', 'firing');
+$set->(probe_interval => 0);
+$until->('ProbeStale', 'resolved', undef, 'what is not probed at all is not stale');
 
 # ---- the process ----
 my $load = $p->connect('test');

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # The status page in Debian's Chromium, under load and with hostile names: values as SHOW has them, no script from a name, no error, nothing
 # refused by its own policy, nothing asked elsewhere, readable at 360 pixels, and what it says when the proxy is gone. Pictures of it are
-# kept in BH_ARTIFACTS.
+# kept in BH_ARTIFACTS (test/artifacts).
 use strict;
 use warnings;
 use FindBin;
@@ -16,6 +16,7 @@ need_ours();
 my $json = JSON::PP->new->utf8;
 my $shots = $ENV{BH_ARTIFACTS} // work_dir() . '/artifacts';
 mkdir $shots;
+unlink glob "$shots/status-*.png";
 my $evil = q{<img src=x onerror=window.bad=1>};
 my $quotes = q{a"b'c&amp;<b>};
 my $rtl = "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d \xe2\x80\xae evil";

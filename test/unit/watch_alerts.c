@@ -226,6 +226,24 @@ static void worst(const struct settings *g)
     alerts_free(a);
 }
 
+#define WARNINGS_MAX (ALERT_ITEMS_MAX - ALERT_ITEMS_KEPT)
+
+/* What is worse than the warnings, of which there are as many as may be, has places of its own. */
+static void worse(struct alerts *a, const struct settings *g)
+{
+    char name[32];
+
+    alerts_begin(a, g, 15, 15);
+    for (int i = 0; i < ALERT_ITEMS_KEPT + 5; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        alerts_see(a, ALERT_TenantDenials, (struct alert_what){ .database = text_of(name) }, 1);
+    }
+    alerts_see(a, ALERT_ReloadFailed, nobody, 1); /* a warning */
+    alerts_end(a);
+    is_int(alerts_firing(a, ALERT_TenantDenials), ALERT_ITEMS_KEPT, "refusals fire beside them");
+    is_int(alerts_left_out(a), 6, "as many as have a place");
+}
+
 static void bounds(const struct settings *g)
 {
     struct alerts *a = alerts_new(NULL);
@@ -233,7 +251,7 @@ static void bounds(const struct settings *g)
 
     for (int turn = 0; turn < 2; turn++) {
         alerts_begin(a, g, 10 + (usec_t)turn, 10);
-        for (int i = 0; i < ALERT_ITEMS_MAX + 25; i++) {
+        for (int i = 0; i < WARNINGS_MAX + 25; i++) {
             memset(name, 'x', sizeof(name));
             int k = snprintf(name, sizeof(name), "%d", i);
             name[k] = 'y';
@@ -242,15 +260,17 @@ static void bounds(const struct settings *g)
             alerts_see(a, ALERT_SlowQueries, w, 1);
         }
         alerts_end(a);
-        is_int(count(a), ALERT_ITEMS_MAX, "no more subjects than there may be");
+        is_int(count(a), WARNINGS_MAX, "no more subjects than there may be");
         is_int(alerts_left_out(a), 25, "the others are counted");
     }
-    is_int(alerts_firing(a, ALERT_SlowQueries), ALERT_ITEMS_MAX, "and fire");
+    is_int(alerts_firing(a, ALERT_SlowQueries), WARNINGS_MAX, "and fire");
+    worse(a, g);
     alerts_begin(a, g, 20, 20); /* all are well */
     alerts_end(a);
     alerts_begin(a, g, 20 + g->alert_clear_for, 20);
     alerts_end(a);
     is_int(count(a), ALERT_ITEMS_MAX, "ends are remembered");
+    is_int(alerts_left_out(a), 0, "and nothing is left out");
     look(a, g, 30 + g->alert_clear_for, ALERT_ReloadFailed, nobody, 1);
     is_int(state(a, ALERT_ReloadFailed), ALERT_FIRING, "but make room for what is wrong now");
     is_int(alerts_left_out(a), 0, "which is not left out");

@@ -122,6 +122,8 @@ static void windows(void)
     is_int(window(&w, s, 300).query.count, 200, "but in the last five");
     stat_add(&db->stats[1].slow_queries, 3);
     stat_add(&db->stats[0].tenant_denied, 2);
+    stat_add(&db->stats[0].denials[REFUSAL_no_tenant], 3); /* read while one is counted */
+    stat_add(&db->stats[0].denials[REFUSAL_no_claim], 1);
     stat_add(&db->stats[1].tenant_unbound, 6);
     stat_add(&db->stats[1].err_data, 4);
     stat_add(&db->stats[0].err_other, 1);
@@ -130,6 +132,7 @@ static void windows(void)
     struct history_window now = window(&w, s, 60);
     is_int(now.slow_queries, 3, "slow queries");
     is_int(now.refusals, 2, "refusals");
+    is_int(now.denials, 1, "of tenants' statements");
     is_int(now.unbound, 6, "who had no tenant");
     is_int(now.errors, 5, "errors of all classes");
     is_int(now.wait.count, 1, "waits");
