@@ -25,7 +25,9 @@ sub fires {
 }
 ok(wait_for(sub { @{ $m->query('pgbulkhead_backend_up == 1') } && @{ $m->query('up == 1') } }, 60, 0.3), 'the proxy is scraped, and has probed its server');
 ok(wait_for(sub { !grep { $_->{health} eq 'unknown' } $m->rules }, 60, 0.3), 'all rules were evaluated');
-is(scalar($m->firing("Pgbulkhead$_")), 0, "$_: silent") for qw(ClientsWaiting PoolUtilisation TenantDenials ReloadFailed BackendDown Down);
+is(scalar($m->firing("Pgbulkhead$_")), 0, "$_: silent") for qw(ClientsWaiting PoolUtilisation TenantDenials ReloadFailed);
+# A scrape or a probe may have come too late on a busy machine.
+ok(fires($_, 0), "$_: silent") for qw(BackendDown Down);
 
 # Three of four servers are at work, then all, and somebody waits.
 my @h = map { my $c = $p->connect('app'); $c->query('BEGIN'); $c } 1 .. 3;

@@ -125,7 +125,9 @@ for my $e (@exprs) {
     push @unnamed, map { "$e->{title}: $_ ($e->{expr})" } grep { !length($s->{metric}{$_} // '') } $e->{legend} =~ /\{\{(\w+)\}\}/g;
 }
 is(join("\n", @unnamed), '', 'labels that legends name are there');
-is(join(' ', map { $_->{query}{query} } grep { my ($metric, $label) = $_->{query}{query} =~ /label_values\(([^{,]+).*, (\w+)\)/; !$metric || !grep { length($_->{metric}{$label} // '') } @{ $m->query($metric) } } @{ $board->{templating}{list} }), '', 'variables find values');
+my $novalues;
+wait_for(sub { $novalues = join(' ', map { $_->{query}{query} } grep { my ($metric, $label) = $_->{query}{query} =~ /label_values\(([^{,]+).*, (\w+)\)/; !$metric || !grep { length($_->{metric}{$label} // '') } @{ $m->query($metric) } } @{ $board->{templating}{list} }); $novalues eq '' }, 30, 0.3);
+is($novalues, '', 'variables find values');
 
 # ---- all metrics of the scrape, and all that are used ----
 my $scrape = $p->http('/metrics')->{body};

@@ -59,7 +59,9 @@ for my $s ('pgbouncer_stats_totals_', 'pgbouncer_stats_') {
 # No sample comes twice, and all that the file records is there.
 my $r = $m->query('count by (__name__, database, user, name, state, application_name) ({__name__=~"pgbouncer_.*"}) > 1');
 is(scalar @$r, 0, 'each series is there once');
-is(join(' ', grep { !@{ $m->query($_) } } map { $_->{record} } rules('contrib/prometheus/pgbouncer-names.yml')), '', 'every recorded name has samples');
+my @empty;
+wait_for(sub { @empty = grep { !@{ $m->query($_) } } map { $_->{record} } rules('contrib/prometheus/pgbouncer-names.yml'); !@empty }, 60, 0.3);
+is("@empty", '', 'every recorded name has samples');
 $_->query('COMMIT') for @hold;
 $waits->finish;
 grows('sum(rate(pgbouncer_stats_totals_client_wait_seconds_total[60s]))');

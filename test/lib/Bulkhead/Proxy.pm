@@ -179,7 +179,7 @@ sub reload {
 sub http {
     my ($self, $path, %o) = @_;
     # The port opens a moment after that of the clients.
-    my $s = wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $self->{metrics_port}, timeout => 10) } }, 5)
+    my $s = wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $self->{metrics_port}, timeout => 10) } }, $self->{pid} && kill(0, $self->{pid}) ? 30 : 5)
         || Bulkhead::Wire->new(host => '127.0.0.1', port => $self->{metrics_port}, timeout => 10);
     my $verb = $o{method} // 'GET';
     $s->send_raw("$verb $path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" . join('', map { "$_\r\n" } @{ $o{headers} // [] }) . "\r\n");
