@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Reads of one answer: some megabytes, libpq taking 16 kB at a time; 200 rows are much less. */
+#define READS_MAX 500
 #define MONITOR "pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')"
 #define NO_RIGHTS "the role is no member of pg_read_all_stats (or pg_monitor)"
 /* clang-format off */
@@ -347,6 +349,7 @@ static void ask(struct probe *p, usec_t now)
         return;
     }
     p->gaps[p->at].is = false;
+    p->reads = 0;
     unknown(p, p->at);
     if (!send_question(p)) {
         fail(p, PQerrorMessage(p->conn), now);
@@ -377,6 +380,10 @@ static void read_answer(struct probe *p, usec_t now)
 
     if (PQconsumeInput(p->conn) != 1) {
         fail(p, PQerrorMessage(p->conn), now);
+        return;
+    }
+    if (++p->reads > READS_MAX) { /* libpq would keep all of it */
+        fail(p, "the server's answer is too long", now);
         return;
     }
     p->want_write = PQflush(p->conn) == 1;

@@ -44,6 +44,7 @@ struct probe {
     struct pg_conn *conn; /* kept after PROBE_DONE; probe_close ends it */
     bool want_write;
     enum probe_question at;
+    int reads;       /* of its answer */
     usec_t timeout;  /* for connecting, and for each question */
     usec_t deadline; /* monotonic, of what is under way */
     usec_t began;

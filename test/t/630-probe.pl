@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Bulkhead limit => 240;
 use IO::Socket::INET;
+use POSIX ();
 
 need_ours();
 my $pg = pg(conf => { max_connections => 30, superuser_reserved_connections => 2, wal_level => 'replica', max_wal_senders => 4, hot_standby => 'on' });
@@ -26,6 +27,23 @@ delete $sb->{pid};
 open my $f, '>>', "$work/standby/postgresql.conf" or die; print $f "port = $sb->{port}\n"; close $f;
 $sb->start;
 
+# A server whose answer has no end.
+my $flood = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1', Proto => 'tcp') or die;
+my $flooder = fork() // die "fork: $!";
+if (!$flooder) {
+    local $SIG{PIPE} = 'IGNORE';
+    alarm 240;
+    my $rows = ('D' . pack('NnNa*', 1010, 1, 1000, 'x' x 1000)) x 100;
+    while (my $s = $flood->accept) {
+        while (sysread $s, my $in, 8192) { last if length $in > 8; syswrite $s, 'N' }
+        syswrite $s, "R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        sysread $s, my $question, 8192;
+        syswrite $s, 'T' . pack('Nn', 26, 1) . pack('Z*NnNnNn', 'a', 0, 0, 25, 65535, 0xffffffff, 0);
+        while (syswrite $s, $rows) { }
+    }
+    POSIX::_exit(0);
+}
+
 # A server that takes connections and says nothing; another one whose queue is full.
 my $hole = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1', Proto => 'tcp') or die;
 my $deaf = $hole->sockport;
@@ -35,7 +53,7 @@ my $p = proxy(pg => $pg, databases => {
         aa_deaf => "host=127.0.0.1 port=$deaf dbname=one catalog_user=postgres storage_capacity=1GB", one => "$here dbname=one catalog_user=postgres storage_capacity=10GB",
         also_one => "$here dbname=one user=postgres", two => "$here dbname=two storage_capacity=20GB", odd => "$here dbname='o\"d\\d'", std => 'host=127.0.0.1 port=' . $sb->port . ' dbname=one user=postgres',
         pair => "host=127.0.0.1,127.0.0.2 port=$deaf dbname=one user=postgres", named => "host=localhost port=" . $pg->port . ' dbname=one user=plain',
-        nowhere => 'host=no-such-host.invalid port=5432 dbname=one user=postgres', gone => "host=$work/no-socket port=1 dbname=one user=postgres" },
+        flood => 'host=127.0.0.1 port=' . $flood->sockport . ' dbname=one user=postgres', nowhere => 'host=no-such-host.invalid port=5432 dbname=one user=postgres', gone => "host=$work/no-socket port=1 dbname=one user=postgres" },
     set => { worker_threads => 1, probe_interval => 1, probe_timeout => 3 });
 
 sub probed { my ($b, $what, $more) = @_; return $p->metric("pgbulkhead_backend_$what", "backend=\"$b\"" . (defined $more ? ",$more" : '')) }
@@ -49,6 +67,7 @@ is(probed("127.0.0.1:$deaf", $_), undef, "who never answered has no $_") for qw(
 cmp_ok(probed($live, 'probe_duration_seconds'), '<', probed("127.0.0.1:$deaf", 'probe_duration_seconds'), 'one does not wait for the other');
 becomes('each host of a list has its probe', sub { defined probed("127.0.0.2:$deaf", 'up') });
 is(probed("127.0.0.2:$deaf", 'up'), 0, 'nobody is at the second one');
+ok($p->wait_log(qr/probe of 127\.0\.0\.1:\d+ failed: the server's answer is too long/, 30), 'an answer without end is not kept');
 becomes('a name that does not exist', sub { (probed('no-such-host.invalid:5432', 'up') // 1) == 0 });
 becomes('a socket that does not exist', sub { (probed("$work/no-socket:1", 'up') // 1) == 0 });
 is(probed($live, 'connections_max'), 30, 'max_connections');
@@ -134,4 +153,6 @@ $p->console("SET probe_interval = '0'", raw => 1);
 becomes('without probes nothing is said of any', sub { $p->http('/metrics')->{body} !~ /^pgbulkhead_backend_(?:up|probe_timestamp_seconds)\{/m });
 $sb->stop;
 close $hole;
+kill KILL => $flooder;
+waitpid $flooder, 0;
 finish();
