@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* Figures of our own process, from /proc and getrusage. */
+/* Figures of our own process, most of them from /proc. */
 #include "metrics/collect.h"
 
 #include "watch/limits.h"
 
 #include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static uint64_t cpu_us(void)
-{
-    struct rusage u;
-
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC +
-           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
-/* /proc/self/statm: total and resident pages. */
-static bool memory(uint64_t *virt, uint64_t *resident)
-{
-    long page = sysconf(_SC_PAGESIZE);
-    FILE *f = fopen("/proc/self/statm", "re");
-
-    if (!f)
-        return false;
-    unsigned long long a, b;
-    bool ok = fscanf(f, "%llu %llu", &a, &b) == 2 && page > 0;
-    fclose(f);
-    if (ok) {
-        *virt = a * (uint64_t)page;
-        *resident = b * (uint64_t)page;
-    }
-    return ok;
-}
 
 /* Newer kernels (6.2) say how many there are; else they are counted. */
 static int64_t open_fds(void)
@@ -60,8 +30,8 @@ void process_read(struct process_figures *p)
 {
     struct rlimit rl;
 
-    *p = (struct process_figures){ .cpu_us = cpu_us(), .open_fds = open_fds() };
-    p->memory_known = memory(&p->virt, &p->resident);
+    *p = (struct process_figures){ .cpu_us = process_cpu_us(), .open_fds = open_fds() };
+    p->memory_known = process_memory(&p->virt, &p->resident);
     if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY)
         p->max_fds = (int64_t)rl.rlim_cur;
 }

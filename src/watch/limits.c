@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* How much memory and processor time the process may use. */
+/* How much memory and processor time the process uses, and may use. */
 #include "watch/limits.h"
 
 #include "base/text.h"
@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MICRO 1000000
@@ -145,4 +146,30 @@ void limits_read(struct limits *out)
         lower(&cpu, (uint64_t)online * MICRO);
     out->memory = memory == UINT64_MAX ? 0 : memory;
     out->microcores = cpu == UINT64_MAX ? 0 : cpu;
+}
+
+/* ---- in use ---- */
+
+uint64_t process_cpu_us(void)
+{
+    struct rusage u;
+
+    if (getrusage(RUSAGE_SELF, &u) != 0)
+        return 0;
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * MICRO +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+bool process_memory(uint64_t *virt, uint64_t *resident)
+{
+    char text[100], *end;
+
+    slurp("/proc/self/statm", text, sizeof(text));
+    long page = sysconf(_SC_PAGESIZE);
+    unsigned long long all = strtoull(text, &end, 10), there = strtoull(end, NULL, 10);
+    if (end == text || page <= 0)
+        return false;
+    *virt = all * (uint64_t)page;
+    *resident = there * (uint64_t)page;
+    return true;
 }

@@ -5,11 +5,6 @@
 #include "net/tls.h"
 #include "watch/limits.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 static const struct alert_what the_process;
 
 static double percent(double of, double all)
@@ -93,21 +88,11 @@ static void see_database(struct alerts *a, const struct observed *o, const struc
 
 /* ---- the process ---- */
 
-static usec_t cpu_time(void)
-{
-    struct rusage u;
-
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (usec_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC +
-           (usec_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 /* Cores in use on average since the oldest sample. */
 static double cores_used(struct cpu_use *u, usec_t mono)
 {
     int oldest = u->n < CPU_SAMPLES ? 0 : u->n % CPU_SAMPLES, now = u->n % CPU_SAMPLES;
-    usec_t then = u->at[oldest], used = u->used[oldest], cpu = cpu_time();
+    usec_t then = u->at[oldest], used = u->used[oldest], cpu = process_cpu_us();
     double cores = u->n && mono > then ? (double)(cpu - used) / (double)(mono - then) : 0;
 
     u->at[now] = mono;
@@ -116,27 +101,15 @@ static double cores_used(struct cpu_use *u, usec_t mono)
     return cores;
 }
 
-/* Resident bytes, 0 = not known. */
-static double resident(void)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long long all, there;
-    long page = sysconf(_SC_PAGESIZE);
-
-    if (!f)
-        return 0;
-    bool ok = fscanf(f, "%llu %llu", &all, &there) == 2;
-    fclose(f);
-    return ok ? (double)there * (double)page : 0;
-}
-
 static void see_process(struct alerts *a, const struct observed *o)
 {
     struct limits l;
+    uint64_t virt, there = 0;
 
     limits_read(&l);
+    (void)process_memory(&virt, &there);
     double cpu = percent(cores_used(o->cpu, o->mono) * 1e6, (double)l.microcores);
-    double mem = percent(resident(), (double)l.memory);
+    double mem = percent((double)there, (double)l.memory);
 
     alerts_see(a, ALERT_ProxyCpuWarning, the_process, cpu);
     alerts_see(a, ALERT_ProxyCpuCritical, the_process, cpu);
