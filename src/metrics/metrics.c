@@ -386,6 +386,8 @@ static void on_request(struct evhttp_request *req, void *arg)
     bool open = r && r->open;
 
     note_time(m, req, clock_mono_us());
+    if (!m->listener) /* the next request is for the successor */
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
     if (!http_method_ok(req))
         return;
     if (!open && !setup)
@@ -475,11 +477,12 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 }
 
 /* Timeouts begin anew with each byte; whoever sends or reads too few of them is let go here, and
- * sooner while others wait for the room: /healthz must not depend on who holds connections open. */
+ * sooner while others wait for the room: /healthz must not depend on who holds connections open.
+ * Also when a successor listens: nobody should go on to read our figures. */
 static void close_slow(struct metrics *m)
 {
     usec_t now = clock_mono_us();
-    bool full = count_open(m, false) >= MAX_CONNECTIONS;
+    bool full = count_open(m, false) >= MAX_CONNECTIONS || !m->listener;
 
     for (int i = 0; i <= MAX_CONNECTIONS; i++) {
         struct open *o = &m->open[i];

@@ -41,6 +41,12 @@ my $old = $p->connect('test');
 $old->query('BEGIN');
 $old->query('CREATE TEMP TABLE t(i int)');
 
+# Who reads the metrics in one connection comes to the successor, too.
+my $reader = Bulkhead::Wire->new(host => '127.0.0.1', port => $p->metrics_port, timeout => 20);
+$reader->send_raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+ok(wait_for(sub { eval { $reader->_fill(length($reader->{in}) + 1, 10) }; $reader->{in} =~ /ok\n\z/ }, 20), 'a reader of metrics');
+unlike($reader->{in}, qr/^connection: close/im, '... may stay');
+
 my %load;
 for my $l ([plain => "$conn sslmode=disable"], [tls => "$conn sslmode=require"], [connects => "$conn sslmode=disable", '-C'],
     ['tls connects' => "$conn sslmode=require", '-C'])
@@ -52,6 +58,10 @@ for my $l ([plain => "$conn sslmode=disable"], [tls => "$conn sslmode=require"],
 for my $i (1 .. 5) {
     sleep 1.5;
     ok($successor->(), "takeover $i");
+    next if $i > 1;
+    $reader->send_raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    ok($reader->wait_eof(20), 'the reader is sent away');
+    is($p->http('/healthz')->{code}, 200, '... and served by the successor');
 }
 for my $name (sort keys %load) {
     my ($pid, $file) = @{ $load{$name} };
