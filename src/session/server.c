@@ -132,24 +132,29 @@ static void say_goodbye(struct server *s)
         conn_write_copy(s->conn, terminate, sizeof(terminate));
 }
 
-void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
+static void close_client_as(struct client *c, const char *sqlstate, const char *text,
+                            const char *logged)
 {
-    char text[1500];
-    va_list ap;
+    struct err e = { 0 };
 
+    err_set_state(&e, sqlstate ? sqlstate : "08P01", "%s", text);
+    client_close_as(c, &e, logged);
+}
+
+/* kind: of the log line; text: for the client, where it differs from the log's; or NULL. */
+static void close_for(struct server *s, const char *sqlstate, const char *kind, const char *logged,
+                      const char *text)
+{
     if (s->dying)
         return;
     s->dying = true;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
 
     profile_lost(s);
     struct shard *sh = s->shard;
     struct engine *e = sh->engine;
     if (s->client)
         slow_lost(s->client);
-    server_log_closing(s, fmt, text);
+    server_log_closing(s, kind, logged);
     server_count_bytes(s);
     usec_t end = server_life_ends(s);
     if (end && e->loop.now > end)
@@ -157,7 +162,7 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     hosts_forget(s);
     pins_free(s);
     if (s->listener)
-        listener_lost(s, sqlstate, text);
+        listener_lost(s, sqlstate, logged);
     struct client *c = s->client;
     if (c) {
         bool told = s->fatal;
@@ -166,9 +171,11 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
         server_share_put(s);
         client_set_state(c, CLIENT_IDLE);
         if (told || s->left) /* its own last words were passed on, or half a message was */
-            client_drop(c, text);
+            client_drop(c, logged);
+        else if (text)
+            close_client_as(c, sqlstate, text, logged);
         else
-            client_close(c, sqlstate, "%s", text);
+            client_close(c, sqlstate, "%s", logged);
     }
     replica_closes(s);
     say_goodbye(s);
@@ -187,6 +194,22 @@ void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
         pool_slot_put(sh->pool);
     /* the struct is freed at the end of the turn: callers up the stack may still look at it */
     shard_slot_freed(sh);
+}
+
+void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
+{
+    char text[1500];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    close_for(s, sqlstate, fmt, text, NULL);
+}
+
+void server_close_as(struct server *s, const char *sqlstate, const char *text, const char *logged)
+{
+    close_for(s, sqlstate, NULL, logged, text);
 }
 
 /* Called at the end of a turn. */

@@ -145,7 +145,7 @@ void server_login_failed(struct server *s, const char *sqlstate, const char *fmt
         return;
     if (s->replication) { /* about that connection only */
         stat_inc(&shard_stats(sh, sh->engine)->server_login_failures);
-        server_close(s, sqlstate ? sqlstate : "08006", "%s", said);
+        server_close_as(s, sqlstate ? sqlstate : "08006", text, said);
         return;
     }
     sh->failed_at = sh->engine->loop.now;

@@ -205,6 +205,8 @@ void server_launch(struct shard *sh, bool reserved);
  * own FATAL went out. */
 void server_close(struct server *s, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with an error whose text is logged in another form. */
+void server_close_as(struct server *s, const char *sqlstate, const char *text, const char *logged);
 /* The queue is empty and the status is I: back to the pool. */
 void server_release(struct server *s);
 /* Reset or check query done, login done, cancel done: ready for use. */
