@@ -147,8 +147,8 @@ void count_slow_running(struct client *c, usec_t threshold)
 {
     usec_t now = c->engine->loop.now;
 
-    if (!threshold || !c->query_at || c->slow_at == c->query_at || now <= c->query_at ||
-        now - c->query_at <= threshold)
+    if (!threshold || c->replication || !c->query_at || c->slow_at == c->query_at ||
+        now <= c->query_at || now - c->query_at <= threshold)
         return;
     c->slow_at = c->query_at;
     stat_inc(&shard_stats(c->shard, c->engine)->slow_queries);
@@ -157,7 +157,7 @@ void count_slow_running(struct client *c, usec_t threshold)
 
 void count_slow(struct client *c, usec_t took, usec_t threshold)
 {
-    if (!threshold || took <= threshold)
+    if (!threshold || c->replication || took <= threshold)
         return;
     if (c->slow_at != c->query_at)
         stat_inc(&shard_stats(c->shard, c->engine)->slow_queries);

@@ -54,7 +54,7 @@ unsigned count_pins(struct db_stats *st, unsigned counted, unsigned held);
 void count_prepared(struct server *s, size_t n);
 
 /* Has a query of the client that is still running become slow? Counted once; count_slow says it
- * when it ends. threshold 0: none is. */
+ * when it ends. threshold 0: none is, and on replication connections none is either. */
 void count_slow_running(struct client *c, usec_t threshold);
 void count_slow(struct client *c, usec_t took, usec_t threshold);
 

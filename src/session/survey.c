@@ -20,11 +20,13 @@ static void sooner(usec_t *to, usec_t at)
         *to = at;
 }
 
-/* Those that have a server are as few as servers. */
+/* Those that have a server are as few as servers. A stream of replication has no end. */
 static void look_at_active(const struct shard *sh, struct survey_pool *p)
 {
     LIST_FOREACH(n, &sh->active) {
         const struct client *c = LIST_ENTRY(n, struct client, node);
+        if (c->replication)
+            continue;
         sooner(&p->oldest_xact, c->xact_at);
         sooner(&p->oldest_query, c->query_at);
     }
