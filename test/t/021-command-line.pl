@@ -39,7 +39,7 @@ $p->start;
 $p->connect('postgres')->close;
 is(slurp($p->{log}), '', '-q: nothing on stderr');
 like(slurp("$p->{dir}/file.log"), qr/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ \[\d+\] LOG .*login attempt: db=postgres user=postgres tls=no$/m, 'logfile has the lines in their form');
-like(slurp("$p->{dir}/file.log"), qr/ LOG C-0x[0-9a-f]+: postgres\/postgres\@127\.0\.0\.1:\d+ closing because: client close request \(age=0s\)$/m, 'and reasons');
+ok(wait_for(sub { slurp("$p->{dir}/file.log") =~ / LOG C-0x[0-9a-f]+: postgres\/postgres\@127\.0\.0\.1:\d+ closing because: client close request \(age=\d+s\)$/m }, 10), 'and reasons');
 # RELOAD opens the file again.
 rename "$p->{dir}/file.log", "$p->{dir}/old.log";
 $p->console('RELOAD', raw => 1);
