@@ -149,7 +149,7 @@ my $good = slurp($p->{ini});
 spew($p->{ini}, $good =~ s/default_pool_size = 7/default_pool_size = many/r);
 error_is($con->query('RELOAD'), 'F0000', qr/RELOAD failed, see logs/, 'RELOAD of a bad value');
 is_deeply({ config() }, \%c, 'keeps the old ones');
-like($p->log_text, qr/proxy\.ini:\d+: default_pool_size: "many" is not a whole number/, 'and the log names file, line and key');
+ok($p->wait_log(qr/proxy\.ini:\d+: default_pool_size: "many" is not a whole number/), 'and the log names file, line and key');
 # SET does not read the file, and may be set while the file is broken.
 is($con->query('SET query_wait_timeout = 77')->{error}{M} // 'ok', 'ok', 'SET while the file is broken');
 is({ config() }->{query_wait_timeout}[1], 77, 'holds');
@@ -162,7 +162,7 @@ is($d{query_wait_timeout}[1], 120, 'a SET ends with RELOAD, as in PgBouncer');
 is($d{default_pool_size}[1], 20, 'a key that left the file has its default again');
 is($d{max_client_conn}[1], 31, 'the later duplicate wins, in a repeated section');
 is($d{listen_backlog}[1], 128, 'a boot key keeps its value');
-like($p->log_text, qr/listen_backlog cannot be changed while running/, 'which the log says');
+ok($p->wait_log(qr/listen_backlog cannot be changed while running/), 'which the log says');
 # conffile.
 my $other = "$p->{dir}/other.ini";
 spew($other, $good =~ s/default_pool_size = 7/default_pool_size = 9/r);
@@ -189,7 +189,7 @@ my $c2 = $p->connect('postgres');
 $con->query('SET idle_transaction_timeout = 0.4');
 $c2->query('BEGIN');
 ok($c2->wait_eof(10), 'idle_transaction_timeout too');
-like($p->log_text, qr/closing because: idle transaction timeout/, 'with its text');
+ok($p->wait_log(qr/closing because: idle transaction timeout/), 'with its text');
 $con->query('SET idle_transaction_timeout = 0');
 my $c3 = $p->connect('postgres');
 $con->query('SET client_idle_timeout = 0.4');

@@ -17,7 +17,7 @@ sub dbs { return join ' ', sort grep { /^(?:fixed|one|two)$/ } map { $_->{name} 
 is(dbs(), 'fixed', 'only what the file has');
 my $c = $p->connect('one');
 is($c->value('SELECT current_database()'), 'one', 'any name');
-like($p->log_text, qr/registered new auto-database: db=one$/m, 'the log registers it');
+ok($p->wait_log(qr/registered new auto-database: db=one$/m), 'the log registers it');
 is(dbs(), 'fixed one', 'SHOW DATABASES has it');
 my ($row) = grep { $_->{name} eq 'one' } @{ $p->console('SHOW DATABASES') };
 is($row->{pool_size}, 3, 'with the values of "*"');

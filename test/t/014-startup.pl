@@ -70,7 +70,7 @@ $p->console('SET client_login_timeout = 0.3');
 my $s = Bulkhead::Wire->new(host => '127.0.0.1', port => $p->{port}, timeout => 10);
 $s->send_raw("\0\0");
 ok($s->wait_eof(10), 'client_login_timeout');
-like($p->log_text, qr/client_login_timeout/, 'with its text');
+ok($p->wait_log(qr/client_login_timeout/), 'with its text');
 # disable_pqexec.
 my $q = proxy(pg => $pg, set => { disable_pqexec => 1 });
 $c = $q->connect('postgres');

@@ -66,7 +66,7 @@ is(roles('std', 2), 'tt', 'standby');
 is(roles('pref', 2), 'tt', 'prefer-standby: the standby');
 is(roles('onlypri', 1), 'f', 'prefer-standby: the primary when there is no standby');
 is(roles('gone', 2), 'ff', 'hosts that are not there: on to the next one at once, and staying there');
-like($p->log_text, qr/trying the next host because: connect failed: Connection refused/, 'the log says so');
+ok($p->wait_log(qr/trying the next host because: connect failed: Connection refused/), 'the log says so');
 my $e = eval { my $c = $p->connect('onlystd', undef, no_die => 1); $c->{error} // $c->query('SELECT 1')->{error} };
 like($e->{M} // $@, qr/127\.0\.0\.3: session is read-only/, 'a standby alone is refused for read-write');
 $e = eval { my $c = $p->connect('none', undef, no_die => 1); $c->{error} // $c->query('SELECT 1')->{error} };

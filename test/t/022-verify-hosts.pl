@@ -18,7 +18,7 @@ my $p = proxy(databases => { list => "host=127.0.0.31,localhost $to", one => "ho
     set => { server_tls_sslmode => 'verify-full', server_tls_ca_file => $ca->ca, server_login_retry => 1, pool_mode => 'session', worker_threads => 1 });
 my $q = "SELECT host(inet_server_addr()) || ' ' || (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())";
 is($p->connect('list')->value($q), '127.0.0.1 true', 'the host whose certificate has its name serves');
-like($p->log_text, qr/127\.0\.0\.31\S* trying the next host because: TLS handshake failed: .*mismatch/i, 'the other one is passed over');
+ok($p->wait_log(qr/127\.0\.0\.31\S* trying the next host because: TLS handshake failed: .*mismatch/i), 'the other one is passed over');
 unlike(slurp($pg->{log}), qr/host=127\.0\.0\.31.*authenticated|password authentication failed/, 'before any password');
 my $e = eval { my $c = $p->connect('one', undef, no_die => 1); $c->{error} // $c->query('SELECT 1')->{error} };
 like($e->{M} // $@, qr/TLS handshake failed: .*mismatch/i, 'alone it is refused');

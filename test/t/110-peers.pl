@@ -81,7 +81,7 @@ is_deeply([map { $_->{peer_id} } @{ $p[0]->console('SHOW PEERS') }], [1, 300, 16
 is_deeply([sort map { $_->{peer_id} } @{ $p[0]->console('SHOW PEER_POOLS') }], [16383, 300], 'SHOW PEER_POOLS: those that were sent something');
 my ($n) = map { $_->{items} } grep { $_->{list} eq 'peer_pools' } @{ $p[0]->console('SHOW LISTS') };
 is($n, 2, 'SHOW LISTS counts them');
-like($p[0]->log_text, qr/peer-300\@unix:\d+ passing on a cancel request/, 'the log names the peer');
+ok($p[0]->wait_log(qr/peer-300\@unix:\d+ passing on a cancel request/), 'the log names the peer');
 
 # ---- the bytes, step by step ----
 my $c = $p[0]->connect('test');
@@ -122,7 +122,7 @@ $send->($p[0], 1, 79, 0, 1, 1, 1, $_, 3) for 1 .. 3;
 my $row = sub { (grep { $_->{peer_id} == 79 } @{ $p[0]->console('SHOW PEER_POOLS') })[0] // {} };
 ok(wait_for(sub { my $r = $row->(); ($r->{cl_active_cancel_req} // 0) == 1 && $r->{cl_waiting_cancel_req} == 2 && $r->{sv_login} == 1 }, 5), 'pool_size holds: one under way, two wait');
 ok(wait_for(sub { my $r = $row->(); $r->{cl_active_cancel_req} + $r->{cl_waiting_cancel_req} == 0 }, 15), 'cancel_wait_timeout ends them');
-like($p[0]->log_text, qr/cancel_wait_timeout/, 'with a line in the log');
+ok($p[0]->wait_log(qr/cancel_wait_timeout/), 'with a line in the log');
 
 # ---- TLS between peers ----
 my ($tls_key, $tls_cert) = Bulkhead::TLS->new->cert('localhost', san => 'DNS:localhost,IP:127.0.0.1');

@@ -116,7 +116,7 @@ my $idle = $c->value('SELECT pg_backend_pid()');
 my $e = $repl->('one', 'database');
 ok(!$e->{error}, 'pool_size is 2: the idle server gives way');
 ok(wait_for(sub { !$pg->value("SELECT count(*) FROM pg_stat_activity WHERE pid = $idle") }, 10), 'it is closed');
-like($p->log_text, qr/closing because: evicted/, 'the log says so');
+ok($p->wait_log(qr/closing because: evicted/), 'the log says so');
 $c->send_query('SELECT 7');
 ok(wait_for(sub { ($p->pool('one', 'repl') // {})->{cl_waiting} }, 10), 'now an ordinary client waits');
 $e->close;

@@ -127,7 +127,7 @@ is($q->value('SELECT count(*) FROM pg_listening_channels()'), 1, 'session_state=
 my $quiet = $p->connect('one');
 $pg->sql("SELECT pg_terminate_backend($l->{remote_pid})");
 ok($e->wait_eof(20), 'who listened is closed');
-like($p->log_text, qr/the connection that listens for this client was lost/, 'and the log says why');
+ok($p->wait_log(qr/the connection that listens for this client was lost/), 'and the log says why');
 is($quiet->value('SELECT 1'), 1, 'others go on');
 $quiet->query('LISTEN news');
 $pg->sql("NOTIFY news, 'back'");

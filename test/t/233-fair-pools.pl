@@ -40,7 +40,7 @@ for my $workers (1, 4) {
     $sum += $_->{sv_active} + $_->{sv_idle} + $_->{sv_login} + $_->{sv_tested} for grep { $_->{database} eq 'db' } @{ $p->console('SHOW POOLS') };
     cmp_ok($sum, '<=', 2, "$say: max_db_connections holds");
     stop_child($busy, 'TERM', 10);
-    like($p->log_text, qr/closing because: evicted/, "$say: servers were evicted");
+    ok($p->wait_log(qr/closing because: evicted/), "$say: servers were evicted");
     # A user's limit, over two databases: the server goes where it is asked for.
     my ($x, $y) = map { $p->connect($_, 'd') } qw(x y);
     is(join(' ', map { row_values($_->query('SELECT 6')) } $x, $y, $x, $y), '6 6 6 6', "$say: max_user_connections 1, by turns");

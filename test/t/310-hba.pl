@@ -41,7 +41,7 @@ is($code->('db', 'alice'), '5,0', 'a line with md5');
 is($code->('db', 'alice', pw => 'x'), '28P01 password authentication failed', 'a wrong password there');
 is($code->('db', 'nobody'), '28P01 password authentication failed', 'an unknown user there goes through the exchange');
 is($code->('db', 'alice', unix => 1), $no, 'no line for Unix sockets');
-like($p->log_text, qr/no line of auth_hba_file is for this login/, 'the log says why');
+ok($p->wait_log(qr/no line of auth_hba_file is for this login/), 'the log says why');
 
 # [rules, db, user, options, expected, name]
 my @cases = (
@@ -121,8 +121,8 @@ $p->stop; $p->{expect_exit} = 1;
 $write->("host all all all trust\nhost all all all truts\n");
 my $q = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, auth => { alice => 'pw' }, set => { auth_type => 'hba', auth_hba_file => $hba }, start => 0, expect_exit => 256);
 ok(!$q->start(may_fail => 1), 'no start with such a line');
-like($q->log_text, qr/hba\.conf:2: the method "truts" is not supported/, 'the log tells the line');
+ok($q->wait_log(qr/hba\.conf:2: the method "truts" is not supported/), 'the log tells the line');
 $q = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, auth => { alice => 'pw' }, set => { auth_type => 'hba' }, start => 0, expect_exit => 256);
 ok(!$q->start(may_fail => 1), 'no start without a file');
-like($q->log_text, qr/auth_type=hba needs auth_hba_file/, 'the log says what is missing');
+ok($q->wait_log(qr/auth_type=hba needs auth_hba_file/), 'the log says what is missing');
 finish();

@@ -41,7 +41,7 @@ my $tls = sub {
 # peer
 is($unix->($me), $me, 'peer: the system user');
 is($unix->('alice'), 'unix socket login rejected', 'peer: somebody else');
-like($p->log_text, qr/peer: system user "\Q$me\E" may not log in as this user/, 'the log says who it was');
+ok($p->wait_log(qr/peer: system user "\Q$me\E" may not log in as this user/), 'the log says who it was');
 my $rules = "local all all peer map=m\n";
 is($reload->($rules, "m $me alice\n"), 'fine', 'a map');
 is($unix->('alice'), 'alice', 'peer: mapped');
@@ -73,7 +73,7 @@ is($tls->('bob', 'alice'), 'certificate authentication failed', 'cert: another n
 is($tls->('ALICE', 'alice'), 'certificate authentication failed', 'cert: case counts');
 is($tls->('alice', 'twocn'), 'certificate authentication failed', 'cert: two CNs');
 is($tls->('alice', 'none'), 'certificate authentication failed', 'cert: no CN');
-like($p->log_text, qr/TLS certificate name mismatch.*TLS client certificate required/s, 'the log tells them apart');
+ok($p->wait_log(qr/TLS certificate name mismatch.*TLS client certificate required/s), 'the log tells them apart');
 is($reload->("hostssl all all all cert map=m\n", "m /^(.*)\@example\\.org\$ \\1\nm /^(.*)\@example\\.org\$ app_\\1\n"), 'fine', 'cert with a map');
 is($tls->('alice', 'mail'), 'alice', 'cert: a group of the name');
 is($tls->('app_alice', 'mail'), 'app_alice', 'cert: a group within a name');
@@ -102,7 +102,7 @@ $p = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, auth => { map { 
 is($tls->('alice', 'alice'), 'alice', 'auth_type=cert');
 is($tls->('bob', 'alice'), 'certificate authentication failed', 'auth_type=cert, another name');
 is($unix->('alice'), 'certificate authentication failed', 'auth_type=cert on a Unix socket');
-like($p->log_text, qr/TLS connection required/, 'the log says what is missing');
+ok($p->wait_log(qr/TLS connection required/), 'the log says what is missing');
 # [users] says what users may do; whether they are there is asked of auth_query, where there is one.
 $p->stop; $p->{expect_exit} = 1;
 $p = proxy(pg => $pg, databases => { db => 'dbname=postgres user=alice' }, users => { gone => 'pool_mode=transaction', bob => 'pool_mode=transaction' }, auth => { bhadmin => 'bhadmin' },

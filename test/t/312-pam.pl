@@ -58,7 +58,7 @@ is($login->('alice', ''), $no, 'an empty password');
 is($login->('bob', 'ecila'), $no, 'the password of another one');
 is($login->('stranger', 'regnarts', db => 'forced'), 'postgres by 3,0', 'whom only PAM knows, with a forced user');
 is($login->('expired', 'deripxe'), $no, 'an account that must not be used');
-like($p->log_text, qr/login of user "expired" from 127\.0\.0\.1: pam_acct_mgmt failed/, 'the log says why');
+ok($p->wait_log(qr/login of user "expired" from 127\.0\.0\.1: pam_acct_mgmt failed/), 'the log says why');
 is($login->('listed', 'detsil'), 'listed by 3,0', 'a user of auth_file is asked by PAM as well');
 is($login->('listed', 'other secret'), $no, 'and the secret there does not count');
 like($login->('alice', 'ecila', db => 'nowhere'), qr/^3D000 no such database/, 'no such database, said after the password');

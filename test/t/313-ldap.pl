@@ -72,7 +72,7 @@ for my $user ('a*', 'alice ', ' alice', 'alice,ou=people', 'alice+cn=alice', 'al
     my $got = $login->($user, 'pw alice', db => 'forced');
     like($got, qr/^(?:\Q$no\E|28000 no PostgreSQL user name.*)$/, 'special in a name: ' . $user =~ s/[^ -~]/?/gr);
 }
-like($p->log_text, qr/login of user "alice" from 127\.0\.0\.1: LDAP: bind failed: Invalid credentials/, 'the log says why');
+ok($p->wait_log(qr/login of user "alice" from 127\.0\.0\.1: LDAP: bind failed: Invalid credentials/), 'the log says why');
 unlike($p->log_text, qr/pw alice/, 'but no password');
 ok(!eval { $p->console("SHOW CONFIG"); 1 }, "the console is behind the directory, too");
 $p->stop; $p->{expect_exit} = 1;
@@ -134,10 +134,10 @@ is((grep { $_->{key} eq 'auth_ldap_options' } @{ $p->console('SHOW CONFIG') })[0
 $p->stop; $p->{expect_exit} = 1;
 $p = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, auth => { bhadmin => 'bhadmin' }, set => { auth_type => 'hba', auth_hba_file => $hba, auth_ldap_options => qq(ldapserver=127.0.0.1 ldapport=$port ldaptls=1 ldapbasedn="dc=example" $reader) }, env => { LDAPTLS_CACERT => $other->ca });
 is($login->('dora'), $no, 'a directory with a certificate of others gets no password');
-like($p->log_text, qr/LDAP: StartTLS failed/, 'the log says so');
+ok($p->wait_log(qr/LDAP: StartTLS failed/), 'the log says so');
 $p->stop; $p->{expect_exit} = 1;
 # At start.
 my $q = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, set => { auth_type => 'ldap' }, start => 0, expect_exit => 256);
 ok(!$q->start(may_fail => 1), 'no start without options');
-like($q->log_text, qr/auth_type=ldap needs auth_ldap_options/, 'the log says what is missing');
+ok($q->wait_log(qr/auth_type=ldap needs auth_ldap_options/), 'the log says what is missing');
 finish();

@@ -36,12 +36,12 @@ is($login->('gone'), $no, 'a password that is no longer valid');
 is($login->($_), "$_ by $scram", "a password that is valid: $_") for 'future', 'forever';
 is($login->('nologin'), $no, 'a role that may not log in');
 is($login->('nobody', 'x'), $no, 'nobody: the exchange runs to its end');
-like($p->log_text, qr/no such user: nobody/, 'only the log tells');
+ok($p->wait_log(qr/no such user: nobody/), 'only the log tells');
 is($login->('alice', 'wrong'), $no, 'a wrong password looks the same');
 like($login->('alice', undef, db => 'nowhere'), qr/^3D000 no such database: nowhere|^28P01/, 'a database that is not there is told after the password');
 is($login->('alice', 'wrong', db => 'nowhere'), $no, 'and not before');
 is($login->('alice', undef, db => 'other'), '08006 bouncer config error', 'auth_dbname that is not configured');
-like($p->log_text, qr/authentication database "gone" is not configured/, 'the log tells which');
+ok($p->wait_log(qr/authentication database "gone" is not configured/), 'the log tells which');
 is($login->('alice', undef, db => 'elsewhere'), "alice by $scram", 'auth_dbname');
 $p->stop; $p->{expect_exit} = 1;
 # names that the query changes; rules are about the name that it gives
@@ -73,7 +73,7 @@ for my $type ('plain', 'md5', 'scram-sha-256') {
 }
 my $q = proxy(pg => $pg, auth => { x => "${long}x" }, start => 0, expect_exit => 256);
 ok(!$q->start(may_fail => 1), 'auth_file with 65,531 bytes');
-like($q->log_text, qr/the secret is longer than 65530 bytes/, 'is told');
+ok($q->wait_log(qr/the secret is longer than 65530 bytes/), 'is told');
 unlike($q->log_text, qr/\Q@{[substr $long, 0, 40]}\E/, 'without it');
 # through auth_query: SCRAM keys, and a plain password on its way through
 $p = proxy(pg => $pg, databases => { db => 'dbname=postgres' }, auth => { looker => '' }, set => { auth_type => 'plain', auth_user => 'looker' });
@@ -83,13 +83,13 @@ is($login->('scram', $long), 'scram by 3,0', 'and to one that wants SCRAM');
 for my $name ('pgbouncer', 'pgbulkhead') {
     my $r = proxy(pg => $pg, set => { auth_dbname => $name }, start => 0, expect_exit => 256);
     ok(!$r->start(may_fail => 1), "auth_dbname=$name");
-    like($r->log_text, qr/cannot use the reserved "$name" database as an auth_dbname/, 'is refused');
+    ok($r->wait_log(qr/cannot use the reserved "$name" database as an auth_dbname/), 'is refused');
 }
 # any
 $p->stop; $p->{expect_exit} = 1;
 $p = proxy(pg => $pg, databases => { db => 'dbname=postgres', forced => 'dbname=postgres user=postgres' }, set => { auth_type => 'any' });
 is($login->('whoever', ''), '28000 bouncer config error', 'auth_type=any without a forced user');
-like($p->log_text, qr/auth_type=any requires a forced user/, 'the log tells');
+ok($p->wait_log(qr/auth_type=any requires a forced user/), 'the log tells');
 is($login->('whoever', '', db => 'forced'), 'postgres by 0', 'with one');
 $p->stop; $p->{expect_exit} = 1;
 # what no stored secret can answer

@@ -144,7 +144,7 @@ for my $who (['trusted', qr/^auth_query failed$/], ['scrammy', qr/^ok$/]) {
 }
 my $bad = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, set => { server_tls_channel_binding => 'require', server_tls_sslmode => 'prefer' }, start => 0);
 ok(!$bad->start(may_fail => 1), 'server, require without TLS: not started');
-like($bad->log_text, qr/server_tls_channel_binding: needs server_tls_sslmode=require/, 'and the reason');
+ok($bad->wait_log(qr/server_tls_channel_binding: needs server_tls_sslmode=require/), 'and the reason');
 $bad->{expect_exit} = 1;
 # A server that does not offer it, and what we then send: the flag y, by which a true server sees a downgrade.
 my ($skey, $scert) = $ca->cert('localhost', san => 'DNS:localhost', file => 'forged');

@@ -104,7 +104,7 @@ $q->stop; $q->{expect_exit} = 1;
 for my $set ({ server_tls_sslmode => 'prefer' }, { server_tls_sslmode => 'disable' }) {
     my $x = proxy(pg => $old, databases => { test => 'dbname=postgres' }, set => { server_tls_negotiation => 'direct', %$set }, start => 0);
     ok(!$x->start(may_fail => 1), "direct with $set->{server_tls_sslmode}: not started");
-    like($x->log_text, qr/server_tls_negotiation: needs server_tls_sslmode=require/, 'and the reason');
+    ok($x->wait_log(qr/server_tls_negotiation: needs server_tls_sslmode=require/), 'and the reason');
     $x->{expect_exit} = 1;
 }
 # TLS is off: a client that begins with it is let go.

@@ -202,5 +202,5 @@ PY
 ($s, $out, $err) = run_cmd(argv => ['/usr/bin/python3', '-c', $py, $p->port], timeout => 60);
 my $want = join ', ', (map { "('$_', '$_'), ('$_',)" } qw(acme beta gamma acme)), "'25001'", "'acme'";
 is($out =~ s/\n//r, "[$want]", 'psycopg, with prepared statements') or diag($err);
-like($p->log_text, qr/tenant is now "beta" \(SET\)/, 'the log tells of changes');
+ok($p->wait_log(qr/tenant is now "beta" \(SET\)/), 'the log tells of changes');
 finish();

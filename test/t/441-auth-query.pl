@@ -88,7 +88,7 @@ like($login->($p, 'FILED', 'pw filed'), qr/^28000 /, 'nor by another spelling');
 is($login->($p, 'alice', 'pw alice', db => 'open'), 'app', 'a database without tenants');
 is($login->($p, 'bob', 'pw bob', db => 'own', sql => $who), 'gamma', "a database's own query");
 like($login->($p, 'alice', 'pw alice', db => 'other'), qr/^08006 bouncer config error/, 'auth_dbname that is not there');
-like($p->log_text, qr/authentication database "gone" is not configured/, "the log tells which");
+ok($p->wait_log(qr/authentication database "gone" is not configured/), "the log tells which");
 like($login->($p, 'alice', 'pw alice', db => 'nowhere'), qr/^3D000/, 'no such database, said after the password');
 like($login->($p, 'alice', 'wrong', db => 'nowhere'), qr/^28P01/, 'and not before');
 like($login->($p, 'stranger', 'x'), qr/^28P01/, 'an unknown user');

@@ -180,7 +180,7 @@ ok(wait_for(sub { @{ $p->console('SHOW SERVERS') } == 0 }, 5), 'no server is lef
 is($p->console('SHOW STATE')->[1]{value}, 'yes', 'and everything is paused');
 is($tag->('RESUME'), 'RESUME', 'RESUME after KILL');
 is($p->connect('test')->value('SELECT 11'), 11, 'it works again');
-like($p->log_text, qr/LOG $_ command issued/, "the log: $_") for 'RELOAD', "PAUSE 'test'", 'PAUSE', "RESUME 'other'", "DISABLE 'test'", "KILL 'other'", "RECONNECT 'test'", "WAIT_CLOSE 'test'";
+ok($p->wait_log(qr/LOG $_ command issued/), "the log: $_") for 'RELOAD', "PAUSE 'test'", 'PAUSE', "RESUME 'other'", "DISABLE 'test'", "KILL 'other'", "RECONNECT 'test'", "WAIT_CLOSE 'test'";
 
 # ---- SHUTDOWN ----
 like($tag->('SHUTDOWN SOMEHOW'), qr/^ERROR 08P01 SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS/, 'SHUTDOWN of another kind');

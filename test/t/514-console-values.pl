@@ -37,7 +37,7 @@ my $ra = $client->('test', 'a');
 is("$ra->{type} $ra->{state} $ra->{user} $ra->{replication} $ra->{link} $ra->{wait} $ra->{close_needed}", 'C idle postgres none  0 0', 'an idle client: no link');
 is("$ra->{addr} $ra->{local_addr}:$ra->{local_port}", '127.0.0.1 127.0.0.1:' . $p->port, 'its addresses');
 is($ra->{port}, $a->{rd}->sockport, 'its port');
-like($p->log_text, qr/C-\Q$ra->{ptr}\E: test\/postgres\@127\.0\.0\.1:$ra->{port} login attempt/, 'ptr is that of the log');
+ok($p->wait_log(qr/C-\Q$ra->{ptr}\E: test\/postgres\@127\.0\.0\.1:$ra->{port} login attempt/), 'ptr is that of the log');
 $a->query('BEGIN');
 $ra = $client->('test', 'a');
 my $sv = (grep { $_->{ptr} eq $ra->{link} } @{ $p->console("SHOW SERVERS LIKE 'test'") })[0];

@@ -140,7 +140,7 @@ becomes('probes go on', sub { probed($live, 'probe_timestamp_seconds') > $last }
 is($failed->() - $failures, 1, 'the log says it once');
 $pg->start;
 becomes('back', sub { (probed($live, 'up') // 0) == 1 && (probed($live, 'connections_max') // 0) == 30 });
-like($p->log_text, qr/probe of \Q$live\E works again/, 'and the log says so');
+ok($p->wait_log(qr/probe of \Q$live\E works again/), 'and the log says so');
 
 # Sizes can be turned off; entries that vanish are no longer asked.
 $p->{set}{probe_size_interval} = 0;

@@ -73,7 +73,7 @@ my @wait = map { my $c = $p->connect('small'); $c->send_query('SELECT 1'); $c } 
 $until->('ClientsWaiting', 'firing', 'small');
 ok(wait_for(sub { (($rows->('ClientsWaiting', 'small'))[0] // {})->{value} == 3 }, 30, 0.1), 'all three');
 isnt($state->('ClientsWaiting', 'test'), 'firing', 'in that pool only');
-like($p->log_text, qr/WARNING alert ClientsWaiting \(warning\) database "small" user "postgres": \d/, 'the log says so');
+ok($p->wait_log(qr/WARNING alert ClientsWaiting \(warning\) database "small" user "postgres": \d/), 'the log says so');
 $set->(alert_clients_waiting => 4);
 $until->('ClientsWaiting', 'resolved', 'small', 'three are not four: a new threshold holds at once');
 $set->(alert_clients_waiting_for => 3600);
@@ -90,7 +90,7 @@ is($state->('PoolUtilisation', 'test'), 'firing', 'the other pool fires on');
 $_->query('COMMIT') for @busy;
 $until->('PoolUtilisation', 'resolved', 'test');
 ok(wait_for(sub { $gauge->('PoolUtilisation') == 0 && $gauge->('ClientsWaiting') == 0 }, 30, 0.2), 'the gauges are 0 again');
-like($p->log_text, qr/LOG alert PoolUtilisation \(warning\) database "test" user "postgres" has ended/, 'the log says that too');
+ok($p->wait_log(qr/LOG alert PoolUtilisation \(warning\) database "test" user "postgres" has ended/), 'the log says that too');
 
 # ---- hysteresis: an end is not taken at once ----
 $set->(alert_clear_for => 3600);
@@ -148,7 +148,7 @@ $p->{databases}{test} .= ' storage_capacity=1MB';
 $p->reload;
 $until->('ReloadFailed', 'resolved');
 unlike($p->log_text, qr/alert ReloadFailed .* has ended/, 'log_alerts = 0: no line');
-like($p->log_text, qr/alert ReloadFailed \(warning\): 1, threshold 1: /, 'there was one before');
+ok($p->wait_log(qr/alert ReloadFailed \(warning\): 1, threshold 1: /), 'there was one before');
 
 # ---- the server ----
 ok(wait_for(sub { $p->metric('pgbulkhead_backend_connections_used') }, 60, 0.2), 'the server is probed');

@@ -54,7 +54,7 @@ $is->(qr{plain/postgres\@.*closing because: client close request}, '12 0', 'nor 
 $p->console('SET log_repeat_limit = 0');
 $is->(qr/refused: unknown_relation/, '6 25', 'switched off: the count is said');
 $is->(qr/pooler error: no such database/, '5 15', 'of logins too');
-like($p->log_text, qr/ WARNING C-0x[0-9a-f]+: db\/acme\@127\.0\.0\.1:\d+ last message repeated 25 times: tenant acme: refused: unknown_relation: /m, 'as a line like the folded ones');
+ok($p->wait_log(qr/ WARNING C-0x[0-9a-f]+: db\/acme\@127\.0\.0\.1:\d+ last message repeated 25 times: tenant acme: refused: unknown_relation: /m), 'as a line like the folded ones');
 $c->query('SELECT * FROM nowhere') for 1 .. 8;
 $is->(qr/refused: unknown_relation/, '14 25', 'then all are written');
 # ---- JSON: a member `repeated`; a change of the format says what was folded in the old one

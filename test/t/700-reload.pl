@@ -45,7 +45,7 @@ kill 'HUP', $p->pid;
 sleep 0.5;
 is($d->value('SELECT 5'), 5, 'clients stay');
 is($p->connect('extra', 'alice')->value('SELECT 6'), 6, 'the old configuration is in force');
-like($p->log_text, qr/no_such_key/, 'the log says why') ;
+ok($p->wait_log(qr/no_such_key/), 'the log says why') ;
 spew($p->{ini}, $good);
 ok(!$p->console('RELOAD', raw => 1)->{error}, 'a good file again');
 # A database that is removed.
