@@ -117,9 +117,9 @@ check() {
 
 show_failures() {
     grep -E '^(not ok|FAIL|ERROR|XPASS|make.*(Error|\*\*\*))' "$2" | head -60
-    for t in $(grep -lE '^:test-result: (FAIL|ERROR|XPASS)' $(find "$1/test" -name '*.trs') 2>/dev/null | head -8); do
-        echo "---- ${t%.trs}"
-        grep -vE '^(ok|PASS)' "${t%.trs}.log" | tail -50
+    for trs in $(grep -lE '^:test-result: (FAIL|ERROR|XPASS)' $(find "$1/test" -name '*.trs') 2>/dev/null | head -8); do
+        echo "---- ${trs%.trs}"
+        grep -vE '^(ok|PASS)' "${trs%.trs}.log" | tail -50
     done
 }
 
