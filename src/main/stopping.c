@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define DRAIN_EVERY (200 * USEC_PER_MSEC)
-#define LOGIN_GRACE (1 * USEC_PER_SEC) /* for those accepted at the last moment */
+#define LOGIN_GRACE (3 * USEC_PER_SEC) /* for those accepted at the last moment */
 
 static int64_t all_servers(struct control *c)
 {
