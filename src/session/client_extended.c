@@ -343,7 +343,7 @@ enum step extended_judged(struct client *c, bool simple, struct text sql, const 
         client_ask(c, &ask, true, sql, oids, n_types);
         asked = &ask;
     }
-    struct stmt *st = stmt_get(c->engine, c->shard, sql, types, n_types, asked);
+    struct stmt *st = stmt_get(c->engine, c->shard->pool, sql, types, n_types, asked);
     free(oids);
     if (!st)
         return no_memory(c);
@@ -602,7 +602,7 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         stmt_unref(st);
         return step;
     }
-    if (!c->server && w.name.n && st->proven) {
+    if (!c->server && w.name.n && stmt_proven(st)) {
         step = parse_known(c, w.name, st);
         stmt_unref(st);
         return step;

@@ -675,7 +675,7 @@ static bool on_reply(struct server *s, struct run *r, const char *m, const struc
             s->client->in_copy = false;
     }
     if (f->type == '1' && p->stmt && p->undo != UNDO_UNNAMED)
-        p->stmt->proven = true;
+        stmt_prove(p->stmt);
     if (completes(p, f->type)) {
         if (s->client)
             trace_answered(s->client, p);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "session/counts.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,8 +31,12 @@ static uint32_t get32(const char *p)
 
 /* ---- names on servers, shared by all workers ---- */
 
+/* Pools whose servers have prepared it, as many as are remembered. */
+#define PROVEN_POOLS 4
+
 struct stmt_name {
     int refs; /* under the hub's names_mutex */
+    _Atomic(const void *) proven[PROVEN_POOLS];
     char name[32];
     size_t n_key;
     char key[];
@@ -54,7 +59,7 @@ static struct stmt_name *name_get(struct hub *h, const uint32_t *types, int n_ty
     struct stmt_name *n = map_get(&h->names, buf_text(&key));
     if (n) {
         n->refs++;
-    } else if ((n = malloc(sizeof(*n) + key.n)) != NULL) {
+    } else if ((n = calloc(1, sizeof(*n) + key.n)) != NULL) {
         n->refs = 1;
         n->n_key = key.n;
         memcpy(n->key, key.p, key.n);
@@ -177,6 +182,7 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
         if (s) {
             s->refs++;
         } else if ((s = stmt_make(e, &key, sql, types, n_types)) != NULL) {
+            s->pool = pool;
             s->verdict = v;
             if (v)
                 verdict_ref(v);
@@ -194,6 +200,25 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
     if (v)
         verdict_unref(e->tenant, v);
     return s;
+}
+
+void stmt_prove(struct stmt *s)
+{
+    if (s->proven)
+        return;
+    s->proven = true;
+    for (int i = 0; i < PROVEN_POOLS; i++) {
+        const void *was = NULL;
+        if (atomic_compare_exchange_strong(&s->shared->proven[i], &was, s->pool) || was == s->pool)
+            return;
+    }
+}
+
+bool stmt_proven(struct stmt *s)
+{
+    for (int i = 0; !s->proven && i < PROVEN_POOLS; i++)
+        s->proven = atomic_load(&s->shared->proven[i]) == s->pool;
+    return s->proven;
 }
 
 struct stmt *stmt_ref(struct stmt *s)

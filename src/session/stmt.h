@@ -19,8 +19,9 @@ struct engine;
 /* One statement text with its parameter types, as servers know it. Refcounted within one worker. */
 struct stmt {
     int refs;
-    struct text key; /* n_types, types, text: what makes two statements the same */
-    struct text sql; /* the client's text, NUL behind it */
+    const void *pool;         /* only the address counts */
+    struct text key;          /* n_types, types, text: what makes two statements the same */
+    struct text sql;          /* the client's text, NUL behind it */
     struct traceparent trace; /* in its comments */
     uint32_t *types;
     int n_types;
@@ -35,8 +36,8 @@ struct stmt {
     struct effects *effects;  /* of `sql`, NULL = none */
     struct verdict *verdict;  /* guarded clients; NULL otherwise */
     uint64_t policy_generation;
-    bool by_sql; /* made by PREPARE: the text is what stands behind its name */
-    bool proven; /* a server of the pool has prepared it: a later Parse needs none to be answered */
+    bool by_sql;                 /* made by PREPARE: the text is what stands behind its name */
+    bool proven;                 /* stmt_proven, as far as this worker knows */
     struct profile_hint profile; /* of `sql` */
     struct engine *engine;
 };
@@ -46,6 +47,10 @@ struct stmt {
 struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types,
                       int n_types, const struct tenant_ask *ask);
 struct stmt *stmt_ref(struct stmt *s);
+/* A server of the pool has prepared it: a later Parse, on whichever worker, needs none to be
+ * answered. */
+void stmt_prove(struct stmt *s);
+bool stmt_proven(struct stmt *s);
 void stmt_unref(struct stmt *s);
 
 /* A client's names. */

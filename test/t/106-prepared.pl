@@ -74,6 +74,19 @@ $prep->($same[$_], "mine$_", 'SELECT 4242') for 0 .. 4;
 is(row_values($run->($same[$_], "mine$_")), 4242, "shared text, client $_") for 0 .. 4;
 # Each worker has its names.
 cmp_ok($e->value("SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 4242'"), '<=', $ENV{BH_WORKERS} // 2, 'one statement per worker on the server');
+# What a server of the pool has prepared, for whichever worker, needs no server to be prepared once more. (pgbench -M prepared waits
+# for each Parse in a thread that holds servers in its other clients' transactions.)
+{
+    my $q = proxy(pg => $pg, databases => { one => 'dbname=postgres pool_size=1' }, set => { worker_threads => 2 });
+    my ($holder, @others) = map { $q->connect('one') } 1 .. 9;
+    is($t->($prep->($holder, 'open', 'BEGIN')), '1Z', 'BEGIN as a statement');
+    is($run->($holder, 'open')->{status}, 'T', 'holds the only server');
+    is($t->($prep->($others[$_], 'open', 'BEGIN')), '1Z', "client $_ of two workers prepares it meanwhile") for 0 .. $#others;
+    $holder->query('COMMIT');
+    is($run->($others[$_], 'open')->{status}, 'T', "client $_ runs it"), $others[$_]->query('COMMIT') for 0 .. $#others;
+    $_->close for $holder, @others;
+    $q->stop;
+}
 # DEALLOCATE ALL and DISCARD ALL of one client leave the others' alone.
 $same[0]->query('DEALLOCATE ALL');
 is(row_values($run->($same[1], 'mine1')), 4242, 'after DEALLOCATE ALL of another client');
