@@ -435,7 +435,7 @@ static int64_t open_servers(struct admin *a)
 {
     int n;
     int64_t sum = 0;
-    struct db_ledger **dbs = console_dbs(a->console, &n);
+    struct db_ledger **dbs = registry_dbs(&a->console->hub->registry, &n);
 
     for (int i = 0; dbs && i < n; i++)
         if (a->wait_db.n == 0 || text_eq(dbs[i]->name, a->wait_db))

@@ -78,9 +78,8 @@ static void admin_close(struct admin *a, bool last_words, const char *reason)
         return;
     if (console_setup(a->console)->g.log_disconnections) {
         char text[300];
-        snprintf(
-            text, sizeof(text), "closing because: %s (age=%llus)", reason,
-            (unsigned long long)((a->console->control->now - a->connected_at) / USEC_PER_SEC));
+        snprintf(text, sizeof(text), "closing because: %s (age=%llus)", reason,
+                 (unsigned long long)((a->console->control->now - a->connected_at) / USEC_PER_SEC));
         put_log(a, LOG_LV_LOG, NULL, reason, text);
     }
     if (last_words)
@@ -543,32 +542,6 @@ void console_wait(struct console *c)
 
 /* ---- statistics ---- */
 
-struct db_ledger **console_dbs(struct console *c, int *n)
-{
-    struct registry *r = &c->hub->registry;
-
-    pthread_mutex_lock(&r->mutex);
-    struct db_ledger **copy = malloc(sizeof(struct db_ledger *) * (size_t)(r->n_dbs + 1));
-    *n = copy ? r->n_dbs : 0;
-    if (*n)
-        memcpy(copy, r->db_list, sizeof(struct db_ledger *) * (size_t)*n);
-    pthread_mutex_unlock(&r->mutex);
-    return copy;
-}
-
-struct user_ledger **console_users(struct console *c, int *n)
-{
-    struct registry *r = &c->hub->registry;
-
-    pthread_mutex_lock(&r->mutex);
-    struct user_ledger **copy = malloc(sizeof(struct user_ledger *) * (size_t)(r->n_users + 1));
-    *n = copy ? r->n_users : 0;
-    if (*n)
-        memcpy(copy, r->user_list, sizeof(struct user_ledger *) * (size_t)*n);
-    pthread_mutex_unlock(&r->mutex);
-    return copy;
-}
-
 static void log_line(struct console *c, const struct counters *sum)
 {
     const uint64_t *v = sum->v;
@@ -605,7 +578,7 @@ void console_tick(struct console *c)
 
     if (now - c->averages.since < g->stats_period)
         return;
-    struct db_ledger **dbs = console_dbs(c, &n);
+    struct db_ledger **dbs = registry_dbs(&c->hub->registry, &n);
     struct counters *totals = calloc((size_t)n + 1, sizeof(*totals)), all;
     if (dbs && totals) {
         for (int i = 0; i < n; i++)

@@ -163,9 +163,5 @@ static inline usec_t console_wall(usec_t mono, usec_t now_mono, usec_t now_wall)
 {
     return now_wall - (now_mono > mono ? now_mono - mono : 0);
 }
-/* The ledgers of all databases, in the order they were first used (malloc; caller frees), *n of
- * them; NULL: out of memory. */
-struct db_ledger **console_dbs(struct console *c, int *n);
-struct user_ledger **console_users(struct console *c, int *n);
 
 #endif

@@ -180,7 +180,7 @@ void show_databases(struct admin *a, const struct statement *st)
     struct arena arena;
     struct row r;
     int n;
-    struct db_ledger **dbs = console_dbs(a->console, &n);
+    struct db_ledger **dbs = registry_dbs(&a->console->hub->registry, &n);
 
     (void)st;
     row_init(&r);
@@ -249,7 +249,7 @@ void show_users(struct admin *a, const struct statement *st)
     struct map ledgers;
     struct row r;
     int n;
-    struct user_ledger **users = console_users(a->console, &n);
+    struct user_ledger **users = registry_users(&a->console->hub->registry, &n);
 
     (void)st;
     row_init(&r);
@@ -292,7 +292,7 @@ static void lists_done(struct admin *a, const struct survey *s)
     uint64_t autos = 0, pools = 0;
     int n;
     struct arena arena;
-    struct db_ledger **dbs = console_dbs(a->console, &n);
+    struct db_ledger **dbs = registry_dbs(&a->console->hub->registry, &n);
 
     arena_init(&arena, 0);
     for (int i = 0; i < n; i++) {
@@ -359,8 +359,8 @@ static void mem_done(struct admin *a, const struct survey *s)
     struct console *c = a->console;
     int dbs, users, pools;
 
-    free(console_dbs(c, &dbs));
-    free(console_users(c, &users));
+    free(registry_dbs(&c->hub->registry, &dbs));
+    free(registry_users(&c->hub->registry, &users));
     free(registry_pools(&c->hub->registry, &pools));
     wire_rowdesc_build(&a->out, mem_columns, COLUMNS(mem_columns));
     put_mem(a, "user_cache", sizeof(struct user_ledger), (size_t)users, 0);

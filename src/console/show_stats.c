@@ -76,7 +76,7 @@ static void put_all(struct admin *a, unsigned parts)
     struct console *c = a->console;
     struct counters total;
     int n;
-    struct db_ledger **dbs = console_dbs(c, &n);
+    struct db_ledger **dbs = registry_dbs(&c->hub->registry, &n);
 
     put_head(a, parts);
     for (int i = 0; i < n; i++) {
@@ -127,7 +127,7 @@ void show_totals(struct admin *a, const struct statement *st)
     struct counters total = c->averages.own, avg = c->averages.own_avg, one;
     uint64_t weight[COUNTERS] = { 0 };
     int n;
-    struct db_ledger **dbs = console_dbs(c, &n);
+    struct db_ledger **dbs = registry_dbs(&c->hub->registry, &n);
 
     (void)st;
     for (int i = 0; i < n; i++) {

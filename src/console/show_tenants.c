@@ -570,7 +570,7 @@ static void put_rules(struct admin *a, struct text db, const struct policy *p)
 void show_tenant_rules(struct admin *a, const struct statement *st)
 {
     int n;
-    struct db_ledger **dbs = console_dbs(a->console, &n);
+    struct db_ledger **dbs = registry_dbs(&a->console->hub->registry, &n);
     (void)st;
 
     wire_rowdesc_build(&a->out, rule_columns, COLUMNS(rule_columns));

@@ -168,16 +168,14 @@ static void write_gauges(struct expo *x, const struct sums *s, int n)
 
 static struct sums *sum_all(struct hub *h, int *n)
 {
-    struct registry *r = &h->registry;
+    struct db_ledger **list = registry_dbs(&h->registry, n);
+    struct sums *s = calloc((size_t)*n + 1, sizeof(*s));
 
-    pthread_mutex_lock(&r->mutex);
-    struct sums *s = calloc((size_t)r->n_dbs + 1, sizeof(*s));
-    *n = s ? r->n_dbs : 0;
+    if (!s)
+        *n = 0;
     for (int d = 0; d < *n; d++)
-        s[d].db = r->db_list[d]; /* entries stay */
-    pthread_mutex_unlock(&r->mutex);
-    for (int d = 0; d < *n; d++)
-        sum_up(&s[d], s[d].db, h->n_engines);
+        sum_up(&s[d], list[d], h->n_engines);
+    free(list);
     return s;
 }
 

@@ -92,12 +92,8 @@ static bool add_databases(const struct collect *c, struct objects *o)
     struct registry *r = &c->hub->registry;
     const struct setup *s = c->setup;
 
-    pthread_mutex_lock(&r->mutex); /* entries stay */
-    int n = r->n_dbs;
-    struct db_ledger **list = malloc(sizeof(struct db_ledger *) * (size_t)(n + 1));
-    for (int i = 0; list && i < n; i++)
-        list[i] = r->db_list[i];
-    pthread_mutex_unlock(&r->mutex);
+    int n;
+    struct db_ledger **list = registry_dbs(r, &n);
     o->database = calloc((size_t)(s->n_databases + n) + 1, sizeof(*o->database));
     o->total = calloc((size_t)n + 1, sizeof(*o->total));
     if (!list || !o->database || !o->total) {

@@ -255,7 +255,6 @@ static void write_reasons(struct buf *b, const char *name, struct refused *r, si
 static void write_refusals(const struct status *s, struct buf *b)
 {
     struct hub *h = s->c->hub;
-    struct registry *reg = &h->registry;
     struct refused statements[REFUSAL_COUNT];
     struct refused clients[] = {
         [REJECT_AUTH] = { "auth", 0 },         [REJECT_TLS] = { "tls", 0 },
@@ -267,13 +266,15 @@ static void write_refusals(const struct status *s, struct buf *b)
 
     for (int r = 0; r < REFUSAL_COUNT; r++)
         statements[r] = (struct refused){ refusal_name((enum refusal)r), 0 };
-    pthread_mutex_lock(&reg->mutex); /* the list may grow; not on the way of a query */
-    int n = reg->n_dbs;
+    int n;
+    struct db_ledger **dbs = registry_dbs(&h->registry, &n);
+    if (!dbs)
+        b->failed = true;
     for (int d = 0; d < n; d++)
         for (int w = 0; w < h->n_engines; w++)
             for (int r = 0; r < REFUSAL_COUNT; r++)
-                statements[r].count += stat_get(&reg->db_list[d]->stats[w].denials[r]);
-    pthread_mutex_unlock(&reg->mutex);
+                statements[r].count += stat_get(&dbs[d]->stats[w].denials[r]);
+    free(dbs);
     for (int w = 0; w < h->n_engines; w++)
         for (size_t r = 0; r < n_clients; r++)
             clients[r].count += stat_get(&h->engine[w]->stats.rejected[r]);

@@ -105,20 +105,13 @@ struct db_row {
     uint64_t queries, transactions, errors, slow, denied;
 };
 
-static uint64_t errors(const struct db_stats *st)
-{
-    return stat_get(&st->err_syntax) + stat_get(&st->err_data) + stat_get(&st->err_integrity) +
-           stat_get(&st->err_rollback) + stat_get(&st->err_resources) +
-           stat_get(&st->err_operator) + stat_get(&st->err_other);
-}
-
 static void add_counters(struct db_row *r, int n_workers)
 {
     for (int w = 0; w < n_workers; w++) {
         const struct db_stats *st = &r->db->stats[w];
         r->queries += stat_get(&st->queries);
         r->transactions += stat_get(&st->xacts);
-        r->errors += errors(st);
+        r->errors += db_stats_errors(st);
         r->slow += stat_get(&st->slow_queries);
         r->denied += stat_get(&st->tenant_denied);
     }
@@ -128,16 +121,15 @@ static void add_counters(struct db_row *r, int n_workers)
  * memory. */
 static struct db_row *rows(struct hub *h, int *n)
 {
-    struct registry *r = &h->registry;
+    int all;
+    struct db_ledger **list = registry_dbs(&h->registry, &all);
+    struct db_row *v = list ? calloc((size_t)all + 1, sizeof(*v)) : NULL;
 
     *n = 0;
-    pthread_mutex_lock(&r->mutex); /* the list may grow; not on the way of a query */
-    int all = r->n_dbs;
-    struct db_row *v = calloc((size_t)all + 1, sizeof(*v));
     for (int i = 0; v && i < all; i++)
-        if (!db_ledger_forgotten(r->db_list[i]))
-            v[(*n)++].db = r->db_list[i]; /* entries stay */
-    pthread_mutex_unlock(&r->mutex);
+        if (!db_ledger_forgotten(list[i]))
+            v[(*n)++].db = list[i];
+    free(list);
     return v;
 }
 

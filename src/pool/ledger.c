@@ -294,16 +294,44 @@ struct pool *registry_pool(struct registry *r, struct text db, struct text user,
     return p;
 }
 
+/* *n of the pointers of a list; called under the mutex. */
+static void *copied(const void *list, int count, int *n)
+{
+    void **copy = malloc(sizeof(*copy) * (size_t)(count + 1));
+
+    *n = copy ? count : 0;
+    if (*n)
+        memcpy(copy, list, sizeof(*copy) * (size_t)count);
+    return copy;
+}
+
 struct pool **registry_pools(struct registry *r, int *n)
 {
     pthread_mutex_lock(&r->mutex);
-    struct pool **copy = malloc(sizeof(*copy) * (size_t)(r->n + 1));
-    *n = 0;
-    if (copy) {
-        *n = r->n;
-        if (r->n)
-            memcpy(copy, r->list, sizeof(*copy) * (size_t)r->n);
-    }
+    struct pool **copy = copied(r->list, r->n, n);
     pthread_mutex_unlock(&r->mutex);
     return copy;
+}
+
+struct db_ledger **registry_dbs(struct registry *r, int *n)
+{
+    pthread_mutex_lock(&r->mutex);
+    struct db_ledger **copy = copied(r->db_list, r->n_dbs, n);
+    pthread_mutex_unlock(&r->mutex);
+    return copy;
+}
+
+struct user_ledger **registry_users(struct registry *r, int *n)
+{
+    pthread_mutex_lock(&r->mutex);
+    struct user_ledger **copy = copied(r->user_list, r->n_users, n);
+    pthread_mutex_unlock(&r->mutex);
+    return copy;
+}
+
+uint64_t db_stats_errors(const struct db_stats *s)
+{
+    return stat_get(&s->err_syntax) + stat_get(&s->err_data) + stat_get(&s->err_integrity) +
+           stat_get(&s->err_rollback) + stat_get(&s->err_resources) + stat_get(&s->err_operator) +
+           stat_get(&s->err_other);
 }

@@ -60,6 +60,8 @@ struct db_ledger {
     struct db_stats *stats;              /* of each worker */
 };
 
+/* Errors of servers, of all classes. */
+uint64_t db_stats_errors(const struct db_stats *s);
 /* Was it made from "*", and has autodb_idle_timeout taken it back? */
 static inline bool db_ledger_forgotten(const struct db_ledger *d)
 {
@@ -140,7 +142,10 @@ struct user_ledger *registry_user(struct registry *r, struct text name);
 struct pool *registry_pool(struct registry *r, struct text db, struct text user, bool guarded);
 /* Existing database or NULL. */
 struct db_ledger *registry_find_db(struct registry *r, struct text name);
-/* A copy of the present list (malloc; caller frees), *n entries. */
+/* Copies of the present lists, in the order of first use (malloc; caller frees), *n entries, which
+ * stay while the registry does. NULL: out of memory, *n is 0. */
 struct pool **registry_pools(struct registry *r, int *n);
+struct db_ledger **registry_dbs(struct registry *r, int *n);
+struct user_ledger **registry_users(struct registry *r, int *n);
 
 #endif

@@ -67,9 +67,6 @@ static void read_ledger(const struct db_ledger *db, int n_workers, struct snap *
     *out = (struct snap){ 0 };
     for (int w = 0; w < n_workers; w++) {
         const struct db_stats *s = &db->stats[w];
-        const stat_t *const errors[] = { &s->err_syntax,   &s->err_data,      &s->err_integrity,
-                                         &s->err_rollback, &s->err_resources, &s->err_operator,
-                                         &s->err_other };
         add_hist(out->query, &s->query);
         add_hist(out->xact, &s->xact);
         add_hist(out->wait, &s->wait);
@@ -79,8 +76,7 @@ static void read_ledger(const struct db_ledger *db, int n_workers, struct snap *
         for (int i = 0; i < REFUSAL_COUNT && stat_get(&s->tenant_denied); i++)
             out->denials += i == REFUSAL_no_tenant ? 0 : (uint32_t)stat_get(&s->denials[i]);
         out->unbound += (uint32_t)stat_get(&s->tenant_unbound);
-        for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-            out->errors += (uint32_t)stat_get(errors[i]);
+        out->errors += (uint32_t)db_stats_errors(s);
     }
 }
 
@@ -209,25 +205,11 @@ static bool grow_met(struct history *h, int n)
     return true;
 }
 
-/* The ledgers there are (malloc); they stay. NULL: out of memory. */
-static const struct db_ledger **ledgers(struct hub *hub, int *n)
-{
-    struct registry *r = &hub->registry;
-
-    pthread_mutex_lock(&r->mutex);
-    const struct db_ledger **list = calloc((size_t)r->n_dbs + 1, sizeof(*list));
-    *n = list ? r->n_dbs : 0;
-    for (int i = 0; i < *n; i++)
-        list[i] = r->db_list[i];
-    pthread_mutex_unlock(&r->mutex);
-    return list;
-}
-
 static void read_all(struct history *h, struct hub *hub, usec_t mono)
 {
     int n;
     bool full = false;
-    const struct db_ledger **list = ledgers(hub, &n);
+    struct db_ledger **list = registry_dbs(&hub->registry, &n);
     struct snap now;
 
     if (!list || !grow_met(h, n)) {
@@ -414,7 +396,7 @@ void history_window(const struct history *h, struct hub *hub, const struct histo
         read_ledger(s->db, hub->n_engines, &now);
     } else if (hub) {
         int n;
-        const struct db_ledger **list = ledgers(hub, &n);
+        struct db_ledger **list = registry_dbs(&hub->registry, &n);
         struct snap one;
         now = list ? (struct snap){ 0 } : now;
         for (int i = 0; i < n; i++) {
