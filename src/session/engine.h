@@ -48,7 +48,7 @@ struct hub {
     pthread_mutex_t
         names_mutex; /* guards names; taken when a text is seen for the first time in a worker */
     struct token_replay *replay; /* tokens that were used */
-    struct map names;            /* text and types as sent → struct stmt_name */
+    struct map names;            /* pool, text and types as sent → struct stmt_name */
     uint64_t next_stmt;          /* PGBULKHEAD_n; under names_mutex */
     _Atomic uint64_t next_server;
     pthread_mutex_t barred_mutex; /* guards barred */
@@ -123,8 +123,8 @@ struct engine {
     struct list forwards;     /* the first engine's: cancel requests for peers */
     struct list peer_pools;   /* likewise: struct peer_pool */
     bool closing_peers;
-    struct map hosts;         /* name → struct host_watch */
-    struct list host_queue;   /* of those, longest not looked up first */
+    struct map hosts;       /* name → struct host_watch */
+    struct list host_queue; /* of those, longest not looked up first */
     struct engine_stats stats;
     bool suspended;
     usec_t last_reap;

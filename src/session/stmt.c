@@ -31,23 +31,21 @@ static uint32_t get32(const char *p)
 
 /* ---- names on servers, shared by all workers ---- */
 
-/* Pools whose servers have prepared it, as many as are remembered. */
-#define PROVEN_POOLS 4
-
 struct stmt_name {
-    int refs; /* under the hub's names_mutex */
-    _Atomic(const void *) proven[PROVEN_POOLS];
+    int refs;            /* under the hub's names_mutex */
+    _Atomic bool proven; /* a server of the pool has prepared it */
     char name[32];
     size_t n_key;
     char key[];
 };
 
-static struct stmt_name *name_get(struct hub *h, const uint32_t *types, int n_types,
-                                  struct text sent)
+static struct stmt_name *name_get(struct hub *h, const void *pool, const uint32_t *types,
+                                  int n_types, struct text sent)
 {
     struct buf key;
 
     buf_init(&key);
+    buf_append(&key, &pool, sizeof(pool));
     buf_append(&key, &n_types, sizeof(n_types));
     buf_append(&key, types, sizeof(*types) * (size_t)n_types);
     buf_text_append(&key, sent);
@@ -131,9 +129,9 @@ static bool fill_sent(struct stmt *s, const struct identity *id)
     return true;
 }
 
-static bool give_name(struct stmt *s)
+static bool give_name(struct stmt *s, const void *pool)
 {
-    s->shared = name_get(s->engine->hub, s->sent_types, s->n_sent_types, s->sent);
+    s->shared = name_get(s->engine->hub, pool, s->sent_types, s->n_sent_types, s->sent);
     if (s->shared)
         s->name = s->shared->name;
     return s->shared != NULL;
@@ -182,13 +180,12 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
         if (s) {
             s->refs++;
         } else if ((s = stmt_make(e, &key, sql, types, n_types)) != NULL) {
-            s->pool = pool;
             s->verdict = v;
             if (v)
                 verdict_ref(v);
             s->policy_generation = ask ? ask->policy->generation : 0;
             if (fill_sent(s, ask && ask->mode != TENANT_AUDIT ? ask->identity : NULL) &&
-                give_name(s)) {
+                give_name(s, pool)) {
                 map_put(&e->stmts, s->key, s);
             } else {
                 stmt_free(s);
@@ -204,20 +201,14 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
 
 void stmt_prove(struct stmt *s)
 {
-    if (s->proven)
-        return;
-    s->proven = true;
-    for (int i = 0; i < PROVEN_POOLS; i++) {
-        const void *was = NULL;
-        if (atomic_compare_exchange_strong(&s->shared->proven[i], &was, s->pool) || was == s->pool)
-            return;
-    }
+    if (!s->proven)
+        atomic_store(&s->shared->proven, s->proven = true);
 }
 
 bool stmt_proven(struct stmt *s)
 {
-    for (int i = 0; !s->proven && i < PROVEN_POOLS; i++)
-        s->proven = atomic_load(&s->shared->proven[i]) == s->pool;
+    if (!s->proven)
+        s->proven = atomic_load(&s->shared->proven);
     return s->proven;
 }
 

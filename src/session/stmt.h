@@ -28,7 +28,7 @@ struct stmt {
     struct text sent; /* text to prepare: the client's, or rewritten (NUL behind it) */
     uint32_t *sent_types;
     int n_sent_types;
-    /* on servers: PGBULKHEAD_n; the same in all workers for the same text and types */
+    /* on servers: PGBULKHEAD_n; the same in all workers for the same pool, text and types */
     const char *name;
     struct stmt_name *shared; /* holds it */
     uint8_t kind;             /* enum query_kind */
