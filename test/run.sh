@@ -115,11 +115,20 @@ check() {
     [ ! -f "$dir/test/corpus/isolation.log" ] || grep -a '^isolation: ' "$dir/test/corpus/isolation.log"
 }
 
+# explain_failures LOG N: each failed check with what it said, the complaints of servers and proxies, the last N lines.
+explain_failures() {
+    grep -aA12 -E '^(not ok|Bail out|timeout)' "$1" | grep -avE '^(ok|PASS)' | head -60
+    echo "  ..."
+    grep -aE ' (WARNING|ERROR|FATAL|PANIC) |runtime error|Sanitizer' "$1" | head -20
+    echo "  ..."
+    grep -avE '^(ok|PASS)' "$1" | tail -"$2"
+}
+
 show_failures() {
     grep -E '^(not ok|FAIL|ERROR|XPASS|make.*(Error|\*\*\*))' "$2" | head -60
     for trs in $(grep -lE '^:test-result: (FAIL|ERROR|XPASS)' $(find "$1/test" -name '*.trs') 2>/dev/null | head -8); do
         echo "---- ${trs%.trs}"
-        grep -vE '^(ok|PASS)' "${trs%.trs}.log" | tail -50
+        explain_failures "${trs%.trs}.log" 50
     done
 }
 
@@ -142,7 +151,7 @@ tap_log() {
     # Without its plan it did not run to its end.
     { [ "$3" = 0 ] && grep -aq '^1\.\.[1-9]' "$log"; } || [ "$f" -gt 0 ] || f=1
     passed=$((passed + p - $(grep -aciE '^ok .*# skip' "$log"))) failed=$((failed + f)) skipped=$((skipped + s))
-    [ "$f" = 0 ] || grep -av '^ok' "$log" | tail -60
+    [ "$f" = 0 ] || explain_failures "$log" 60
     echo "  $1: $p ok, $f not ok"
 }
 
