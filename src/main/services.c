@@ -98,12 +98,13 @@ static bool reload_state(void *arg, usec_t *at)
     return c->reload_ok;
 }
 
-static void tls_in_use(void *arg, const struct tls_ctx **client, const struct tls_ctx **server)
+static void tls_in_use(void *arg, const struct tls_ctx *tls[TLS_USES])
 {
     const struct control *c = arg;
 
-    *client = c->client_tls;
-    *server = c->server_tls;
+    tls[TLS_CLIENTS] = c->client_tls;
+    tls[TLS_SERVERS] = c->server_tls;
+    tls[TLS_READERS] = c->metrics ? c->metrics_tls : NULL;
 }
 
 static const struct tls_ctx *metrics_tls(void *arg)

@@ -7,8 +7,6 @@
 #include "metrics/metrics.h"
 #include "session/survey.h"
 
-#define COLLECT_TLS 3
-
 struct tops;
 
 struct collect {
@@ -20,9 +18,9 @@ struct collect {
     const char *config_hash;
     bool reload_ok;
     usec_t reload_at;
-    const struct tls_ctx *tls[COLLECT_TLS]; /* towards clients, servers, readers; NULL: none */
-    usec_t begun;                           /* monotonic */
-    const struct tops *tops;                /* NULL: off */
+    const struct tls_ctx *tls[TLS_USES]; /* NULL: none */
+    usec_t begun;                        /* monotonic */
+    const struct tops *tops;             /* NULL: off */
     uint64_t dropped_before;
     uint64_t login_failures; /* at the metrics service */
     int login_addresses;     /* that wait because of them */

@@ -79,7 +79,7 @@ static const struct tls_file *find(const struct tls_file *files, int n, const st
 static const struct tls_file *ends_first(const struct tls_file *const f[], const int n[], int side,
                                          const struct tls_file *one)
 {
-    for (int s = 0; one->ca && s < COLLECT_TLS; s++) {
+    for (int s = 0; one->ca && s < TLS_USES; s++) {
         const struct tls_file *other = s == side ? NULL : find(f[s], n[s], one);
         if (other && s < side)
             return NULL;
@@ -91,21 +91,19 @@ static const struct tls_file *ends_first(const struct tls_file *const f[], const
 
 static void write_files(const struct collect *c, struct expo *x)
 {
-    static const char *const roles[COLLECT_TLS] = { "role=\"client\"", "role=\"server\"",
-                                                    "role=\"metrics\"" };
-    const struct tls_file *f[COLLECT_TLS] = { NULL };
-    int n[COLLECT_TLS] = { 0 };
+    const struct tls_file *f[TLS_USES] = { NULL };
+    int n[TLS_USES] = { 0 };
 
-    for (int s = 0; s < COLLECT_TLS; s++)
+    for (int s = 0; s < TLS_USES; s++)
         if (c->tls[s])
             n[s] = tls_ctx_files(c->tls[s], &f[s]);
     collect_family(x, METRIC_tls_certificate_expiry_timestamp_seconds);
-    for (int s = 0; s < COLLECT_TLS; s++)
+    for (int s = 0; s < TLS_USES; s++)
         for (int i = 0; i < n[s]; i++) {
             const struct tls_file *shown = ends_first(f, n, s, &f[s][i]);
             if (!shown)
                 continue;
-            expo_labels(x, shown->ca ? "role=\"ca\"" : roles[s]);
+            expo_label(x, "role", text_of(shown->ca ? "ca" : tls_use_name((enum tls_use)s)));
             expo_label(x, "file", text_of(shown->name));
             expo_int(x, shown->expiry);
         }

@@ -177,8 +177,7 @@ static void write_answer(struct scrape *s, const struct survey *survey)
                          .dropped_before = m->dropped,
                          .config_hash = config_hash(m, setup) };
     c.reload_ok = ops->reload(m->opts.arg, &c.reload_at);
-    ops->tls(m->opts.arg, &c.tls[0], &c.tls[1]);
-    c.tls[2] = ops->http_tls(m->opts.arg);
+    ops->tls(m->opts.arg, c.tls);
     c.login_failures = door_failures(m->door);
     c.login_addresses = door_addresses(m->door);
     if (s->status)

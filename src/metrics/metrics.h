@@ -18,8 +18,7 @@ struct metrics_ops {
     const struct tls_ctx *(*http_tls)(void *arg);
     /* Did the last reload work, and when did one last (wall clock)? */
     bool (*reload)(void *arg, usec_t *at);
-    /* What TLS is done with towards clients and servers; NULL: none is. */
-    void (*tls)(void *arg, const struct tls_ctx **client, const struct tls_ctx **server);
+    void (*tls)(void *arg, const struct tls_ctx *tls[TLS_USES]); /* in use; NULL: none */
 };
 
 struct metrics_opts {

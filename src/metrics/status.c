@@ -185,15 +185,13 @@ static void certificate(struct buf *b, const char *role, const struct tls_file *
 
 static void write_certificates(const struct status *s, struct buf *b, usec_t now)
 {
-    static const char *const roles[COLLECT_TLS] = { "client", "server", "metrics" };
-
     open_array(b, "certificates");
-    for (int side = 0; side < COLLECT_TLS; side++) {
+    for (int side = 0; side < TLS_USES; side++) {
         const struct tls_file *f = NULL;
         int n = s->c->tls[side] ? tls_ctx_files(s->c->tls[side], &f) : 0;
         for (int i = 0; i < n; i++)
             if (f[i].expiry)
-                certificate(b, f[i].ca ? "ca" : roles[side], &f[i], now);
+                certificate(b, f[i].ca ? "ca" : tls_use_name((enum tls_use)side), &f[i], now);
     }
     buf_char(b, ']');
 }

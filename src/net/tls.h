@@ -29,6 +29,10 @@ struct tls_opts {
 };
 
 struct tls_ctx; /* refcounted, thread-safe */
+/* Whom a process talks TLS with: clients of the pooler, its servers, readers of its metrics. */
+enum tls_use { TLS_CLIENTS, TLS_SERVERS, TLS_READERS, TLS_USES };
+/* "client", "server", "metrics". */
+const char *tls_use_name(enum tls_use use);
 /* NULL: e says file and reason ("TLS setup failed: ..."). */
 struct tls_ctx *tls_ctx_new(const struct tls_opts *o, struct err *e) MUST_CHECK;
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);

@@ -332,6 +332,14 @@ int64_t tls_ctx_cert_expiry(const struct tls_ctx *c)
     return c->cert_expiry;
 }
 
+const char *tls_use_name(enum tls_use use)
+{
+    static const char *const names[TLS_USES] = {
+        [TLS_CLIENTS] = "client", [TLS_SERVERS] = "server", [TLS_READERS] = "metrics"
+    };
+    return names[use];
+}
+
 int tls_ctx_files(const struct tls_ctx *c, const struct tls_file **out)
 {
     *out = c->files;

@@ -120,7 +120,7 @@ static void see_process(struct alerts *a, const struct observed *o)
 
 static void see_certificates(struct alerts *a, const struct observed *o)
 {
-    for (int s = 0; s < 2; s++) {
+    for (int s = 0; s < TLS_USES; s++) {
         const struct tls_file *f;
         int n = o->tls[s] ? tls_ctx_files(o->tls[s], &f) : 0;
         for (int i = 0; i < n; i++) {

@@ -21,7 +21,7 @@ struct observed {
     const struct backends *backends;
     const struct history *history;
     bool reload_ok;
-    const struct tls_ctx *tls[2]; /* towards clients and servers, NULL: none */
+    const struct tls_ctx *tls[TLS_USES]; /* NULL: none */
     usec_t mono, wall;
     struct cpu_use *cpu;
 };

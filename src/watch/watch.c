@@ -76,7 +76,7 @@ static void surveyed(void *arg, const struct survey *survey)
                           .cpu = &w->cpu };
     usec_t at;
     o.reload_ok = w->ops->reload(w->arg, &at);
-    w->ops->tls(w->arg, &o.tls[0], &o.tls[1]);
+    w->ops->tls(w->arg, o.tls);
     history_look(w->history, w->hub, survey, o.mono, o.wall);
     observe(w->alerts, &o);
     w->last = o.mono;

@@ -7,6 +7,7 @@
 #ifndef WATCH_WATCH_H
 #define WATCH_WATCH_H
 
+#include "net/tls.h"
 #include "watch/alerts.h"
 #include "watch/backends.h"
 #include "watch/history.h"
@@ -16,8 +17,7 @@ struct watch_ops {
     const struct setup *(*setup)(void *arg); /* present one; NULL: none yet */
     /* Did the last reload work, and when did one last (wall clock)? */
     bool (*reload)(void *arg, usec_t *at);
-    /* TLS in use towards clients and servers; NULL: none. */
-    void (*tls)(void *arg, const struct tls_ctx **client, const struct tls_ctx **server);
+    void (*tls)(void *arg, const struct tls_ctx *tls[TLS_USES]); /* in use; NULL: none */
 };
 
 struct watch;

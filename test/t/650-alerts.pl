@@ -195,4 +195,13 @@ ok(wait_for(sub { $about->('CertExpiry7d') eq 'firing' }, 60, 0.1), '5 days left
 $tls->cert('localhost', san => 'DNS:localhost', days => 90);
 $q->reload;
 ok(wait_for(sub { $about->('CertExpiry7d') eq 'resolved' && $about->('CertExpiry30d') eq 'resolved' }, 60, 0.1), 'a new certificate ends both');
+# The metrics service has one of its own.
+my ($mkey, $mcert) = $tls->cert('metrics', san => 'DNS:localhost', days => 20);
+my $m = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, set => { alert_interval => 1, alert_clear_for => 0, metrics_tls_key_file => $mkey, metrics_tls_cert_file => $mcert });
+my $of_metrics = sub { my ($r) = grep { $_->{alert} eq $_[0] && $_->{backend} eq $mcert } @{ $m->console('SHOW ALERTS') }; return $r ? $r->{state} : 'none' };
+ok(wait_for(sub { $of_metrics->('CertExpiry30d') eq 'firing' }, 60, 0.1), '20 days left to that of the metrics service: CertExpiry30d');
+is($of_metrics->('CertExpiry7d'), 'none', 'and not CertExpiry7d');
+$tls->cert('metrics', san => 'DNS:localhost', days => 90);
+$m->reload;
+ok(wait_for(sub { $of_metrics->('CertExpiry30d') eq 'resolved' }, 60, 0.1), 'a new one ends it');
 finish();
