@@ -2,6 +2,7 @@
 /* Templates of statements by the lexer. */
 #include "tenant/redact.h"
 
+#include "tenant/fold.h"
 #include "tenant/guard.h"
 
 enum shown { SHOW_TEXT, SHOW_MARK, SHOW_NOTHING };
@@ -192,6 +193,7 @@ void redact(struct text sql, bool strict, struct buf *out)
     size_t start = buf_len(out);
     uint32_t end = 0;
     enum values at = STATEMENT_BEGINS;
+    struct fold list = { 0 };
 
     sql = readable(sql, &cut);
     strict |= is_broken(sql, &cut);
@@ -203,13 +205,17 @@ void redact(struct text sql, bool strict, struct buf *out)
         if (s == SHOW_NOTHING)
             continue;
         /* a mark may become ", ..." */
-        if (made + (s == SHOW_TEXT ? t.len : sizeof(", ...") - 1) + 1 > REDACT_MAX) {
+        if (made + (s == SHOW_TEXT ? t.len : sizeof(", ...") - 1) + 1 +
+                (list.close ? FOLD_GROWTH : 0) >
+            REDACT_MAX) {
             cut = true;
             break;
         }
-        if (made && t.off > end)
+        if (!fold_before(&list, sql, t, out) && made && t.off > end)
             buf_char(out, ' ');
         put_token(out, start, sql, t, s);
+        if (!strict)
+            fold_after(&list, sql, t, out);
         end = t.off + t.len;
         if (token_is_char(sql, t, ')') && t.depth == 0) {
             size_t keep;

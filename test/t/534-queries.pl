@@ -44,8 +44,8 @@ ok($r->{min_us} <= $r->{mean_us} && $r->{mean_us} <= $r->{max_us}, 'mean within 
 ok($r->{min_us} <= $r->{p95_us} && $r->{p95_us} <= $r->{max_us}, 'p95 within min and max');
 cmp_ok($r->{bytes}, '>=', 9 * 60, 'bytes of the answers');
 is($r->{tenants}, 0, 'no tenant');
-$c->query('SELECT id FROM t WHERE id IN (' . join(',', 1 .. $_) . ')') for 2 .. 5;
-$is->('db', qr/IN \(\?, \.\.\.\)/, '4|0|14', 'lists of constants are one');
+$c->query('SELECT id FROM t WHERE id IN (' . join(',', 1 .. $_) . ')') for 1 .. 5;
+$is->('db', qr/IN \(\?, \.\.\.\)/, '5|0|15', 'lists of constants are one, however many');
 $c->query("SELECT 1; SELECT '$secret' FROM t WHERE id < 4; -- $secret");
 $is->('db', qr/^SELECT \?; SELECT/, '1|0|4', 'several statements in one Query are one call; rows of all');
 $c->query("/* $secret */ SELECT id FROM nowhere_$_") for 1;

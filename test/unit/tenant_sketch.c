@@ -103,6 +103,62 @@ static void literals(void)
     is_int(bad, 0, "%d texts with literals of all forms: none survives", n);
 }
 
+/* How many values a list has is not told; what else may stand there is. */
+static void lists(void)
+{
+    static const char *const in[] = {
+        "1",
+        "1, 2",
+        "$1,$2,$3",
+        "-1",
+        "'a' , - 2.5 ,\n E'b'",
+        " 1 ",
+        "1 /* one */, 2 -- two\n",
+        "'a'::text",
+        "'a'::text, 'b'::pg_catalog.varchar(10)[], 3::\"My.Type\"",
+        "$1::integer, $2::integer, $3::integer",
+        "'1'::timestamp(3) with time zone, '2'::double precision::text",
+        "B'1', X'1f', N'n', $$d$$, U&'u'",
+    };
+    char sql[300];
+
+    for (size_t i = 0; i < sizeof(in) / sizeof(*in); i++) {
+        snprintf(sql, sizeof(sql), "SELECT a FROM t WHERE b NOT in (%s) AND c", in[i]);
+        is_template(sql, "SELECT a FROM t WHERE b NOT in (?, ...) AND c");
+        snprintf(sql, sizeof(sql), "SELECT a FROM t WHERE b = ANY (ARRAY[%s])", in[i]);
+        is_template(sql, "SELECT a FROM t WHERE b = ANY (ARRAY[?, ...])");
+    }
+    is_template("SELECT (a,b) IN ((1,2)), (a,b) IN ((1,2),($1, -3::int))",
+                "SELECT (a,b) IN ((?, ...)), (a,b) IN ((?, ...))");
+    is_template("SELECT a IN (1, b), a IN (b, 1, 2)", "SELECT a IN (?, b), a IN (b, ?, ...)");
+    is_template("SELECT a IN (SELECT b FROM t WHERE c IN (1)) AND d IN (2,3)",
+                "SELECT a IN (SELECT b FROM t WHERE c IN (?, ...)) AND d IN (?, ...)");
+    is_template("SELECT a IN (f(1)), a IN (1 + 2), a IN (1::bool AND b), a IN (1::int::text || c)",
+                "SELECT a IN (f(?)), a IN (? + ?), a IN (?::bool AND b), a IN (?::int::text || c)");
+    is_template("SELECT a IN ('x' ? 'y')", "SELECT a IN (? ? ?)");
+    is_template("SELECT f(1), s.in(1), \"in\" (1), coalesce(1, 2)",
+                "SELECT f(?), s.in(?), \"in\" (?), coalesce(?, ...)");
+    is_template("SELECT ARRAY[[1,2],[3]], a[1], ARRAY[]", "SELECT ARRAY[[?, ...],[?]], a[?], ARRAY[]");
+    is_template("SELECT a IN (1, 2", "SELECT a IN (?, ...");
+    is_template("SELECT a IN (1))), 2, (3) IN (4)", "SELECT a IN (?, ...))), ?, (?) IN (?, ...)");
+}
+
+/* However long a list is, it takes no more room than a short one. */
+static void long_list(void)
+{
+    struct buf sql;
+
+    buf_init(&sql);
+    buf_text_append(&sql, TEXT("SELECT a IN ("));
+    for (int i = 0; i < 2000; i++)
+        buf_printf(&sql, "$%d::INTEGER, ", i + 1);
+    buf_text_append(&sql, TEXT("-1) AND the_end"));
+    struct buf b = made(buf_text(&sql), false, false);
+    is_text(buf_text(&b), "SELECT a IN (?, ...) AND the_end", "a list of 2,001 values with casts");
+    buf_release(&b);
+    buf_release(&sql);
+}
+
 static void forms(void)
 {
     is_template("SELECT 1", "SELECT ?");
@@ -117,6 +173,7 @@ static void forms(void)
                 "UPDATE t SET a = a + ?, b = b -?, c = (a)-?");
     is_template("SELECT -1, x - -2 FROM \"-?\" LIMIT +3", "SELECT ?, x - ? FROM \"-?\" LIMIT ?");
     is_template("INSERT INTO t VALUES (1, 2, -3, now())", "INSERT INTO t VALUES (?, ..., now())");
+    lists();
     is_template("", "<empty>");
     is_template("-- only", "<empty>");
     is_template("SELECT 'a", "<unreadable>");
@@ -357,6 +414,7 @@ int main(void)
 {
     literals();
     forms();
+    long_list();
     keys();
     corpus(".");
     random_texts();
