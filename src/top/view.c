@@ -19,7 +19,7 @@ enum kind {
 
 struct column {
     const char *title, *name;
-    int width;
+    int width; /* more than the title's: the mark of the order stands behind it */
     enum kind kind;
     bool grows; /* takes the room that is left */
 };
@@ -40,17 +40,17 @@ struct view {
  * narrow. */
 #define POOL_COLUMNS                                                                               \
     {                                                                                              \
-        { "database", "database", 16, KIND_TEXT, true }, { "user", "user", 10, KIND_TEXT, false }, \
+        { "database", "database", 14, KIND_TEXT, true }, { "user", "user", 10, KIND_TEXT, false }, \
             { "wait", "cl_waiting", 5, KIND_NUMBER, false },                                       \
             { "maxwait", "maxwait", 8, KIND_MAXWAIT, false },                                      \
             { "act", "cl_active", 5, KIND_NUMBER, false },                                         \
-            { "sv_act", "sv_active", 6, KIND_NUMBER, false },                                      \
+            { "sv_act", "sv_active", 7, KIND_NUMBER, false },                                      \
             { "idle", "sv_idle", 5, KIND_NUMBER, false },                                          \
-            { "login", "sv_login", 5, KIND_NUMBER, false },                                        \
+            { "login", "sv_login", 6, KIND_NUMBER, false },                                        \
             { "size", "pool_size", 5, KIND_OF_DATABASE, false },                                   \
-            { "pau", "paused", 3, KIND_OF_DATABASE, false },                                       \
-            { "pin", "pinned", 3, KIND_NUMBER, false },                                            \
-            { "used", "sv_used", 4, KIND_NUMBER, false },                                          \
+            { "pau", "paused", 4, KIND_OF_DATABASE, false },                                       \
+            { "pin", "pinned", 4, KIND_NUMBER, false },                                            \
+            { "used", "sv_used", 5, KIND_NUMBER, false },                                          \
             { "mode", "pool_mode", 11, KIND_TEXT, false },                                         \
     }
 
@@ -80,7 +80,7 @@ static const struct view views[TOP_VIEWS] = {
       false,
       { { "database", "database", 12, KIND_TEXT, true },
         { "what", "what", 11, KIND_TEXT, false },
-        { "count 1m", "count_1m", 8, KIND_NUMBER, false },
+        { "count 1m", "count_1m", 9, KIND_NUMBER, false },
         { "p50", "p50_1m", 8, KIND_MS, false },
         { "p95", "p95_1m", 8, KIND_MS, false },
         { "p99", "p99_1m", 8, KIND_MS, false },
@@ -93,13 +93,13 @@ static const struct view views[TOP_VIEWS] = {
       3,
       false,
       { { "tenant", "tenant", 16, KIND_TEXT, true },
-        { "clients", "clients", 7, KIND_NUMBER, false },
-        { "active", "active", 6, KIND_NUMBER, false },
+        { "clients", "clients", 8, KIND_NUMBER, false },
+        { "active", "active", 7, KIND_NUMBER, false },
         { "wait", "waiting", 5, KIND_NUMBER, false },
         { "maxwait", "maxwait", 8, KIND_MAXWAIT, false },
         { "refused", "refused", 8, KIND_NUMBER, false },
         { "passed", "passed", 9, KIND_NUMBER, false },
-        { "rewritten", "rewritten", 9, KIND_NUMBER, false },
+        { "rewritten", "rewritten", 10, KIND_NUMBER, false },
         { "audited", "audited", 8, KIND_NUMBER, false } } },
     { "denials",
       TOP_DENIALS,
@@ -146,7 +146,7 @@ static const struct view views[TOP_VIEWS] = {
       -1,
       false,
       { { "alert", "alert", 26, KIND_TEXT, false },
-        { "severity", "severity", 8, KIND_TEXT, false },
+        { "severity", "severity", 9, KIND_TEXT, false },
         { "state", "state", 8, KIND_TEXT, false },
         { "value", "value", 8, KIND_NUMBER, false },
         { "limit", "threshold", 6, KIND_NUMBER, false },
@@ -461,6 +461,7 @@ static bool to_the_right(const struct column *c)
 static void draw_head(const struct top *t, struct frame *f, const int *widths)
 {
     const struct view *v = &views[t->view];
+    char title[32];
 
     frame_begin(f);
     if (t->n_sources > 1) {
@@ -470,8 +471,10 @@ static void draw_head(const struct top *t, struct frame *f, const int *widths)
     for (int i = 0; i < COLUMNS_MAX; i++) {
         if (!widths[i])
             continue;
-        frame_cell(f, v->columns[i].title, widths[i], to_the_right(&v->columns[i]));
-        frame_put(f, i == t->sort[t->view] ? (t->up[t->view] ? "^" : "v") : " ");
+        const char *mark = i != t->sort[t->view] ? "" : t->up[t->view] ? "^" : "v";
+        snprintf(title, sizeof(title), "%s%s", v->columns[i].title, mark);
+        frame_cell(f, title, widths[i], to_the_right(&v->columns[i]));
+        frame_put(f, " ");
     }
     frame_end(f, STYLE_HEAD);
 }
