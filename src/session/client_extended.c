@@ -3,6 +3,7 @@
  * Parse, Bind, Describe, Close, Execute: names are the client's own, statements are shared on
  * servers by text and prepared there when they are missing.
  */
+#include "session/ears.h"
 #include "session/effects.h"
 #include "session/extended.h"
 #include "session/identity.h"
@@ -927,5 +928,7 @@ enum step client_execute(struct client *c, const char *m, size_t n)
     }
     if (step == STEP_DONE && c->copy_bound)
         client_copy_bound(c, NULL); /* another portal: who knows what it did to the unnamed one */
-    return step == STEP_DONE && !client_utility_executed(c) ? STEP_GONE : step;
+    if (step == STEP_DONE && (!ears_behind(c, false) || !client_utility_executed(c)))
+        return STEP_GONE;
+    return step;
 }

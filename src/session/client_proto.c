@@ -209,7 +209,7 @@ static enum step query_plain(struct client *c, char *m, size_t have, const struc
     if (!c->left_drop)
         conn_write(c->server->conn, m, *used);
     c->left = f->len - (uint32_t)*used;
-    return STEP_DONE;
+    return c->ears && !c->left_drop && !c->left && !ears_behind(c, true) ? STEP_GONE : STEP_DONE;
 }
 
 /* Has the end of the data of a COPY by Execute been sent? */

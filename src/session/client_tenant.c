@@ -2,6 +2,7 @@
 /* Where sessions meet the tenant engine: policy, verdicts, refusals, waiting for a catalog. */
 #include "session/binding.h"
 #include "session/counts.h"
+#include "session/ears.h"
 #include "session/effects.h"
 #include "session/extended.h"
 #include "session/settings.h"
@@ -156,7 +157,9 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
     }
     if (!v || v->action != VERDICT_REWRITE || !client_enforced(c)) {
         conn_write(s->conn, m, n);
-        return !v || !client_enforced(c) || client_utility_sent(c, v, true) ? STEP_DONE : STEP_GONE;
+        if (v && client_enforced(c) && !client_utility_sent(c, v, true))
+            return STEP_GONE;
+        return ears_behind(c, true) ? STEP_DONE : STEP_GONE;
     }
     struct buf *b = engine_work(c->engine);
     size_t mark = msg_begin(b, 'Q');
@@ -170,7 +173,7 @@ static enum step send_query(struct client *c, const char *m, size_t n, struct ve
         client_drop(c, "out of memory");
         return STEP_GONE;
     }
-    return client_utility_sent(c, v, true) ? STEP_DONE : STEP_GONE;
+    return client_utility_sent(c, v, true) && ears_behind(c, true) ? STEP_DONE : STEP_GONE;
 }
 
 enum step client_query_guarded(struct client *c, const char *m, size_t n)

@@ -7,11 +7,14 @@
 
 #include "base/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HEARD_MAX (4u << 20) /* bytes of notifications kept for one client */
 #define CHANNELS_MAX 10000   /* of one client */
+#define MARKS_MAX 512        /* of one transaction */
+#define MARK "pgbulkhead:unlisten:"
 
 /* A channel that clients of this worker listen to. */
 struct channel {
@@ -40,10 +43,14 @@ struct ears {
     struct map links; /* channel name → ear */
     bool touched;     /* a statement about channels went out since no transaction was open */
     bool listened, notified;
-    bool spoiled;  /* that transaction had an error or a rollback */
-    bool gone_all; /* UNLISTEN of all */
-    struct buf gone, fresh; /* names with a NUL behind: UNLISTEN; what the server says */
-    struct list node;       /* in the switchboard's waiting ones */
+    bool spoiled; /* that transaction had an error or a rollback */
+    /* Marks: channels with a number, listened to behind an UNLISTEN. Those that are there when the
+     * transaction is over tell which UNLISTEN it kept. */
+    uint16_t marks, mark_due;      /* of the transaction; the one to be sent, 0 = none */
+    uint64_t kept[MARKS_MAX / 64]; /* marks that the server says */
+    struct buf gone; /* UNLISTEN: number of its mark (two bytes, 0: none), name (empty: all), NUL */
+    struct buf fresh; /* what the server says: names with a NUL behind */
+    struct list node; /* in the switchboard's waiting ones */
     uint64_t token;
     struct buf later; /* heard while the client could not be told */
 };
@@ -251,13 +258,42 @@ bool ears_sent(struct client *c, enum ears_what what, struct text channel)
         ears->listened = true;
     } else if (what == EARS_NOTIFY) {
         ears->notified = true;
-    } else if (channel.n == 0) {
-        ears->gone_all = true;
     } else {
+        buf_append(&ears->gone, &ears->mark_due, sizeof(ears->mark_due));
         buf_text_append(&ears->gone, channel);
         buf_char(&ears->gone, '\0');
     }
     return !ears->gone.failed || no_memory(c);
+}
+
+void ears_mark(struct client *c)
+{
+    struct ears *ears = c->ears;
+
+    if (ears && map_count(&ears->links) > 0)
+        ears->mark_due = ears->marks < MARKS_MAX ? ++ears->marks : 0;
+}
+
+bool ears_behind(struct client *c, bool simple)
+{
+    struct ears *ears = c->ears;
+    struct server *s = c->server;
+    char sql[64];
+    bool ok;
+
+    if (!ears || !ears->mark_due)
+        return true;
+    snprintf(sql, sizeof(sql), "LISTEN \"" MARK "%u\"", ears->mark_due);
+    ears->mark_due = 0;
+    if (simple)
+        ok = server_own_query(s, text_of(sql), 0);
+    else
+        ok = server_own_execute(s, TEXT("PGBULKHEAD_MARK"), text_of(sql), NOTE_MARK);
+    if (ok && simple) {
+        pending_last(s->pending)->note = NOTE_MARK;
+        pending_last(s->pending)->may_fail = true;
+    }
+    return ok || no_memory(c);
 }
 
 bool ears_hold(const struct client *c)
@@ -407,24 +443,43 @@ bool ears_waits_for_server(const struct client *c)
 void ears_channel(struct client *c, struct text channel)
 {
     struct ears *ears = c->ears;
+    int64_t mark;
 
+    if (text_starts(channel, TEXT(MARK)) &&
+        text_to_int64(text_n(channel.p + strlen(MARK), channel.n - strlen(MARK)), &mark)) {
+        if (mark > 0 && mark <= MARKS_MAX)
+            ears->kept[(mark - 1) / 64] |= UINT64_C(1) << ((mark - 1) % 64);
+        return;
+    }
     buf_text_append(&ears->fresh, channel);
     buf_char(&ears->fresh, '\0');
+}
+
+/* Was the UNLISTEN with that mark kept? Without a mark: when nothing was undone. */
+static bool is_gone(const struct ears *ears, uint16_t mark)
+{
+    if (!mark)
+        return !ears->spoiled;
+    return (ears->kept[(mark - 1) / 64] >> ((mark - 1) % 64)) & 1;
 }
 
 /* The channels of the transaction are the client's. false: out of memory. */
 static bool take_over(struct ears *ears)
 {
     struct text name;
+    uint16_t mark;
 
     if (ears->fresh.failed)
         return false;
-    if (ears->gone_all && !ears->spoiled)
-        drop_all(ears);
-    for (size_t at = 0; !ears->spoiled && at < ears->gone.n; at += name.n + 1) {
-        name = text_of(ears->gone.p + at);
-        struct ear *ear = map_get(&ears->links, name);
-        if (ear)
+    for (size_t at = 0; at < ears->gone.n; at += sizeof(mark) + name.n + 1) {
+        memcpy(&mark, ears->gone.p + at, sizeof(mark));
+        name = text_of(ears->gone.p + at + sizeof(mark));
+        struct ear *ear = name.n ? map_get(&ears->links, name) : NULL;
+        if (!is_gone(ears, mark))
+            continue;
+        if (name.n == 0)
+            drop_all(ears);
+        else if (ear)
             drop(ears, ear);
     }
     for (size_t at = 0; at < ears->fresh.n; at += name.n + 1) {
@@ -451,7 +506,9 @@ bool ears_answered(struct client *c)
     }
     buf_clear(&ears->fresh);
     buf_clear(&ears->gone);
-    ears->gone_all = ears->spoiled = ears->listened = ears->notified = false;
+    ears->spoiled = ears->listened = ears->notified = false;
+    ears->marks = ears->mark_due = 0;
+    memset(ears->kept, 0, sizeof(ears->kept));
     if (!ok)
         return no_memory(c);
     if (!ask)

@@ -6,8 +6,10 @@
  * (ReadyForQuery) waits until its pool's one listening connection (listener.h) listens to them.
  * What that connection hears goes to all clients of the channel, between their messages.
  *
- * What UNLISTEN takes away ends with the transaction, too, unless an error or a rollback (also to a
- * savepoint) was in it: then the client goes on listening.
+ * What UNLISTEN takes away ends with the transaction, too. In a transaction block, and in the
+ * extended protocol, a channel of ours is listened to behind it: what undoes the UNLISTEN undoes
+ * that as well, and the server says at the end what is left of them. Elsewhere the client goes on
+ * listening when an error or a rollback was in the transaction.
  */
 #ifndef SESSION_EARS_H
 #define SESSION_EARS_H
@@ -19,6 +21,12 @@ enum ears_what { EARS_LISTEN, EARS_UNLISTEN, EARS_NOTIFY };
 /* May a statement about channels be sent now? false: the client's input has been paused
  * (STEP_WAIT); what ends a transaction is answered first. */
 bool ears_may_send(struct client *c) MUST_CHECK;
+/* In front of the calls of ears_sent for a text whose UNLISTENs are in one and the same
+ * (sub)transaction as what is sent directly behind it. */
+void ears_mark(struct client *c);
+/* The client's Query or Execute went out: sends what goes directly behind it. false: the client is
+ * closed. */
+bool ears_behind(struct client *c, bool simple) MUST_CHECK;
 /* It goes out, one call per channel (empty: UNLISTEN of all). false: the client is closed. */
 bool ears_sent(struct client *c, enum ears_what what, struct text channel) MUST_CHECK;
 /* Must the client's next message wait? */

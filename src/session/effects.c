@@ -15,8 +15,8 @@
 
 #define CHANNEL_BYTES 63 /* of a name on the server */
 
-static const uint32_t channel_kinds = FX_BIT(FX_LISTEN) | FX_BIT(FX_UNLISTEN) | FX_BIT(FX_NOTIFY) |
-                                      FX_BIT(FX_DISCARD_ALL);
+static const uint32_t channel_kinds =
+    FX_BIT(FX_LISTEN) | FX_BIT(FX_UNLISTEN) | FX_BIT(FX_NOTIFY) | FX_BIT(FX_DISCARD_ALL);
 static const uint32_t loosening = FX_BIT(FX_UNLOCK) | FX_BIT(FX_UNLOCK_ALL) | FX_BIT(FX_CLOSE) |
                                   FX_BIT(FX_DISCARD_ALL) | FX_BIT(FX_DISCARD_TEMP) |
                                   FX_BIT(FX_DEALLOCATE);
@@ -51,8 +51,23 @@ static bool server_channel(const struct client *c, struct text name, char *out, 
     return true;
 }
 
-static bool note_channels(struct client *c, const struct effects *fx)
+/* What moves between transactions and their parts. */
+static const uint32_t boundaries = FX_BIT(FX_BEGIN) | FX_BIT(FX_COMMIT) | FX_BIT(FX_ROLLBACK) |
+                                   FX_BIT(FX_SAVEPOINT) | FX_BIT(FX_RELEASE) |
+                                   FX_BIT(FX_ROLLBACK_TO);
+
+/* Is what is sent behind the text undone by what undoes the text, and by nothing else? */
+static bool goes_together(const struct client *c, const struct effects *fx, bool simple)
 {
+    if (c->server->standby == ROLE_YES) /* LISTEN is an error there */
+        return false;
+    return !simple || (c->server->status == 'T' && !c->extended && !(fx->kinds & boundaries));
+}
+
+static bool note_channels(struct client *c, const struct effects *fx, bool simple)
+{
+    if ((fx->kinds & FX_BIT(FX_UNLISTEN)) && goes_together(c, fx, simple))
+        ears_mark(c);
     for (int i = 0; i < fx->n; i++) {
         const struct effect *x = &fx->list[i];
         char room[CHANNEL_BYTES + 1];
@@ -60,8 +75,7 @@ static bool note_channels(struct client *c, const struct effects *fx)
         enum ears_what what = x->kind == FX_LISTEN   ? EARS_LISTEN
                               : x->kind == FX_NOTIFY ? EARS_NOTIFY
                                                      : EARS_UNLISTEN;
-        if (!(channel_kinds & FX_BIT(x->kind)) ||
-            (x->kind == FX_DISCARD_ALL && !c->ears))
+        if (!(channel_kinds & FX_BIT(x->kind)) || (x->kind == FX_DISCARD_ALL && !c->ears))
             continue;
         struct text said = x->kind == FX_DISCARD_ALL ? TEXT("") : x->name;
         if (server_channel(c, said, room, sizeof(room), &name) && !ears_sent(c, what, name))
@@ -116,7 +130,7 @@ enum step effects_before(struct client *c, const struct effects *fx, struct text
     }
     if (fx->kinds & loosening)
         pins_doubt(c->server);
-    return !channels || note_channels(c, fx) ? STEP_DONE : STEP_GONE;
+    return !channels || note_channels(c, fx, simple) ? STEP_DONE : STEP_GONE;
 }
 
 /* ---- a Query ---- */

@@ -380,7 +380,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     s->status = m[5];
     bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND, held = p->note == NOTE_HELD;
     bool proven = p->note == NOTE_PROVEN, asked = p->note == NOTE_STATE,
-         told = p->note == NOTE_ASKED, owed = false;
+         told = p->note == NOTE_ASKED, behind = rebind || p->note == NOTE_MARK, owed = false;
     uint32_t vars = p->vars;
     unsigned kind = p->sort;
     if (c)
@@ -422,7 +422,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
         listener_answered(s);
     if (!pending_empty(s->pending))
         return true;
-    if (rebind && c)
+    if (behind && c)
         query_over(s, c);
     if (c && s->status == 'I')
         client_portals_clear(c);
@@ -444,7 +444,7 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
             server_ready(s);
         return s->state == SERVER_LISTENER;
     }
-    if ((own && !rebind && !asked && !told) || c->pool_mode == POOL_SESSION || c->left ||
+    if ((own && !behind && !asked && !told) || c->pool_mode == POOL_SESSION || c->left ||
         c->extended)
         return true;
     run_flush(r);

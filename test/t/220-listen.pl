@@ -76,6 +76,53 @@ ok($waits->($c[4]), 'UNLISTEN *');
 is($told->($c[3], 2), 'news=mark news=mark2', 'the others go on listening');
 splice @{ $_->{notifications} } for @c;
 
+# UNLISTEN among savepoints, errors and rollbacks: what PostgreSQL keeps of it. Compared with a session of PostgreSQL's own.
+{
+    my @cases = (
+        ['BEGIN', 'UNLISTEN a', 'ROLLBACK'], ['BEGIN', 'UNLISTEN a', 'SELECT 1/0', 'COMMIT'], ['UNLISTEN a; SELECT 1/0'],
+        ['BEGIN', 'UNLISTEN a', 'SAVEPOINT s', 'SELECT 1/0', 'ROLLBACK TO s', 'COMMIT'],
+        ['BEGIN', 'SAVEPOINT s', 'UNLISTEN a', 'ROLLBACK TO s', 'UNLISTEN b', 'COMMIT'],
+        ['BEGIN', 'SAVEPOINT s', 'UNLISTEN a', 'SAVEPOINT t', 'UNLISTEN b', 'ROLLBACK TO t', 'RELEASE s', 'COMMIT'],
+        ['BEGIN', 'SAVEPOINT s', 'UNLISTEN a', 'RELEASE s', 'SAVEPOINT s', 'LISTEN d', 'SELECT 1/0', 'ROLLBACK TO s', 'COMMIT'],
+        ['BEGIN', 'SAVEPOINT s', 'UNLISTEN *', 'ROLLBACK TO s', 'UNLISTEN a', 'COMMIT'],
+        ['BEGIN', 'UNLISTEN *', 'SAVEPOINT s', 'LISTEN b', 'ROLLBACK TO s', 'LISTEN c', 'COMMIT'],
+        ['BEGIN', 'UNLISTEN a', 'UNLISTEN *', 'LISTEN a', 'SAVEPOINT s', 'UNLISTEN a', 'ROLLBACK TO s', 'COMMIT'],
+        ['BEGIN', 'UNLISTEN a; UNLISTEN b', 'SAVEPOINT s', 'UNLISTEN c; SELECT 1/0', 'ROLLBACK TO s', 'COMMIT'],
+        ['BEGIN', 'SAVEPOINT s', 'UNLISTEN a', 'ROLLBACK TO s', 'COMMIT AND CHAIN', 'UNLISTEN b', 'ROLLBACK'],
+        ['BEGIN', 'UNLISTEN a', 'COMMIT AND CHAIN', 'UNLISTEN b', 'ROLLBACK'],
+        ['BEGIN', 'LISTEN d', 'SAVEPOINT s', 'UNLISTEN d', 'ROLLBACK TO s', 'COMMIT'],
+        ['BEGIN', 'LISTEN d', 'UNLISTEN d', 'UNLISTEN a', 'SAVEPOINT s', 'ROLLBACK TO s', 'COMMIT'],
+    );
+    my $direct = sub { return Bulkhead::Wire->login(host => '127.0.0.1', port => $pg->port, user => 'postgres', dbname => 'postgres') };
+    my $run = sub {
+        my ($x, $how, $k) = @_;
+        $x->{notifications} //= [];
+        $x->query("LISTEN $_") for qw(a b c);
+        if ($how ne 'pipeline') { $how eq 'simple' ? $x->query($_) : $x->ext($_, []) for @$k; return }
+        my @ends = grep { $_ == $#$k || $k->[$_] =~ /SELECT|ROLLBACK/ } 0 .. $#$k; # an error is the last of its batch
+        $x->cork;
+        for my $i (0 .. $#$k) { $x->parse('', $k->[$i]); $x->bind('', ''); $x->execute(''); $x->sync if grep { $_ == $i } @ends }
+        $x->uncork;
+        $x->finish for @ends;
+    };
+    for my $how (qw(simple extended pipeline)) {
+        for my $k (@cases) {
+            next if $how ne 'simple' && grep { /;/ } @$k;
+            my ($own, $x) = ($direct->(), $p->connect('one'));
+            $run->($_, $how, $k) for $own, $x;
+            my $want = $own->value("SELECT coalesce(string_agg(c, ' ' ORDER BY c), '') FROM pg_listening_channels() c");
+            $x->query('LISTEN mark');
+            splice @{ $x->{notifications} };
+            $pg->sql('NOTIFY a; NOTIFY b; NOTIFY c; NOTIFY d; NOTIFY mark');
+            my @heard;
+            until (grep { $_ eq 'mark' } @heard) { @{ $x->{notifications} } or $x->read_msg(20) or last; push @heard, map { $_->[1] } splice @{ $x->{notifications} } }
+            is(join(' ', grep { $_ ne 'mark' } @heard), $want, "$how: @{[join ' | ', @$k]}: listens to what is left in PostgreSQL ($want)");
+            $_->close for $own, $x;
+        }
+    }
+    is($p->connect('one')->value("SELECT count(*) FROM pg_listening_channels()"), 0, 'the server listens to nothing behind all that');
+}
+
 # Names as the server knows them, the extended protocol, pipelines.
 my $d = $p->connect('one');
 is($d->ext('LISTEN "Mixed ""Case"', [])->{results}[0]{tag}, 'LISTEN', 'extended protocol');
