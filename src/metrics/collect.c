@@ -251,18 +251,12 @@ static void write_pools(const struct collect *c, struct expo *x)
 
 static void write_rejections(const struct collect *c, struct expo *x)
 {
-    static const char *const reasons[] = {
-        [REJECT_AUTH] = "auth",     [REJECT_TLS] = "tls",           [REJECT_LIMIT] = "limit",
-        [REJECT_TENANT] = "tenant", [REJECT_PROTOCOL] = "protocol", [REJECT_TIMEOUT] = "timeout",
-        [REJECT_OTHER] = "other",   [REJECT_HBA] = "hba",
-    };
-
     collect_family(x, METRIC_client_rejections_total);
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+    for (int i = 0; i < REJECT_REASONS; i++) {
         uint64_t n = 0;
         for (int e = 0; e < c->hub->n_engines; e++)
             n += stat_get(&c->hub->engine[e]->stats.rejected[i]);
-        expo_label(x, "reason", text_of(reasons[i]));
+        expo_label(x, "reason", text_of(reject_name((enum reject_reason)i)));
         expo_uint(x, n);
     }
 }

@@ -254,13 +254,7 @@ static void write_refusals(const struct status *s, struct buf *b)
 {
     struct hub *h = s->c->hub;
     struct refused statements[REFUSAL_COUNT];
-    struct refused clients[] = {
-        [REJECT_AUTH] = { "auth", 0 },         [REJECT_TLS] = { "tls", 0 },
-        [REJECT_LIMIT] = { "limit", 0 },       [REJECT_TENANT] = { "tenant", 0 },
-        [REJECT_PROTOCOL] = { "protocol", 0 }, [REJECT_TIMEOUT] = { "timeout", 0 },
-        [REJECT_OTHER] = { "other", 0 },       [REJECT_HBA] = { "hba", 0 },
-    };
-    const size_t n_clients = sizeof(clients) / sizeof(clients[0]);
+    struct refused clients[REJECT_REASONS];
 
     for (int r = 0; r < REFUSAL_COUNT; r++)
         statements[r] = (struct refused){ refusal_name((enum refusal)r), 0 };
@@ -273,12 +267,14 @@ static void write_refusals(const struct status *s, struct buf *b)
             for (int r = 0; r < REFUSAL_COUNT; r++)
                 statements[r].count += stat_get(&dbs[d]->stats[w].denials[r]);
     free(dbs);
-    for (int w = 0; w < h->n_engines; w++)
-        for (size_t r = 0; r < n_clients; r++)
+    for (int r = 0; r < REJECT_REASONS; r++) {
+        clients[r] = (struct refused){ reject_name((enum reject_reason)r), 0 };
+        for (int w = 0; w < h->n_engines; w++)
             clients[r].count += stat_get(&h->engine[w]->stats.rejected[r]);
+    }
     open_object(b, "refusals");
     write_reasons(b, "statements", statements, REFUSAL_COUNT);
-    write_reasons(b, "clients", clients, n_clients);
+    write_reasons(b, "clients", clients, REJECT_REASONS);
     buf_char(b, '}');
 }
 

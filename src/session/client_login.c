@@ -37,6 +37,16 @@ void client_login_free(struct client *c)
     free(l);
 }
 
+const char *reject_name(enum reject_reason why)
+{
+    static const char *const names[REJECT_REASONS] = {
+        [REJECT_AUTH] = "auth",     [REJECT_TLS] = "tls",           [REJECT_LIMIT] = "limit",
+        [REJECT_TENANT] = "tenant", [REJECT_PROTOCOL] = "protocol", [REJECT_TIMEOUT] = "timeout",
+        [REJECT_OTHER] = "other",   [REJECT_HBA] = "hba",
+    };
+    return names[why];
+}
+
 void client_reject(struct client *c, enum reject_reason why)
 {
     stat_inc(&c->engine->stats.rejected[why]);

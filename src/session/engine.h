@@ -61,15 +61,7 @@ struct hub {
     void *calls_arg;
 };
 
-/* Per worker counters that belong to no database. */
-struct engine_stats {
-    stat_t tls_handshakes[2][2]; /* [client, server][TLSv1.2, TLSv1.3] */
-    stat_t rejected[8];          /* by enum reject_reason */
-    stat_t parse_sum_us, parse_count, parse_bucket[9];
-    stat_t looks; /* at deadlines of clients, servers and pools */
-    stat_t cache_hits, template_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
-    stat_t profile_entries, profile_bytes, profile_evictions;
-};
+/* Why a login is refused, and how metrics call it. */
 enum reject_reason {
     REJECT_AUTH,
     REJECT_TLS,
@@ -78,7 +70,19 @@ enum reject_reason {
     REJECT_PROTOCOL,
     REJECT_TIMEOUT,
     REJECT_OTHER,
-    REJECT_HBA
+    REJECT_HBA,
+    REJECT_REASONS
+};
+const char *reject_name(enum reject_reason why);
+
+/* Per worker counters that belong to no database. */
+struct engine_stats {
+    stat_t tls_handshakes[2][2]; /* [client, server][TLSv1.2, TLSv1.3] */
+    stat_t rejected[REJECT_REASONS];
+    stat_t parse_sum_us, parse_count, parse_bucket[9];
+    stat_t looks; /* at deadlines of clients, servers and pools */
+    stat_t cache_hits, template_hits, cache_misses, cache_evictions, cache_entries, cache_bytes;
+    stat_t profile_entries, profile_bytes, profile_evictions;
 };
 
 struct engine {
