@@ -448,10 +448,9 @@ static void greet(struct admin *a)
         { "integer_datetimes", "on" },
         { "IntervalStyle", "postgres" },
     };
-    const char *space = strchr(a->console->hub->version, ' ');
     char version[100];
 
-    snprintf(version, sizeof(version), "%s/bulkhead", space ? space + 1 : a->console->hub->version);
+    snprintf(version, sizeof(version), "%s/bulkhead", hub_version(a->console->hub));
     put_status(&a->out, "server_version", version);
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         put_status(&a->out, fixed[i][0], fixed[i][1]);

@@ -36,10 +36,8 @@ static void gauge(struct expo *x, enum metric m, int64_t v)
 
 static void write_build(const struct collect *c, struct expo *x)
 {
-    const char *space = strchr(c->hub->version, ' ');
-
     collect_family(x, METRIC_build_info);
-    expo_label(x, "version", text_of(space ? space + 1 : c->hub->version));
+    expo_label(x, "version", text_of(hub_version(c->hub)));
     expo_label(x, "commit", text_of(program_commit));
     expo_label(x, "libpg_query", text_of(program_grammar));
     expo_label(x, "openssl", text_of(OpenSSL_version(OPENSSL_VERSION_STRING)));

@@ -81,12 +81,11 @@ static void open_array(struct buf *b, const char *name)
 static void write_program(const struct status *s, struct buf *b, usec_t now)
 {
     const struct hub *h = s->c->hub;
-    const char *space = strchr(h->version, ' ');
     bool ending = atomic_load(&h->registry.shutting_down);
     bool paused = atomic_load(&h->registry.paused);
 
     open_object(b, "program");
-    status_text(b, "version", text_of(space ? space + 1 : h->version));
+    status_text(b, "version", text_of(hub_version(h)));
     status_text(b, "openssl", text_of(OpenSSL_version(OPENSSL_VERSION_STRING)));
     status_text(b, "libevent", text_of(event_get_version()));
     status_int(b, "pid", getpid());

@@ -151,6 +151,8 @@ static inline struct buf *engine_work(struct engine *e)
 bool hub_init(struct hub *h, struct loop *control, struct log *log, int n_workers,
               const struct setup *s, const char *version, const struct hub_calls *calls, void *arg);
 void hub_release(struct hub *h);
+/* The version without the program's name: "0.1.0". */
+const char *hub_version(const struct hub *h);
 struct engine *engine_new(struct hub *h, int id, const struct setup *s, struct tls_ctx *client_tls,
                           struct tls_ctx *server_tls, struct err *err);
 bool engine_start(struct engine *e); /* starts the thread */

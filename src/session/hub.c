@@ -34,6 +34,12 @@ bool hub_init(struct hub *h, struct loop *control, struct log *log, int n_worker
     return true;
 }
 
+const char *hub_version(const struct hub *h)
+{
+    const char *space = strchr(h->version, ' ');
+    return space ? space + 1 : h->version;
+}
+
 void hub_release(struct hub *h)
 {
     for (int i = 0; i < h->registry.n; i++) {
