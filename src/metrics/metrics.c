@@ -263,9 +263,8 @@ static void busy_known(void *arg, struct busy *b)
 
 static struct scrape *scrape_new(struct metrics *m, struct evhttp_request *req)
 {
-    if (!http_method_ok(req))
-        return NULL;
     struct scrape *s = m->scrapes < MAX_SCRAPES ? calloc(1, sizeof(*s)) : NULL;
+
     if (!s) {
         http_text(req, 503, "too many requests at once\n");
         return NULL;
@@ -301,45 +300,18 @@ static void on_status(struct evhttp_request *req, void *arg)
     busy_run(m->hub, busy_known, s);
 }
 
-/* A file of the status page. */
-static void on_page(struct evhttp_request *req, void *arg)
-{
-    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
-    const struct page_file *f;
-    size_t pos = 0;
-
-    (void)arg;
-    if (!http_method_ok(req))
-        return;
-    while ((f = page_next(&pos)) != NULL)
-        if (path && strcmp(path, f->path) == 0)
-            break;
-    if (!f)
-        http_text(req, 404, "not found\n");
-    else
-        http_reply(req, &(struct http_answer){ .code = 200,
-                                               .type = f->type,
-                                               .body = f->body,
-                                               .csp = page_policy,
-                                               .etag = f->etag,
-                                               .gzip = true });
-}
-
 /* ---- the others ---- */
 
 static void on_health(struct evhttp_request *req, void *arg)
 {
     (void)arg;
-    if (http_method_ok(req))
-        http_text(req, 200, "ok\n");
+    http_text(req, 200, "ok\n");
 }
 
 static void on_ready(struct evhttp_request *req, void *arg)
 {
     struct metrics *m = arg;
 
-    if (!http_method_ok(req))
-        return;
     if (atomic_load(&m->hub->registry.shutting_down))
         http_text(req, 503, "shutting down\n");
     else if (!m->opts.ops->setup(m->opts.arg))
@@ -358,21 +330,40 @@ static const struct route {
     { "/readyz", true, on_ready },
 };
 
-static const struct route *find_route(struct evhttp_request *req)
+static const struct route *find_route(const char *path)
 {
-    static const struct route page = { "/", false, on_page };
-    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
-    const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        if (strcmp(routes[i].path, path) == 0)
+            return &routes[i];
+    return NULL;
+}
+
+static const struct page_file *find_page(const char *path)
+{
     const struct page_file *f;
     size_t pos = 0;
 
-    for (size_t i = 0; path && i < sizeof(routes) / sizeof(routes[0]); i++)
-        if (strcmp(routes[i].path, path) == 0)
-            return &routes[i];
-    while (path && (f = page_next(&pos)) != NULL)
-        if (strcmp(f->path, path) == 0)
-            return &page;
-    return NULL;
+    while ((f = page_next(&pos)) != NULL && strcmp(f->path, path) != 0)
+        ;
+    return f;
+}
+
+static void answer(struct metrics *m, struct evhttp_request *req, const char *path,
+                   const struct route *r)
+{
+    const struct page_file *f = r ? NULL : find_page(path);
+
+    if (r)
+        r->answer(req, m);
+    else if (f)
+        http_reply(req, &(struct http_answer){ .code = 200,
+                                               .type = f->type,
+                                               .body = f->body,
+                                               .csp = page_policy,
+                                               .etag = f->etag,
+                                               .gzip = true });
+    else
+        http_text(req, 404, "not found: / /api/status /metrics /healthz /livez /readyz\n");
 }
 
 /* All requests begin here. What is not there is not told either, without a login. */
@@ -381,7 +372,9 @@ static void on_request(struct evhttp_request *req, void *arg)
     struct metrics *m = arg;
     const struct metrics_ops *ops = m->opts.ops;
     const struct setup *setup = ops->setup(m->opts.arg);
-    const struct route *r = find_route(req);
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+    const char *found = uri ? evhttp_uri_get_path(uri) : NULL, *path = found ? found : "";
+    const struct route *r = find_route(path);
     bool open = r && r->open;
 
     note_time(m, req, clock_mono_us());
@@ -391,12 +384,8 @@ static void on_request(struct evhttp_request *req, void *arg)
         return;
     if (!open && !setup)
         http_text(req, 503, "not ready\n");
-    else if (!open && !door_admits(m->door, setup, ops->http_tls(m->opts.arg) != NULL, req))
-        return;
-    else if (r)
-        r->answer(req, m);
-    else
-        http_text(req, 404, "not found: / /api/status /metrics /healthz /livez /readyz\n");
+    else if (open || door_admits(m->door, setup, ops->http_tls(m->opts.arg) != NULL, req))
+        answer(m, req, path, r);
 }
 
 /* ---- start and stop ---- */
