@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
-#include "console/internal.h"
+#include "console/parts.h"
 #include "session/peers.h"
 #include "tenant/redact.h"
 
@@ -243,13 +243,10 @@ void admin_release(struct admin *a)
 
 static void send_rows(struct admin *a, struct ask *ask)
 {
-    for (int i = 0; i < MAX_WORKERS; i++) {
-        if (ask->part[i].rows.failed) {
-            admin_error(a, "53200", "out of memory");
-            return;
-        }
+    if (!parts_whole(a, ask))
+        return;
+    for (int i = 0; i < MAX_WORKERS; i++)
         buf_text_append(&a->out, buf_text(&ask->part[i].rows));
-    }
     admin_complete(a, TEXT("SHOW"));
 }
 

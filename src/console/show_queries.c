@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* SHOW QUERIES, SHOW ACTIVITY, RESET QUERIES. */
-#include "console/internal.h"
+#include "console/parts.h"
 #include "console/shape.h"
 
 #include "session/profile.h"
@@ -34,43 +34,7 @@ static bool liked(const struct admin *a, struct text database)
     return !a->like || shape_like(database, a->like);
 }
 
-/* ---- what workers send ---- */
-
-static void put_text(struct buf *b, struct text t)
-{
-    uint32_t n = (uint32_t)t.n;
-    buf_append(b, &n, sizeof(n));
-    buf_text_append(b, t);
-}
-
-static void take(struct text *rest, void *to, size_t n)
-{
-    memset(to, 0, n);
-    if (rest->n < n)
-        n = rest->n;
-    memcpy(to, rest->p, n);
-    *rest = text_n(rest->p + n, rest->n - n);
-}
-
-static struct text take_text(struct text *rest)
-{
-    uint32_t n;
-
-    take(rest, &n, sizeof(n));
-    struct text t = text_n(rest->p, n < rest->n ? n : rest->n);
-    *rest = text_n(rest->p + t.n, rest->n - t.n);
-    return t;
-}
-
-static bool parts_whole(struct admin *a, const struct ask *ask)
-{
-    for (int i = 0; i < MAX_WORKERS; i++)
-        if (ask->part[i].rows.failed) {
-            admin_error(a, "53200", "out of memory");
-            return false;
-        }
-    return true;
-}
+/* ---- values ---- */
 
 /* Names may hold anything: control characters, those of two bytes too, become "?". */
 static struct text shown(struct arena *a, struct text t)
@@ -111,59 +75,29 @@ static void fn_queries(struct engine *e, struct ask *ask, struct ask_part *part)
     (void)ask;
 
     while ((p = profiles_next(e->profiles, &pos)) != NULL) {
-        put_text(&part->rows, p->database);
-        put_text(&part->rows, p->template);
+        part_put_text(&part->rows, p->database);
+        part_put_text(&part->rows, p->template);
         buf_append(&part->rows, &p->n, sizeof(p->n));
     }
 }
 
-struct queries {
-    struct arena arena;
-    struct map by_key;
-    struct query **v;
-    size_t n, cap;
-};
-
-/* false: out of memory. */
-static bool add_query(struct queries *q, const struct query *one, struct text key)
+static bool take_query(struct merged *m, struct text *rest)
 {
-    struct query *have = map_get(&q->by_key, key);
+    struct query one;
+    const char *from = rest->p;
 
+    one.database = part_take_text(rest);
+    one.template = part_take_text(rest);
+    struct text key = text_n(from, (size_t)(rest->p - from));
+    part_take(rest, &one.n, sizeof(one.n));
+    struct query *have = map_get(&m->by_key, key);
     if (have) {
-        profile_add(&have->n, &one->n);
+        profile_add(&have->n, &one.n);
         return true;
     }
-    if (q->n == q->cap) {
-        size_t cap = q->cap ? q->cap * 2 : 64;
-        struct query **v = realloc(q->v, cap * sizeof(struct query *));
-        if (!v)
-            return false;
-        q->v = v;
-        q->cap = cap;
-    }
-    have = ARENA_NEW(&q->arena, struct query);
-    *have = *one;
-    q->v[q->n++] = have;
-    map_put(&q->by_key, key, have);
-    return true;
-}
-
-static bool gather_queries(const struct ask *ask, struct queries *q)
-{
-    for (int i = 0; i < MAX_WORKERS; i++) {
-        struct text rest = buf_text(&ask->part[i].rows);
-        while (rest.n) {
-            struct query one;
-            const char *from = rest.p;
-            one.database = take_text(&rest);
-            one.template = take_text(&rest);
-            struct text key = text_n(from, (size_t)(rest.p - from));
-            take(&rest, &one.n, sizeof(one.n));
-            if (!add_query(q, &one, key))
-                return false;
-        }
-    }
-    return true;
+    have = ARENA_NEW(&m->arena, struct query);
+    *have = one;
+    return merged_add(m, key, have);
 }
 
 /* The most time first, then the most calls. */
@@ -199,33 +133,24 @@ static void row_query(struct row *r, const struct query *q, struct arena *a)
 
 static void done_queries(struct admin *a, struct ask *ask, uint64_t sum)
 {
-    struct queries q = { .v = NULL };
+    struct merged m;
     struct row r;
     (void)sum;
 
-    if (!parts_whole(a, ask))
+    if (!parts_merge(a, ask, &m, take_query, by_total))
         return;
-    arena_init(&q.arena, 16384);
-    map_init(&q.by_key);
-    bool ok = gather_queries(ask, &q);
-    if (q.n)
-        qsort(q.v, q.n, sizeof(struct query *), by_total);
     row_init(&r);
     wire_rowdesc_build(&a->out, query_columns, COLUMNS(query_columns));
-    for (size_t i = 0, told = 0; ok && i < q.n && told < ask->number; i++) {
-        if (!liked(a, q.v[i]->database))
+    for (size_t i = 0, told = 0; i < m.n && told < ask->number; i++) {
+        const struct query *q = m.v[i];
+        if (!liked(a, q->database))
             continue;
         told++;
-        row_query(&r, q.v[i], &q.arena);
+        row_query(&r, q, &m.arena);
         row_end(&r, COLUMNS(query_columns), &a->out);
     }
-    map_release(&q.by_key);
-    arena_release(&q.arena);
-    free(q.v);
-    if (ok)
-        admin_complete(a, TEXT("SHOW"));
-    else
-        admin_error(a, "53200", "out of memory");
+    merged_release(&m);
+    admin_complete(a, TEXT("SHOW"));
 }
 
 void show_queries(struct admin *a, const struct statement *st)
@@ -301,11 +226,13 @@ static void put_active(struct buf *b, const struct client *c, int app, usec_t no
 
     row.age = s ? row.xact > row.query ? row.xact : row.query : row.wait;
     buf_append(b, &row, sizeof(row));
-    put_text(b, c->db_name);
-    put_text(b, c->user_name);
-    put_text(b, c->exempt ? TEXT("*") : c->identity.bound ? c->identity.claims[0].value : TEXT(""));
-    put_text(b, app >= 0 && c->vars.value[app] ? text_of(c->vars.value[app]) : TEXT(""));
-    put_text(b, p ? p->template : TEXT(""));
+    part_put_text(b, c->db_name);
+    part_put_text(b, c->user_name);
+    part_put_text(b, c->exempt           ? TEXT("*")
+                     : c->identity.bound ? c->identity.claims[0].value
+                                         : TEXT(""));
+    part_put_text(b, app >= 0 && c->vars.value[app] ? text_of(c->vars.value[app]) : TEXT(""));
+    part_put_text(b, p ? p->template : TEXT(""));
 }
 
 /* A look at each client; but few of them have something to tell. */
@@ -368,12 +295,12 @@ static struct activity take_activity(struct text *rest)
 {
     struct activity v;
 
-    take(rest, &v.n, sizeof(v.n));
-    v.database = take_text(rest);
-    v.user = take_text(rest);
-    v.tenant = take_text(rest);
-    v.app = take_text(rest);
-    v.template = take_text(rest);
+    part_take(rest, &v.n, sizeof(v.n));
+    v.database = part_take_text(rest);
+    v.user = part_take_text(rest);
+    v.tenant = part_take_text(rest);
+    v.app = part_take_text(rest);
+    v.template = part_take_text(rest);
     return v;
 }
 

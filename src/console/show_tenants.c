@@ -1,92 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* SHOW TENANTS, TENANT_RULES, DENIALS, AUDIT; RESET. */
-#include "console/internal.h"
+#include "console/parts.h"
 
 #include "session/notes.h"
 
 #include <stdlib.h>
-
-/* ---- what workers send: numbers and texts one after the other ---- */
-
-static void put_uint(struct buf *b, uint64_t v)
-{
-    buf_append(b, &v, sizeof(v));
-}
-
-static void put_text(struct buf *b, struct text t)
-{
-    put_uint(b, t.n);
-    buf_text_append(b, t);
-}
-
-static uint64_t take_uint(struct text *t)
-{
-    uint64_t v = 0;
-
-    if (t->n < sizeof(v))
-        return 0;
-    memcpy(&v, t->p, sizeof(v));
-    *t = text_n(t->p + sizeof(v), t->n - sizeof(v));
-    return v;
-}
-
-static struct text take_text(struct text *t)
-{
-    uint64_t n = take_uint(t);
-    struct text out = text_n(t->p, n <= t->n ? (size_t)n : t->n);
-
-    *t = text_n(t->p + out.n, t->n - out.n);
-    return out;
-}
-
-/* false: a worker had no memory for its part; the error was sent. */
-static bool parts_whole(struct admin *a, const struct ask *ask)
-{
-    for (int i = 0; i < MAX_WORKERS; i++)
-        if (ask->part[i].rows.failed) {
-            admin_error(a, "53200", "out of memory");
-            return false;
-        }
-    return true;
-}
-
-/* Different things that workers told of, by key, in the order of their coming. */
-struct merged {
-    struct arena arena;
-    struct map by_key;
-    void **v;
-    size_t n, cap;
-};
-
-static void merged_init(struct merged *m)
-{
-    *m = (struct merged){ .v = NULL };
-    arena_init(&m->arena, 16384);
-    map_init(&m->by_key);
-}
-
-static void merged_release(struct merged *m)
-{
-    map_release(&m->by_key);
-    arena_release(&m->arena);
-    free(m->v);
-}
-
-/* false: out of memory. */
-static bool merged_add(struct merged *m, struct text key, void *value)
-{
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? m->cap * 2 : 64;
-        void **v = realloc(m->v, cap * sizeof(*v));
-        if (!v)
-            return false;
-        m->v = v;
-        m->cap = cap;
-    }
-    m->v[m->n++] = value;
-    map_put(&m->by_key, key, value);
-    return true;
-}
 
 /* ---- DENIALS and AUDIT ---- */
 
@@ -110,62 +28,63 @@ static void fn_notes(struct engine *e, struct ask *ask, struct ask_part *part)
         if (!(ask->number & 1U << n->kind))
             continue;
         size_t at = buf_len(&part->rows);
-        put_uint(&part->rows, (uint64_t)n->kind);
-        put_uint(&part->rows, (uint64_t)(int64_t)n->reason);
-        put_text(&part->rows, n->database);
-        put_text(&part->rows, n->about);
-        put_text(&part->rows, n->template);
+        part_put_uint(&part->rows, (uint64_t)n->kind);
+        part_put_uint(&part->rows, (uint64_t)(int64_t)n->reason);
+        part_put_text(&part->rows, n->database);
+        part_put_text(&part->rows, n->about);
+        part_put_text(&part->rows, n->template);
         size_t key = buf_len(&part->rows) - at;
-        put_text(&part->rows, n->fix);
-        put_text(&part->rows, n->tenant);
-        put_text(&part->rows, n->user);
-        put_text(&part->rows, n->trace);
-        put_uint(&part->rows, n->count);
-        put_uint(&part->rows, n->first);
-        put_uint(&part->rows, n->last);
-        put_uint(&part->rows, key);
+        part_put_text(&part->rows, n->fix);
+        part_put_text(&part->rows, n->tenant);
+        part_put_text(&part->rows, n->user);
+        part_put_text(&part->rows, n->trace);
+        part_put_uint(&part->rows, n->count);
+        part_put_uint(&part->rows, n->first);
+        part_put_uint(&part->rows, n->last);
+        part_put_uint(&part->rows, key);
     }
 }
 
-static struct note take_note(struct text *t, struct text *key)
+static struct note read_note(struct text *t, struct text *key)
 {
     const char *from = t->p;
     struct note n = { 0 };
 
-    n.kind = (enum note_kind)take_uint(t);
-    n.reason = (int)(int64_t)take_uint(t);
-    n.database = take_text(t);
-    n.about = take_text(t);
-    n.template = take_text(t);
-    n.fix = take_text(t);
-    n.tenant = take_text(t);
-    n.user = take_text(t);
-    n.trace = take_text(t);
-    n.count = take_uint(t);
-    n.first = take_uint(t);
-    n.last = take_uint(t);
-    *key = text_n(from, (size_t)take_uint(t));
+    n.kind = (enum note_kind)part_take_uint(t);
+    n.reason = (int)(int64_t)part_take_uint(t);
+    n.database = part_take_text(t);
+    n.about = part_take_text(t);
+    n.template = part_take_text(t);
+    n.fix = part_take_text(t);
+    n.tenant = part_take_text(t);
+    n.user = part_take_text(t);
+    n.trace = part_take_text(t);
+    n.count = part_take_uint(t);
+    n.first = part_take_uint(t);
+    n.last = part_take_uint(t);
+    *key = text_n(from, (size_t)part_take_uint(t));
     return n;
 }
 
-static bool merge_note(struct merged *m, const struct note *n, struct text key)
+static bool take_note(struct merged *m, struct text *rest)
 {
-    struct note *old = map_get(&m->by_key, key);
+    struct text key;
+    struct note n = read_note(rest, &key), *old = map_get(&m->by_key, key);
 
     if (!old) {
         struct note *copy = ARENA_NEW(&m->arena, struct note);
-        *copy = *n;
+        *copy = n;
         return merged_add(m, key, copy);
     }
-    if (n->last > old->last) {
-        old->last = n->last;
-        old->tenant = n->tenant;
-        old->user = n->user;
-        old->trace = n->trace;
+    if (n.last > old->last) {
+        old->last = n.last;
+        old->tenant = n.tenant;
+        old->user = n.user;
+        old->trace = n.trace;
     }
-    if (n->first < old->first)
-        old->first = n->first;
-    old->count += n->count;
+    if (n.first < old->first)
+        old->first = n.first;
+    old->count += n.count;
     return true;
 }
 
@@ -177,21 +96,6 @@ static int by_count(const void *x, const void *y)
     if (a->count != b->count)
         return a->count > b->count ? -1 : 1;
     return a->last > b->last ? -1 : a->last < b->last;
-}
-
-static bool gather_notes(const struct ask *ask, struct merged *m)
-{
-    for (int i = 0; i < MAX_WORKERS; i++) {
-        struct text rest = buf_text(&ask->part[i].rows), key;
-        while (rest.n) {
-            struct note n = take_note(&rest, &key);
-            if (!merge_note(m, &n, key))
-                return false;
-        }
-    }
-    if (m->n)
-        qsort(m->v, m->n, sizeof(*m->v), by_count);
-    return true;
 }
 
 static void row_note(struct row *r, const struct note *n, bool audit)
@@ -219,22 +123,17 @@ static void done_notes(struct admin *a, struct ask *ask, uint64_t sum)
     struct row r;
     (void)sum;
 
-    if (!parts_whole(a, ask))
+    if (!parts_merge(a, ask, &m, take_note, by_count))
         return;
-    merged_init(&m);
-    bool ok = gather_notes(ask, &m);
     row_init(&r);
     wire_rowdesc_build(&a->out, audit ? audit_columns : denial_columns,
                        audit ? COLUMNS(audit_columns) : COLUMNS(denial_columns));
-    for (size_t i = 0; ok && i < m.n; i++) {
+    for (size_t i = 0; i < m.n; i++) {
         row_note(&r, m.v[i], audit);
         row_end(&r, audit ? COLUMNS(audit_columns) : COLUMNS(denial_columns), &a->out);
     }
     merged_release(&m);
-    if (ok)
-        admin_complete(a, TEXT("SHOW"));
-    else
-        admin_error(a, "53200", "out of memory");
+    admin_complete(a, TEXT("SHOW"));
 }
 
 void show_denials(struct admin *a, const struct statement *st)
@@ -313,16 +212,16 @@ static void put_tenant(struct buf *b, const struct tenant_note *t)
 {
     int n = t->n_users < NOTES_USERS ? t->n_users : NOTES_USERS;
 
-    put_text(b, t->name);
-    put_uint(b, (uint64_t)t->n_users);
+    part_put_text(b, t->name);
+    part_put_uint(b, (uint64_t)t->n_users);
     for (int i = 0; i < n; i++)
-        put_text(b, text_of(t->users[i]));
-    put_uint(b, (uint64_t)t->clients);
-    put_uint(b, t->passed);
-    put_uint(b, t->rewritten);
-    put_uint(b, t->refused);
-    put_uint(b, t->audited);
-    put_uint(b, t->last_seen);
+        part_put_text(b, text_of(t->users[i]));
+    part_put_uint(b, (uint64_t)t->clients);
+    part_put_uint(b, t->passed);
+    part_put_uint(b, t->rewritten);
+    part_put_uint(b, t->refused);
+    part_put_uint(b, t->audited);
+    part_put_uint(b, t->last_seen);
 }
 
 /* Its tenants, then those of its clients that are active or wait. */
@@ -333,16 +232,16 @@ static void fn_tenants(struct engine *e, struct ask *ask, struct ask_part *part)
     (void)ask;
 
     while ((t = notes_next_tenant(e->notes, &pos)) != NULL) {
-        put_uint(&part->rows, 0);
+        part_put_uint(&part->rows, 0);
         put_tenant(&part->rows, t);
     }
     LIST_FOREACH(n, &e->all_clients) {
         const struct client *c = LIST_ENTRY(n, struct client, all);
         if (!c->tenant_note || (c->state != CLIENT_ACTIVE && c->state != CLIENT_WAITING))
             continue;
-        put_uint(&part->rows, c->state == CLIENT_ACTIVE ? 1 : 2);
-        put_text(&part->rows, c->tenant_note->name);
-        put_uint(&part->rows, c->wait_at);
+        part_put_uint(&part->rows, c->state == CLIENT_ACTIVE ? 1 : 2);
+        part_put_text(&part->rows, c->tenant_note->name);
+        part_put_uint(&part->rows, c->wait_at);
     }
 }
 
@@ -370,30 +269,30 @@ static void add_user(struct tenant_row *t, struct text user)
 
 static bool take_tenant(struct merged *m, struct text *rest)
 {
-    uint64_t what = take_uint(rest);
-    struct tenant_row *t = tenant_row(m, take_text(rest));
+    uint64_t what = part_take_uint(rest);
+    struct tenant_row *t = tenant_row(m, part_take_text(rest));
 
     if (!t)
         return false;
     if (what) {
         t->active += what == 1;
         t->waiting += what == 2;
-        usec_t since = take_uint(rest);
+        usec_t since = part_take_uint(rest);
         if (what == 2 && (!t->oldest || since < t->oldest))
             t->oldest = since;
         return true;
     }
-    uint64_t users = take_uint(rest);
+    uint64_t users = part_take_uint(rest);
     for (uint64_t i = 0; i < users && i < NOTES_USERS; i++)
-        add_user(t, take_text(rest));
+        add_user(t, part_take_text(rest));
     if (users > NOTES_USERS)
         t->n_users = NOTES_USERS + 1;
-    t->clients += take_uint(rest);
-    t->passed += take_uint(rest);
-    t->rewritten += take_uint(rest);
-    t->refused += take_uint(rest);
-    t->audited += take_uint(rest);
-    uint64_t last = take_uint(rest);
+    t->clients += part_take_uint(rest);
+    t->passed += part_take_uint(rest);
+    t->rewritten += part_take_uint(rest);
+    t->refused += part_take_uint(rest);
+    t->audited += part_take_uint(rest);
+    uint64_t last = part_take_uint(rest);
     if (last > t->last)
         t->last = last;
     return true;
@@ -457,28 +356,16 @@ static void done_tenants(struct admin *a, struct ask *ask, uint64_t sum)
 {
     struct merged m;
     struct row r;
-    bool ok = true;
     (void)sum;
 
-    if (!parts_whole(a, ask))
+    if (!parts_merge(a, ask, &m, take_tenant, by_name))
         return;
-    merged_init(&m);
-    for (int i = 0; ok && i < MAX_WORKERS; i++) {
-        struct text rest = buf_text(&ask->part[i].rows);
-        while (ok && rest.n)
-            ok = take_tenant(&m, &rest);
-    }
-    if (m.n)
-        qsort(m.v, m.n, sizeof(*m.v), by_name);
     row_init(&r);
     wire_rowdesc_build(&a->out, tenant_columns, COLUMNS(tenant_columns));
-    for (size_t i = 0; ok && i < m.n; i++)
+    for (size_t i = 0; i < m.n; i++)
         row_tenant(a, &r, m.v[i], &m.arena);
     merged_release(&m);
-    if (ok)
-        admin_complete(a, TEXT("SHOW"));
-    else
-        admin_error(a, "53200", "out of memory");
+    admin_complete(a, TEXT("SHOW"));
 }
 
 void show_tenants(struct admin *a, const struct statement *st)
