@@ -10,32 +10,37 @@
 
 /* ---- who ---- */
 
-/* "host:port", brackets around IPv6. */
-static void peer_text(char *out, size_t size, const struct conn *conn, int unix_port, bool port_too)
+/* The peer's address, brackets around IPv6; of a unix socket who connected. Gives the port. */
+static int peer_text(char *out, size_t size, const struct conn *conn, int unix_port)
 {
     char addr[128] = "?";
     int port = 0;
 
+    if (conn && conn->peer.ss_family == AF_UNIX) {
+        snprintf(out, size, "unix(%u)", sock_peer_pid(conn->fd));
+        return unix_port;
+    }
     if (conn)
         sockaddr_text(&conn->peer, addr, sizeof(addr), &port);
-    if (conn && conn->peer.ss_family == AF_UNIX) {
-        port = unix_port;
-        snprintf(addr, sizeof(addr), "unix(%u)", sock_peer_pid(conn->fd));
-    }
     bool v6 = strchr(addr, ':') != NULL;
-    int n = snprintf(out, size, "%s%s%s", v6 ? "[" : "", addr, v6 ? "]" : "");
-    if (port_too && n > 0 && (size_t)n < size)
-        snprintf(out + n, size - (size_t)n, ":%d", port);
+    snprintf(out, size, "%s%s%s", v6 ? "[" : "", addr, v6 ? "]" : "");
+    return port;
+}
+
+static void who_text(char *out, size_t size, struct text db, struct text user, const char *addr,
+                     int port)
+{
+    snprintf(out, size, "%.*s/%.*s@%s:%d", db.n ? (int)db.n : 6, db.n ? db.p : "(nodb)",
+             user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", addr, port);
 }
 
 void client_who(char *out, size_t size, struct text db, struct text user, const struct conn *conn,
                 int unix_port)
 {
-    char peer[160];
+    char addr[140];
+    int port = peer_text(addr, sizeof(addr), conn, unix_port);
 
-    peer_text(peer, sizeof(peer), conn, unix_port, true);
-    snprintf(out, size, "%.*s/%.*s@%s", db.n ? (int)db.n : 6, db.n ? db.p : "(nodb)",
-             user.n ? (int)user.n : 8, user.n ? user.p : "(nouser)", peer);
+    who_text(out, size, db, user, addr, port);
 }
 
 /* Lines of everyday life are never folded, however many there are. */
@@ -56,21 +61,18 @@ static bool is_ordinary(const char *kind)
 
 void say_client(struct say *s, const struct client *c, const char *kind)
 {
-    int port = (int)c->setup->g.listen_port;
     struct text tenant = record_tenant(c);
-    char addr[160], who[560];
+    char addr[140], who[560];
+    int port = peer_text(addr, sizeof(addr), c->conn, (int)c->setup->g.listen_port);
 
-    peer_text(s->host, sizeof(s->host), c->conn, port, true);
-    client_who(who, sizeof(who), c->db_name, c->user_name, c->conn, port);
+    snprintf(s->host, sizeof(s->host), "%s:%d", addr, port);
+    who_text(who, sizeof(who), c->db_name, c->user_name, addr, port);
     snprintf(s->id, sizeof(s->id), "C-%p", (const void *)c);
     snprintf(s->head, sizeof(s->head), "%s: %s", s->id, who);
     /* names that a client gives before its login is done are its own choice */
     bool named = !client_at_login(c);
-    if (c->conn && c->conn->peer.ss_family == AF_UNIX)
-        snprintf(addr, sizeof(addr), "unix");
-    else
-        peer_text(addr, sizeof(addr), c->conn, port, false);
-    snprintf(s->subject, sizeof(s->subject), "%s/%.*s/%.*s/%.*s", addr,
+    bool is_unix = c->conn && c->conn->peer.ss_family == AF_UNIX; /* the process does not count */
+    snprintf(s->subject, sizeof(s->subject), "%s/%.*s/%.*s/%.*s", is_unix ? "unix" : addr,
              named ? (int)c->db_name.n : 0, c->db_name.p, named ? (int)c->user_name.n : 0,
              c->user_name.p, (int)tenant.n, tenant.p);
     s->about = (struct log_about){ .head = text_of(s->head),
@@ -160,19 +162,20 @@ static const char *closing_kind(const char *kind, const char *reason, char *room
     return room;
 }
 
-static void put_closing(struct log *log, enum log_level lv, struct say *s, const char *what,
+static void put_closing(struct log *log, enum log_level lv, const struct say *s, const char *what,
                         const char *reason, const char *age)
 {
-    char text[2000];
+    struct log_about about = s->about;
+    char text[2000], kind[sizeof(s->kind)];
 
-    if (s->about.kind) {
-        snprintf(text, sizeof(text), "%s %s", what, s->about.kind);
-        snprintf(s->kind, sizeof(s->kind), "%.*s", (int)sizeof(s->kind) - 1, text);
-        s->about.kind = s->kind;
+    if (about.kind) {
+        snprintf(text, sizeof(text), "%s %s", what, about.kind);
+        snprintf(kind, sizeof(kind), "%.*s", (int)sizeof(kind) - 1, text);
+        about.kind = kind;
     }
-    s->about.reason = text_of(reason);
+    about.reason = text_of(reason);
     snprintf(text, sizeof(text), "%s: %s%s", what, reason, age);
-    log_put(log, lv, &s->about, text_of(text));
+    log_put(log, lv, &about, text_of(text));
 }
 
 void client_log_closing(struct client *c, const char *kind, const char *reason, bool error)
@@ -187,14 +190,11 @@ void client_log_closing(struct client *c, const char *kind, const char *reason, 
     kind = closing_kind(kind, reason, room, sizeof(room));
     snprintf(age, sizeof(age), " (age=%llus)",
              (unsigned long long)((c->engine->loop.now - c->connected_at) / USEC_PER_SEC));
-    if (g->log_disconnections) {
-        say_client(&s, c, kind);
+    say_client(&s, c, kind);
+    if (g->log_disconnections)
         put_closing(log, LOG_LV_LOG, &s, "closing because", reason, age);
-    }
-    if (error && g->log_pooler_errors) {
-        say_client(&s, c, kind);
+    if (error && g->log_pooler_errors)
         put_closing(log, LOG_LV_WARNING, &s, "pooler error", reason, "");
-    }
 }
 
 void server_log_closing(struct server *sv, const char *kind, const char *reason)
