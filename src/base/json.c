@@ -29,12 +29,20 @@ void json_text(struct buf *b, struct text t)
     buf_char(b, '"');
 }
 
+void json_key(struct buf *b, const char *name)
+{
+    char last = buf_len(b) ? buf_data(b)[buf_len(b) - 1] : '{';
+
+    if (last != '{' && last != '[')
+        buf_char(b, ',');
+    if (name)
+        buf_printf(b, "\"%s\":", name);
+}
+
 void json_member(struct buf *b, const char *name, struct text value)
 {
     if (!value.n)
         return;
-    if (buf_len(b) && buf_data(b)[buf_len(b) - 1] != '{')
-        buf_char(b, ',');
-    buf_printf(b, "\"%s\":", name);
+    json_key(b, name);
     json_text(b, value);
 }

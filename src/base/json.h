@@ -9,8 +9,11 @@
  * UTF-8 become U+FFFD, one each. */
 void json_text(struct buf *b, struct text t);
 
-/* Appends `,"name":"value"`; without the comma right behind a brace. Nothing when the value is
- * empty. name is plain ASCII. */
+/* Appends `,"name":`; without the comma at the beginning and right behind a brace or bracket. name
+ * is plain ASCII; NULL: the comma only. */
+void json_key(struct buf *b, const char *name);
+
+/* Appends `,"name":"value"` likewise. Nothing when the value is empty. */
 void json_member(struct buf *b, const char *name, struct text value);
 
 #endif

@@ -123,8 +123,7 @@ static void escape(struct buf *line, const char *p, size_t n)
     buf_append(line, p + from, n - from);
 }
 
-/* A line's two pieces, ready to be put together. Text: head, message. JSON: members (each with a
- * comma behind), message. */
+/* A line's two pieces, ready to be put together. Text: head, message. JSON: members, message. */
 struct pieces {
     struct buf part[2];
 };
@@ -133,15 +132,6 @@ static void pieces_release(struct pieces *p)
 {
     buf_release(&p->part[0]);
     buf_release(&p->part[1]);
-}
-
-static void member(struct buf *b, const char *name, struct text value)
-{
-    if (!value.n)
-        return;
-    buf_printf(b, "\"%s\":", name);
-    json_text(b, value);
-    buf_char(b, ',');
 }
 
 static void make_pieces(struct pieces *p, bool json, const struct log_about *a, struct text message)
@@ -159,18 +149,20 @@ static void make_pieces(struct pieces *p, bool json, const struct log_about *a, 
         return;
     }
     if (a) {
-        member(b, "client", a->client);
-        if (a->client_id)
-            buf_printf(b, "\"client_id\":%llu,", (unsigned long long)a->client_id);
-        member(b, "server", a->server);
-        member(b, "database", a->database);
-        member(b, "user", a->user);
-        member(b, "host", a->host);
-        member(b, "tenant", a->tenant);
-        member(b, "reason", a->reason);
+        json_member(b, "client", a->client);
+        if (a->client_id) {
+            json_key(b, "client_id");
+            buf_printf(b, "%llu", (unsigned long long)a->client_id);
+        }
+        json_member(b, "server", a->server);
+        json_member(b, "database", a->database);
+        json_member(b, "user", a->user);
+        json_member(b, "host", a->host);
+        json_member(b, "tenant", a->tenant);
+        json_member(b, "reason", a->reason);
         if (a->more.n) {
+            json_key(b, NULL);
             buf_text_append(b, a->more);
-            buf_char(b, ',');
         }
     }
     json_text(&p->part[1], a && a->brief.n ? a->brief : message);
@@ -188,12 +180,14 @@ static void emit(struct log *l, enum log_level lv, bool json, const struct text 
     buf_init(&line);
     clock_format(clock_wall_us(), json ? CLOCK_RFC3339 : CLOCK_MILLIS, when, sizeof(when));
     if (json) {
-        buf_printf(&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"pid\":%ld,", when, levels[lv].name,
+        buf_printf(&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"pid\":%ld", when, levels[lv].name,
                    (long)getpid());
+        if (part[0].n)
+            json_key(&line, NULL);
         buf_text_append(&line, part[0]);
         if (folded)
-            buf_printf(&line, "\"repeated\":%llu,", n);
-        buf_printf(&line, "\"message\":");
+            buf_printf(&line, ",\"repeated\":%llu", n);
+        json_key(&line, "message");
         if (folded) /* part[1] begins with its quote */
             buf_printf(&line, "\"last message repeated %llu times: %.*s", n,
                        part[1].n ? (int)part[1].n - 1 : 1, part[1].n ? part[1].p + 1 : "\"");

@@ -14,43 +14,33 @@
 
 /* ---- writing JSON ---- */
 
-void status_key(struct buf *b, const char *name)
-{
-    char last = buf_len(b) ? buf_data(b)[buf_len(b) - 1] : '{';
-
-    if (last != '{' && last != '[')
-        buf_char(b, ',');
-    if (name)
-        buf_printf(b, "\"%s\":", name);
-}
-
 void status_int(struct buf *b, const char *name, int64_t v)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_printf(b, "%" PRId64, v);
 }
 
 void status_bool(struct buf *b, const char *name, bool v)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_text_append(b, v ? TEXT("true") : TEXT("false"));
 }
 
 void status_text(struct buf *b, const char *name, struct text v)
 {
-    status_key(b, name);
+    json_key(b, name);
     json_text(b, v);
 }
 
 void status_null(struct buf *b, const char *name)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_text_append(b, TEXT("null"));
 }
 
 void status_usec(struct buf *b, const char *name, uint64_t us)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_printf(b, "%llu.%06u", us / USEC_PER_SEC, (unsigned)(us % USEC_PER_SEC));
 }
 
@@ -60,19 +50,19 @@ void status_share(struct buf *b, const char *name, int64_t part, int64_t whole)
         status_null(b, name);
         return;
     }
-    status_key(b, name);
+    json_key(b, name);
     buf_printf(b, "%.3f", (double)part / (double)whole);
 }
 
 static void open_object(struct buf *b, const char *name)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_char(b, '{');
 }
 
 static void open_array(struct buf *b, const char *name)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_char(b, '[');
 }
 

@@ -7,6 +7,7 @@
 #ifndef METRICS_STATUS_H
 #define METRICS_STATUS_H
 
+#include "base/json.h"
 #include "metrics/collect.h"
 #include "session/busy.h"
 
@@ -37,9 +38,7 @@ void status_alerts(const struct status *s, struct buf *out);
 /* of: NULL = not followed. */
 void status_latency(const struct status *s, const struct history_series *of, struct buf *out);
 
-/* ---- writing JSON ---- */
-/* `"name":` behind a comma where one is needed; begins an element when name is NULL. */
-void status_key(struct buf *b, const char *name);
+/* ---- writing JSON: members; elements of an array when name is NULL ---- */
 void status_int(struct buf *b, const char *name, int64_t v);
 void status_bool(struct buf *b, const char *name, bool v);
 void status_text(struct buf *b, const char *name, struct text v);

@@ -73,14 +73,14 @@ static void write_backend(const struct status *s, struct buf *b, const struct ba
 {
     const struct backend_row *r = backends_values(s->c->backends, k, s->c->survey->now);
 
-    status_key(b, NULL);
+    json_key(b, NULL);
     buf_char(b, '{');
     status_text(b, "name", text_of(k->name));
     status_bool(b, "up", k->last.ok);
     status_usec(b, "probed", k->at_wall);
     status_usec(b, "probe_seconds", k->last.duration_us);
     if (r) {
-        status_key(b, "values");
+        json_key(b, "values");
         buf_char(b, '{');
         write_values(s, b, r);
         buf_char(b, '}');
@@ -94,10 +94,10 @@ void status_backends(const struct status *s, struct buf *out)
     const struct backends *all = s->c->backends;
     int shown = 0;
 
-    status_key(out, "backends");
+    json_key(out, "backends");
     buf_char(out, '{');
     status_int(out, "total", all->n);
-    status_key(out, "list");
+    json_key(out, "list");
     buf_char(out, '[');
     for (int ok = 0; ok < 2; ok++) /* those that do not answer first */
         for (int i = 0; i < all->n && shown < STATUS_BACKENDS; i++)

@@ -40,7 +40,7 @@ static void write_pool(struct buf *b, const struct survey_pool *p, usec_t now)
 {
     int64_t size = pool_size(p);
 
-    status_key(b, NULL);
+    json_key(b, NULL);
     buf_char(b, '{');
     status_text(b, "database", p->pool->db_name);
     status_text(b, "user", p->pool->user_name);
@@ -63,14 +63,14 @@ static void write_pool(struct buf *b, const struct survey_pool *p, usec_t now)
 /* `"name":{"total":n`; the caller goes on with the list, and ends it. */
 static void begin_lists(struct buf *b, const char *name, int total)
 {
-    status_key(b, name);
+    json_key(b, name);
     buf_char(b, '{');
     status_int(b, "total", total);
 }
 
 static void begin_list(struct buf *b)
 {
-    status_key(b, "list");
+    json_key(b, "list");
     buf_char(b, '[');
 }
 
@@ -181,7 +181,7 @@ static void write_database(const struct status *s, struct buf *b, const struct d
                         : atomic_load(&r->db->paused) ? TEXT("paused")
                                                       : TEXT("active");
 
-    status_key(b, NULL);
+    json_key(b, NULL);
     buf_char(b, '{');
     status_text(b, "name", r->db->name);
     status_text(b, "state", state);

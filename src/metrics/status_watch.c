@@ -16,7 +16,7 @@ static void real(struct buf *b, const char *name, double v)
         status_null(b, name);
         return;
     }
-    status_key(b, name);
+    json_key(b, name);
     buf_printf(b, "%.6g", v);
 }
 
@@ -28,7 +28,7 @@ static void write_window(struct buf *b, const char *name, const struct history_l
         status_null(b, name);
         return;
     }
-    status_key(b, name);
+    json_key(b, name);
     buf_char(b, '{');
     status_int(b, "count", (int64_t)l->count);
     real(b, "p50", l->p50);
@@ -52,7 +52,7 @@ void status_latency(const struct status *s, const struct history_series *of, str
     }
     for (int i = 0; i < WINDOWS; i++)
         history_window(s->history, s->c->hub, of, s->c->survey->now, windows[i].seconds, &w[i]);
-    status_key(out, "latency");
+    json_key(out, "latency");
     buf_text_append(out, TEXT("{\"query\":{"));
     for (int i = 0; i < WINDOWS; i++)
         write_window(out, windows[i].name, &w[i].query);
@@ -104,19 +104,19 @@ void status_curves(const struct status *s, struct buf *out)
         of = history_find(s->history, s->curve);
     if (of)
         n = history_points(of, p);
-    status_key(out, "curves");
+    json_key(out, "curves");
     buf_char(out, '{');
     if (s->curve.n)
         status_text(out, "database", s->curve);
     else
         status_null(out, "database");
-    status_key(out, "ends");
+    json_key(out, "ends");
     buf_char(out, '[');
     for (int i = 0; i < n; i++)
         status_int(out, NULL, (int64_t)(p[i].at_wall / USEC_PER_SEC));
     buf_char(out, ']');
     for (int c = 0; c < CURVES; c++) {
-        status_key(out, names[c]);
+        json_key(out, names[c]);
         buf_char(out, '[');
         for (int i = 0; i < n; i++)
             real(out, NULL, curve_value(&p[i], (enum curve)c));
@@ -139,7 +139,7 @@ static void write_alert(struct buf *b, const struct alert_item *it)
 
     for (int i = 0; i < n && i < (int)sizeof(anchor); i++)
         anchor[i] = (char)tolower((unsigned char)anchor[i]);
-    status_key(b, NULL);
+    json_key(b, NULL);
     buf_char(b, '{');
     status_text(b, "alert", text_of(row->name));
     status_text(b, "severity", text_of(row->severity_name));
@@ -172,12 +172,12 @@ void status_alerts(const struct status *s, struct buf *out)
     }
     for (int i = 0; i < n; i++)
         firing += list[i]->state == ALERT_FIRING;
-    status_key(out, "alerts");
+    json_key(out, "alerts");
     buf_char(out, '{');
     status_int(out, "known", ALERTS);
     status_int(out, "firing", firing);
     status_int(out, "total", n + alerts_left_out(s->alerts));
-    status_key(out, "list");
+    json_key(out, "list");
     buf_char(out, '[');
     for (int i = 0; i < n && i < ALERTS_SHOWN; i++)
         write_alert(out, list[i]);
