@@ -204,6 +204,7 @@ my $c4 = $p->connect('postgres');
 $c4->query('SELECT 1');
 $n = () = $p->log_text =~ /client close request/g;
 $c4->close;
+ok(wait_for(sub { !grep { $_->{user} ne 'bhadmin' } @{ $p->console('SHOW CLIENTS') } }), 'it has gone');
 $con->query('SET log_disconnections = 1');
 is(scalar(() = $p->log_text =~ /client close request/g), $n, 'log_disconnections = 0 for one that was there');
 $con->query('SET log_pooler_errors = 0');

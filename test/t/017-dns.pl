@@ -17,7 +17,7 @@ my $port = $udp->sockport;
 spew($asked, '');
 my $dns = fork // die;
 if (!$dns) {
-    alarm 200;
+    alarm 900;
     while (defined $udp->recv(my $m, 512)) {
         my ($id) = unpack 'n', $m;
         my ($at, @labels) = (12);
@@ -35,12 +35,12 @@ if (!$dns) {
 }
 use Socket qw(inet_aton);
 sub asked { my ($name) = @_; return scalar(() = slurp($asked) =~ /^\Q$name\E$/mg) }
-sub zone { spew($zone, join '', map { "$_\n" } @_) }
+sub zone { rename spew("$zone.new", join '', map { "$_\n" } @_), $zone or die "$zone: $!\n" } # the server never reads a half
 
 # One server, which listens on three addresses.
 my $pg = pg(conf => { listen_addresses => '127.0.0.1,127.0.0.21,127.0.0.22' }, hba => ['host all all 127.0.0.0/8 trust']);
 my $resolv = work_dir() . '/resolv.conf';
-spew($resolv, "nameserver 127.0.0.1:$port\noptions timeout:1 attempts:2\n");
+spew($resolv, "nameserver 127.0.0.1:$port\noptions timeout:20 attempts:2\n");
 zone('db1.test 127.0.0.21', 'two.test 127.0.0.99 127.0.0.22', 'other.test 127.0.0.22');
 my $to = 'port=' . $pg->port . ' dbname=postgres';
 my $p = proxy(databases => { one => "host=db1.test $to", two => "host=two.test $to", gone => "host=gone.test $to", list => "host=gone.test,other.test $to load_balance_hosts=disable" },

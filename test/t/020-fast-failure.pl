@@ -21,7 +21,7 @@ my $listen = IO::Socket::INET->new(Listen => 20, LocalAddr => '127.0.0.1', Reuse
 my $port = $listen->sockport;
 my $server = fork // die;
 if (!$server) {
-    alarm 200;
+    alarm 900;
     while (my $s = $listen->accept) {
         my ($state, $text) = slurp($mode) =~ /^(\w+) (.*)/;
         sysread $s, my $startup, 4096;
@@ -31,7 +31,7 @@ if (!$server) {
             my $to = IO::Socket::INET->new(PeerAddr => $pg->host, PeerPort => $pg->port) or die;
             syswrite $to, $startup;
             if (!fork) {
-                alarm 60;
+                alarm 600;
                 if (my $kid = fork) { while (sysread $to, my $b, 65536) { syswrite $s, $b } shutdown $s, 1; kill 'KILL', $kid }
                 else { while (sysread $s, my $b, 65536) { syswrite $to, $b } shutdown $to, 1 }
                 POSIX::_exit(0);
@@ -81,7 +81,7 @@ is($p->connect('missing', 'alice')->value('SELECT 2'), 2, 'a corrected entry is 
 my $c = fork // die;
 my $done = work_dir() . '/done';
 if (!$c) {
-    my $x = eval { $p->connect('fake', 'alice', timeout => 40)->value('SELECT 41 + 1') } // $@;
+    my $x = eval { $p->connect('fake', 'alice', timeout => 120)->value('SELECT 41 + 1') } // $@;
     spew($done, $x);
     POSIX::_exit(0);
 }

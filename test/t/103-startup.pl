@@ -9,7 +9,7 @@ use Bulkhead;
 
 my $pg = pg();
 my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres', postgres => 'dbname=postgres' },
-    set => { ignore_startup_parameters => 'extra_float_digits,my_own', client_login_timeout => 4 });
+    set => { ignore_startup_parameters => 'extra_float_digits,my_own', client_login_timeout => 60 });
 my $open = sub { Bulkhead::Wire->new(host => '127.0.0.1', port => $p->port, timeout => 10) };
 my $c = $open->();
 $c->send_raw(pack 'NN', 8, 80877103);
@@ -79,6 +79,7 @@ for my $name (sort keys %bad) {
     ok($d->wait_eof(8), "$name: the connection is ended");
 }
 # Silence.
+$p->console('SET client_login_timeout = 1');
 $c = $open->();
 ok($c->wait_eof(10), 'a client that says nothing is dropped after client_login_timeout');
 # A long user name: refused or not known, but no crash.

@@ -41,7 +41,7 @@ for my $i (0 .. 2) {
     mkdir $sock;
     chmod 0777, $sock;
     $p[$i]{sock} = $sock;
-    $p[$i]{set} = { peer_id => [1, 300, 16383]->[$i], unix_socket_dir => $sock, default_pool_size => 4, verbose => 1, cancel_wait_timeout => 3 };
+    $p[$i]{set} = { peer_id => [1, 300, 16383]->[$i], unix_socket_dir => $sock, default_pool_size => 4, verbose => 1, cancel_wait_timeout => 60 };
 }
 my $peers = sub {
     return "\n[peers]\n1 = host=127.0.0.1 port=$p[0]{port}\n300 = host=$p[1]{sock} port=$p[1]{port} pool_size=2\n16383 = host=localhost port=$p[2]{port}\n"
@@ -120,7 +120,8 @@ $p[0]{extra} = $peers->('79 = host=127.0.0.1 port=' . $quiet->sockport . " pool_
 ok(!$p[0]->reload->{error}, 'a peer by RELOAD');
 $send->($p[0], 1, 79, 0, 1, 1, 1, $_, 3) for 1 .. 3;
 my $row = sub { (grep { $_->{peer_id} == 79 } @{ $p[0]->console('SHOW PEER_POOLS') })[0] // {} };
-ok(wait_for(sub { my $r = $row->(); ($r->{cl_active_cancel_req} // 0) == 1 && $r->{cl_waiting_cancel_req} == 2 && $r->{sv_login} == 1 }, 5), 'pool_size holds: one under way, two wait');
+ok(wait_for(sub { my $r = $row->(); ($r->{cl_active_cancel_req} // 0) == 1 && $r->{cl_waiting_cancel_req} == 2 && $r->{sv_login} == 1 }), 'pool_size holds: one under way, two wait');
+$p[0]->console('SET cancel_wait_timeout = 1');
 ok(wait_for(sub { my $r = $row->(); $r->{cl_active_cancel_req} + $r->{cl_waiting_cancel_req} == 0 }, 15), 'cancel_wait_timeout ends them');
 ok($p[0]->wait_log(qr/cancel_wait_timeout/), 'with a line in the log');
 

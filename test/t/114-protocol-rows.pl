@@ -15,7 +15,7 @@ $pg->sql('CREATE TABLE t (n int)');
 my $front = Bulkhead::Relay::cancel_keeper($pg);
 my $p = proxy(databases => { db => 'host=127.0.0.1 dbname=postgres port=' . $pg->port, postgres => 'host=127.0.0.1 port=' . $pg->port,
         slow => 'dbname=postgres host=127.0.0.1 port=' . $front->{port} . ' pool_size=1' },
-    set => { cancel_wait_timeout => 8, server_tls_sslmode => 'disable', worker_threads => 1, query_wait_timeout => 30 });
+    set => { cancel_wait_timeout => 60, server_tls_sslmode => 'disable', worker_threads => 1, query_wait_timeout => 100 });
 
 # ---- the database is the user's name; options ----
 my $c = Bulkhead::Wire->login(host => $p->host, port => $p->port, user => 'postgres');
@@ -49,6 +49,7 @@ ok(wait_for(sub { $p->pool('slow')->{sv_active_cancel} > 0 }, 5), 'cancels are u
 cmp_ok($p->pool('slow')->{sv_active_cancel}, '<=', 2, 'but few for one server, however many are asked for');
 ok(!$c->finish->{error}, 'the query ends before they arrive');
 ok(wait_for(sub { $p->pool('slow')->{sv_being_canceled} == 1 }, 6), 'its server is held back: being_canceled');
+$p->console('SET cancel_wait_timeout = 1');
 $d = $p->connect('slow');
 isnt($d->value('SELECT pg_backend_pid()'), $pid, 'the next client does not get a server that may yet be hit');
 $_->close for $c, $d;

@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Bulkhead limit => 240;
 
 my $pg = pg(conf => { max_connections => 60 });
-$pg->sql("CREATE ROLE alice LOGIN; CREATE ROLE bob LOGIN");
+$pg->sql("CREATE ROLE alice LOGIN; CREATE ROLE bob LOGIN; CREATE TABLE gate (n int); GRANT SELECT ON gate TO PUBLIC");
 my $servers = sub { my ($w) = @_; $pg->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'watch' AND pid <> pg_backend_pid() AND $w") };
 
 for my $workers (ours() ? (1, 2, 4) : (1)) {
@@ -16,39 +16,38 @@ for my $workers (ours() ? (1, 2, 4) : (1)) {
             small => 'dbname=postgres pool_size=3', big => 'dbname=postgres pool_size=20 max_db_connections=5', res => 'dbname=postgres pool_size=1 reserve_pool=2',
             any => 'dbname=postgres pool_size=20',
         }, users => { alice => 'max_user_connections=4' }, auth => { alice => '', bob => '' },
-        set => { worker_threads => $workers, max_client_conn => 40, query_wait_timeout => 30, reserve_pool_timeout => 1 });
+        set => { worker_threads => $workers, max_client_conn => 40, query_wait_timeout => 100, reserve_pool_timeout => 1 });
     my $say = "$workers worker" . ($workers > 1 ? 's' : '');
 
-    # Many clients at once, each holding its server a little: the peak is the pool size, never more, and reached.
+    # Many clients at once, each of which holds its server until a gate opens: the peak is the limit, never more, and reached.
     my $peak = sub {
-        my ($db, $user, $n, $where) = @_;
-        my @c = map { $p->connect($db, $user) } 1 .. $n;
-        $_->send_query('SELECT pg_sleep(0.25), 1') for @c;
+        my ($want, $where, @c) = @_;
+        my $gate = $pg->connect('postgres', params => { application_name => 'watch' });
+        $gate->query('BEGIN; LOCK TABLE gate');
+        $_->send_query('SELECT count(*) FROM gate') for @c;
         my $max = 0;
-        my $until = time + 0.8;
-        while (time < $until) { my $k = $servers->("state = 'active' AND $where"); $max = $k if $k > $max; sleep 0.03 }
+        my $look = sub { my $k = $servers->("state = 'active' AND query LIKE '%FROM gate' AND $where"); $max = $k if $k > $max; return $max };
+        wait_for(sub { $look->() >= $want }, 60);
+        wait_for(sub { $look->() > $want }, 0.6);
+        $gate->query('COMMIT');
+        $gate->close;
         my $bad = grep { $_->finish->{error} } @c;
+        $_->close for @c;
         return ($max, $bad);
     };
-    my ($max, $bad) = $peak->('small', 'bob', 12, "usename = 'bob'");
+    my ($max, $bad) = $peak->(3, "usename = 'bob'", map { $p->connect('small', 'bob') } 1 .. 12);
     is($max, 3, "$say: pool_size 3 is reached and kept");
     is($bad, 0, "$say: and all 12 clients were served");
     $p->console('RECONNECT');
-    ($max, $bad) = $peak->('any', 'alice', 10, "usename = 'alice'");
+    ($max, $bad) = $peak->(4, "usename = 'alice'", map { $p->connect('any', 'alice') } 1 .. 10);
     is($max, 4, "$say: max_user_connections 4");
     is($bad, 0, "$say: all 10 served");
     # Two pools of one database share max_db_connections.
-    my @c = ((map { $p->connect('big', 'bob') } 1 .. 6), (map { $p->connect('big', 'postgres') } 1 .. 6));
-    $_->send_query('SELECT pg_sleep(0.2), 2') for @c;
-    my $top = 0;
-    my $until = time + 0.9;
-    while (time < $until) { my $k = $servers->("query LIKE '%, 2' AND state = 'active'"); $top = $k if $k > $top; sleep 0.03 }
-    cmp_ok($top, '<=', 5, "$say: max_db_connections 5 over two users is kept");
-    cmp_ok($top, '>=', 4, "$say: and used ($top)");
-    is(scalar(grep { $_->finish(timeout => 30)->{error} } @c), 0, "$say: all 12 served in the end");
-    $_->close for @c;
+    ($max, $bad) = $peak->(5, 'true', (map { $p->connect('big', 'bob') } 1 .. 6), (map { $p->connect('big', 'postgres') } 1 .. 6));
+    is($max, 5, "$say: max_db_connections 5 over two users is kept, and used");
+    is($bad, 0, "$say: all 12 served in the end");
     # Reserve.
-    @c = map { $p->connect('res', 'bob') } 1 .. 3;
+    my @c = map { $p->connect('res', 'bob') } 1 .. 3;
     $c[0]->query('BEGIN');
     my $t = time;
     $c[1]->send_query('SELECT 1');
@@ -56,6 +55,8 @@ for my $workers (ours() ? (1, 2, 4) : (1)) {
     is(eval { row_values($c[1]->finish(timeout => 6)) } // $@, 1, "$say: then it is");
     $_->close for @c;
     # max_client_conn.
+    my $nobody = sub { wait_for(sub { (grep { $_->{list} eq 'used_clients' && $_->{items} <= 1 } @{ $p->console('SHOW LISTS') }) }) };
+    ok($nobody->(), "$say: all have left");
     my (@held, $refused);
     for (1 .. 60) {
         my $c = eval { $p->connect('any', 'bob', no_die => 1) };
@@ -69,13 +70,13 @@ for my $workers (ours() ? (1, 2, 4) : (1)) {
     ok(wait_for(sub { my $c = eval { $p->connect('any', 'bob', no_die => 1) }; $c && !$c->{error} }, 5), "$say: one leaves, one comes in");
     # Many processes fighting over connections at once: the limit holds to the one.
     $_->close for @held;
-    wait_for(sub { (grep { $_->{list} eq 'used_clients' && $_->{items} <= 1 } @{ $p->console('SHOW LISTS') }) }, 5);
+    ok($nobody->(), "$say: all have left again");
     my @got = parallel(8, sub {
         my @mine;
         for (1 .. 8) { my $c = eval { $p->connect('any', 'bob', no_die => 1) }; push @mine, $c if $c && !$c->{error} }
-        sleep 1.5;
+        meet("limit$workers", 8);
         return scalar @mine;
-    }, 30);
+    });
     my $sum = 0;
     $sum += $_ for grep { /^\d+$/ } @got;
     is($sum, 40, "$say: 64 clients at once, 40 accepted");

@@ -11,7 +11,7 @@ need_ours();
 my $pg = pg();
 my $p = proxy(pg => $pg, databases => { one => 'dbname=postgres pool_size=1', st => 'dbname=postgres pool_size=1 pool_mode=statement',
         tight => 'dbname=postgres pool_size=1 max_db_connections=1', pass => 'dbname=postgres pool_size=1 session_state=passthrough' },
-    set => { worker_threads => $ENV{BH_WORKERS} // 4, query_wait_timeout => 20 });
+    set => { worker_threads => $ENV{BH_WORKERS} // 4, query_wait_timeout => 60 });
 my $told = sub { # what the client has been told, after reading whatever comes up to the wanted number
     my ($c, $n) = @_;
     $c->{notifications} //= [];
@@ -28,7 +28,7 @@ my $w = $p->connect('one');
 is($w->query("NOTIFY news, 'hello'")->{results}[0]{tag}, 'NOTIFY', 'a NOTIFY on the one server');
 is($told->($_, 1), 'news=hello', 'told') for @c;
 is($w->value('SELECT count(*) FROM pg_listening_channels()'), 0, 'no pooled server listens');
-is($pg->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = 'postgres' AND pid <> pg_backend_pid()"), 2, 'a server and the listening connection, no more');
+ok(wait_for(sub { $pg->value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = 'postgres' AND pid <> pg_backend_pid()") == 2 }), 'a server and the listening connection, no more');
 my ($l) = grep { $_->{state} eq 'listener' } @{ $p->console('SHOW SERVERS') };
 ok($l, 'SHOW SERVERS shows it');
 $w->query("NOTIFY news");
@@ -43,6 +43,7 @@ $told->($_, 1) for @c;
 $c[0]->query('BEGIN');
 $pg->sql("NOTIFY news, 'inside'");
 $told->($_, 1) for @c[1 .. 4];
+$p->console('SHOW CLIENTS'); # has been to every worker: what was on its way to $c[0]'s is there
 ok($waits->($c[0]), 'not told while its transaction is open');
 my $r = $c[0]->query('SELECT 1');
 unlike(Bulkhead::Wire->types($r->{msgs}), qr/A/, 'nor with an answer within it');

@@ -11,7 +11,7 @@ need_ours();
 my $pg = pg();
 my $p = proxy(pg => $pg, databases => { two => 'dbname=postgres pool_size=2', four => 'dbname=postgres pool_size=4', st => 'dbname=postgres pool_size=2 pool_mode=statement',
         pass => 'dbname=postgres pool_size=1 session_state=passthrough', all => 'dbname=postgres pool_size=2' },
-    set => { worker_threads => $ENV{BH_WORKERS} // 2, query_wait_timeout => 20 });
+    set => { worker_threads => $ENV{BH_WORKERS} // 2, query_wait_timeout => 60 });
 my $pins = sub { return $p->console('SHOW PINS') };
 my $pinned = sub { my ($db) = @_; my ($r) = grep { $_->{database} eq $db && $_->{user} ne 'pgbouncer' } @{ $p->console('SHOW POOLS') }; return $r->{pinned} };
 # The answer comes before the server has been asked what is left: looks until it is so.
@@ -195,7 +195,7 @@ is($f[0]->value('EXECUTE same(5)'), 50, 'for its client only');
 # What is not told apart pins.
 my $m = $p->connect('four');
 is($m->query('PREPARE a AS SELECT 1; PREPARE b AS SELECT 2')->{results}[1]{tag}, 'PREPARE', 'two in one Query');
-is(join(',', map { $_->{kind} } grep { $_->{database} eq 'four' } @{ $pins->() }), 'prepared_statement', 'pinned');
+ok(wait_for(sub { join(',', map { $_->{kind} } grep { $_->{database} eq 'four' } @{ $pins->() }) eq 'prepared_statement' }), 'pinned');
 is($m->value('EXECUTE b'), 2, 'and work');
 is($f[0]->value("SELECT count(*) FROM pg_prepared_statements WHERE name IN ('a', 'b')"), 0, 'for the client alone');
 is($m->ext('EXECUTE a', [])->{results}[0]{rows}[0][0], 1, 'extended EXECUTE there');

@@ -14,23 +14,23 @@ $pg->sql("CREATE ROLE $_ LOGIN") for qw(a b c d);
 
 for my $workers (1, 4) {
     my $p = proxy(pg => $pg, databases => { db => 'dbname=postgres pool_size=4 max_db_connections=2', x => 'dbname=postgres pool_size=4', y => 'dbname=postgres pool_size=4' },
-        users => { d => 'max_user_connections=1' }, auth => { map { ($_ => '') } qw(a b c d) }, set => { worker_threads => $workers, query_wait_timeout => 60 });
+        users => { d => 'max_user_connections=1' }, auth => { map { ($_ => '') } qw(a b c d) }, set => { worker_threads => $workers, query_wait_timeout => 160 });
     my $say = "$workers worker" . ($workers > 1 ? 's' : '');
 
     # Eight clients of one user never pause, far more than there are servers.
     $pg->sql('DROP SEQUENCE IF EXISTS turns; CREATE SEQUENCE turns; GRANT ALL ON turns TO a');
     spew(work_dir() . '/busy.sql', "SELECT nextval('turns'), pg_sleep(0.02);\n");
-    my $busy = spawn(argv => ['/usr/bin/pgbench', '-n', '-c', 8, '-T', 100, '-f', work_dir() . '/busy.sql', "host=127.0.0.1 port=" . $p->port . " user=a dbname=db"], log => work_dir() . '/busy.log');
+    my $busy = spawn(argv => ['/usr/bin/pgbench', '-n', '-c', 8, '-T', 900, '-f', work_dir() . '/busy.sql', "host=127.0.0.1 port=" . $p->port . " user=a dbname=db"], log => work_dir() . '/busy.log');
     ok(wait_for(sub { $pg->value('SELECT last_value FROM turns') > 20 }, 30), "$say: one pool is busy");
     my @late;
     for my $user (qw(b c)) {
         # at its login a client waits for a server as well
         my $pid = fork // die "fork: $!\n";
-        if (!$pid) { my $ok = eval { my $c = $p->connect('db', $user, timeout => 40); $c->query('SELECT 1') for 1 .. 5; 1 }; POSIX::_exit($ok ? 0 : 1) }
+        if (!$pid) { my $ok = eval { my $c = $p->connect('db', $user, timeout => 160); $c->query('SELECT 1') for 1 .. 5; 1 }; POSIX::_exit($ok ? 0 : 1) }
         push @late, $pid;
     }
     my %st;
-    my $until = time + 60;
+    my $until = time + 170;
     while (keys %st < 2 && time < $until) { for (@late) { $st{$_} = $? if !exists $st{$_} && waitpid($_, 1) == $_ } sleep 0.02 }
     is(join(' ', map { $st{$_} // 'still waiting' } @late), '0 0', "$say: clients of other pools are served");
     my $done = $pg->value('SELECT last_value FROM turns');

@@ -18,7 +18,7 @@ my $Q = 'SELECT ssl::text || \' \' || coalesce(version, \'-\') FROM pg_stat_ssl 
 my $ask = sub {
     my ($server, $host, $user, %set) = @_;
     my $p = proxy(pg => $server, databases => { test => "host=$host port=" . $server->port . ' dbname=postgres' }, auth => { certuser => '' },
-        set => { query_wait_timeout => 3, server_connect_timeout => 3, server_login_retry => 1, %set });
+        set => { query_wait_timeout => 30, server_connect_timeout => 20, server_login_retry => 1, %set });
     my $c = eval { $p->connect('test', $user, no_die => 1, timeout => 10) };
     my $r = !$c ? "dead: $@" : $c->{error} ? "error: $c->{error}{M}" : do {
         my $x = eval { $c->query($Q) };

@@ -24,7 +24,7 @@ sub attempt {
     my $r = eval { $c->query('SELECT current_user') } or return "dead: $@";
     return $r->{error} ? $r->{error}{M} : row_values($r) . ' by ' . join ',', @{ $c->{auth} };
 }
-my $make = sub { my ($type, $auth, %set) = @_; proxy(pg => $pg, databases => { test => 'dbname=postgres', forced => 'dbname=postgres user=plainy password=\'pw plainy\'' }, auth => $auth, set => { auth_type => $type, server_login_retry => 1, query_wait_timeout => 4, %set }) };
+my $make = sub { my ($type, $auth, %set) = @_; proxy(pg => $pg, databases => { test => 'dbname=postgres', forced => 'dbname=postgres user=plainy password=\'pw plainy\'' }, auth => $auth, set => { auth_type => $type, server_login_retry => 1, query_wait_timeout => 30, %set }) };
 
 my %code = (plain => 3, md5 => 5, 'scram-sha-256' => '10,11,12');
 for my $type ('plain', 'md5', 'scram-sha-256') {
@@ -47,8 +47,9 @@ $p->stop; $p->{expect_exit} = 1;
 $p = $make->('scram-sha-256', { scrammy => $scram, emmdee => $md5 });
 is(attempt($p, 'scrammy', $plain{scrammy}), 'scrammy by 10,11,12,0', 'SCRAM pass-through of keys');
 is(attempt($p, 'scrammy', $plain{scrammy}), 'scrammy by 10,11,12,0', 'twice');
+my %old = map { $_->{remote_pid} => 1 } @{ $p->console('SHOW SERVERS') };
 $pg->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'scrammy'");
-sleep 0.2;
+ok(wait_for(sub { !grep { $old{ $_->{remote_pid} } } @{ $p->console('SHOW SERVERS') } }), 'its server is killed');
 is(attempt($p, 'scrammy', $plain{scrammy}), 'scrammy by 10,11,12,0', 'and after the server was killed');
 like(attempt($p, 'scrammy', 'wrong'), qr/SASL authentication failed|password authentication failed/, 'a wrong password');
 like(attempt($p, 'emmdee', $plain{emmdee}), qr/wrong password type|SASL|password authentication failed/, 'an md5 secret cannot serve SCRAM');

@@ -16,7 +16,7 @@ my %answer = (nul => "\0" . pack('N', 4), behind => "$row$ready\0" . pack('N', 4
 my $l = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 20, ReuseAddr => 1) or die;
 my $kid = fork // die;
 if (!$kid) {
-    alarm 60;
+    alarm 900;
     local $SIG{CHLD} = 'IGNORE';
     while (my $s = $l->accept) {
         next if fork;

@@ -4,12 +4,11 @@
 package Bulkhead::Browser;
 use strict;
 use warnings;
-use Bulkhead::Util qw(run_cmd wait_for work_dir on_exit reap);
+use Bulkhead::Util qw(now run_cmd wait_for work_dir on_exit reap);
 use File::Basename qw(dirname);
 use IO::Select;
 use IPC::Open3;
 use JSON::PP ();
-use Time::HiRes qw(time);
 
 my $lib = dirname(__FILE__) . '/..';
 my @running;
@@ -17,7 +16,7 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 sub new {
     my ($class) = @_;
-    my ($st, $out, $err) = run_cmd(argv => ['sh', "$lib/playwright.sh"], timeout => 180);
+    my ($st, $out, $err) = run_cmd(argv => ['sh', "$lib/playwright.sh"], timeout => 600);
     die "no playwright-core: $err\n" if $st;
     chomp $out;
     my $self = bless { in => '' }, $class;
@@ -32,10 +31,10 @@ sub new {
 
 sub _answer {
     my ($self, $timeout) = @_;
-    my $until = time + $timeout;
+    my $until = now() + $timeout;
     my $wait = IO::Select->new($self->{from});
     while ($self->{in} !~ /\n/) {
-        my $left = $until - time;
+        my $left = $until - now();
         die "the browser does not answer\n" if $left <= 0 || !$wait->can_read($left);
         sysread $self->{from}, $self->{in}, 65536, length $self->{in} or die "the browser has ended\n";
     }

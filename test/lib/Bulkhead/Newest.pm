@@ -15,7 +15,7 @@ sub import {
     no strict 'refs';
     *{"${to}::$_"} = \&{$_} for qw(libpq18 libpq18_run);
     return if $bin;
-    my ($st, $out, $err) = run_cmd(argv => ['sh', dirname(__FILE__) . '/../servers.sh', 18], timeout => 300);
+    my ($st, $out, $err) = run_cmd(argv => ['sh', dirname(__FILE__) . '/../servers.sh', 18], timeout => 600);
     ($bin) = $out =~ /^18 (\S+)$/m;
     die "no PostgreSQL 18: $err\n" unless $bin;
     my $template = work_dir() . '/template18';

@@ -29,7 +29,7 @@ sub _template {
     my $dir = ($ENV{BH_TEMPLATE} // work_dir() . '/template');
     return $dir if -e "$dir/done";
     my ($st, $out, $err) = run_cmd(argv => [pg_bin() . '/initdb', '-D', $dir, '-U', 'postgres', '-A', 'trust',
-        '-N', '-E', 'UTF8', '--locale=C.UTF-8'], user => 1, timeout => 120);
+        '-N', '-E', 'UTF8', '--locale=C.UTF-8'], user => 1, timeout => 400);
     die "initdb: $err$out\n" if $st;
     spew("$dir/done", '');
     return $dir;
@@ -74,7 +74,7 @@ sub start {
         return -1 if defined(my $st = reap($self->{pid}));
         my @l = split /\n/, slurp("$self->{dir}/postmaster.pid");
         return @l >= 8 && $l[7] =~ /ready/;
-    }, 60);
+    }, 180);
     die "PostgreSQL did not start:\n" . slurp($self->{log}) unless $ok && $ok ne -1;
     push @running, $self;
     return $self;
@@ -124,7 +124,7 @@ sub value {
 sub load {
     my ($self, $db, @files) = @_;
     my ($st, $out, $err) = run_cmd(argv => [_psql(), '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $self->{host}, '-p',
-        $self->{port}, '-U', 'postgres', '-d', $db, map { ('-f', $_) } @files], timeout => 120);
+        $self->{port}, '-U', 'postgres', '-d', $db, map { ('-f', $_) } @files], timeout => 400);
     die "psql: $err\n" if $st;
     return;
 }

@@ -32,7 +32,7 @@ sub new {
     my $up = wait_for(sub {
         return -1 if defined reap($self->{pid});
         return HTTP::Tiny->new(timeout => 2)->get("http://127.0.0.1:$self->{port}/-/ready")->{success};
-    }, 60, 0.1);
+    }, 180, 0.1);
     die "Prometheus did not start:\n" . slurp($self->{log}) if !$up || $up eq -1;
     return $self;
 }
@@ -40,7 +40,7 @@ sub new {
 # The field data of an answer of the HTTP API; dies on an error with its text.
 sub api {
     my ($self, $path, %args) = @_;
-    my $h = HTTP::Tiny->new(timeout => 10);
+    my $h = HTTP::Tiny->new(timeout => 60);
     my $r = $h->get("http://127.0.0.1:$self->{port}/api/v1/$path" . (%args ? '?' . $h->www_form_urlencode(\%args) : ''));
     my $j = eval { JSON::PP::decode_json($r->{content}) } or die "Prometheus: $r->{status} $r->{content}\n";
     die "Prometheus: $j->{error}\n" if $j->{status} ne 'success';

@@ -134,7 +134,7 @@ sub log_text { slurp($_[0]{log}) }
 # Waits until the log holds the pattern.
 sub wait_log {
     my ($self, $re, $timeout) = @_;
-    return wait_for(sub { $self->log_text =~ $re }, $timeout // 10);
+    return wait_for(sub { $self->log_text =~ $re }, $timeout);
 }
 
 sub alive { my ($self) = @_; return $self->{pid} && !defined reap($self->{pid}) }
@@ -151,7 +151,7 @@ sub connect {
 sub console {
     my ($self, $sql, %o) = @_;
     my $c = Bulkhead::Wire->login(host => $self->{host}, port => $self->{port}, user => $o{user} // 'bhadmin',
-        password => $o{user} // 'bhadmin', dbname => $o{dbname} // 'pgbouncer', timeout => $o{timeout} // 20,
+        password => $o{user} // 'bhadmin', dbname => $o{dbname} // 'pgbouncer', timeout => $o{timeout} // 60,
         ($self->{tls_client} ? (tls => $self->{tls_client}, host => 'localhost') : ()));
     my $r = $c->query($sql);
     $c->close;

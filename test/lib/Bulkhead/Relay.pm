@@ -70,7 +70,7 @@ sub cancel_keeper {
     }
     close STDOUT;
     close STDERR;
-    alarm 100;
+    alarm 900;
     my ($sel, %to, @kept) = (IO::Select->new($front));
     while (my @ready = $sel->can_read) {
         for my $s (@ready) {

@@ -9,15 +9,22 @@ use File::Path qw(remove_tree);
 use File::Temp ();
 use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep clock_gettime CLOCK_MONOTONIC);
 
 our @EXPORT_OK = qw(work_dir free_port spawn reap stop_child run_cmd wait_for slurp spew as_user
-    pg_bin proc_cpu_us proc_rss_kb on_exit);
+    now patience pg_bin proc_cpu_us proc_rss_kb on_exit);
 
 my ($dir, %children, @at_exit);
 my $main_pid = $$;
 my @user = $> == 0 ? getpwnam("postgres") : ();
 die "no user postgres; install postgresql\n" if $> == 0 && !@user;
+
+# Seconds that no change of the clock touches.
+sub now { return clock_gettime(CLOCK_MONOTONIC) }
+
+# A bound on waiting is there for what hangs: what works may take many times longer on a machine that does much else. Bounds of
+# three seconds and less are taken for windows in which nothing is to happen, and stay.
+sub patience { my ($s) = @_; return $s > 3 && $s < 60 ? 60 : $s }
 
 # The directory of this test process; readable by the user postgres, gone when the test ends.
 sub work_dir {
@@ -35,18 +42,19 @@ sub on_exit { push @at_exit, $_[0]; return }
 my @port_locks;
 sub free_port {
     my $lock_dir = ($ENV{BH_TMPDIR} // '/tmp') . "/bh-ports-$>";
-    mkdir $lock_dir;
-    for my $try (1 .. 400) {
+    my $why = '';
+    for my $try (1 .. 2000) {
         my $port = 20000 + int rand 12000;
-        open my $lock, '>', "$lock_dir/$port" or next;
+        mkdir $lock_dir; # another test, the last one, may just have removed it
+        open my $lock, '>', "$lock_dir/$port" or do { $why = "$lock_dir: $!"; next };
         flock $lock, LOCK_EX | LOCK_NB or next;
         my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
-            Listen => 1, ReuseAddr => 1) or next;
+            Listen => 1, ReuseAddr => 1) or do { $why = "$!"; next };
         close $s;
         push @port_locks, [$lock, "$lock_dir/$port"];
         return $port;
     }
-    die "no free port\n";
+    die "no free port: $why\n";
 }
 
 # In a child: become the user who may run a database server.
@@ -86,12 +94,12 @@ sub spawn {
 # The child's wait status, or undef while it runs. timeout in seconds.
 sub reap {
     my ($pid, $timeout) = @_;
-    my $until = time + ($timeout // 0);
+    my $until = now() + patience($timeout // 0);
     while (1) {
         my $r = waitpid $pid, WNOHANG;
         if ($r == $pid) { delete $children{$pid}; return $? }
         return -1 if $r < 0;
-        return undef if time >= $until;
+        return undef if now() >= $until;
         sleep 0.01;
     }
 }
@@ -127,14 +135,14 @@ sub run_cmd {
     return @r;
 }
 
-# True as soon as the code gives true; false after so many seconds.
+# True as soon as the code gives true; false after so many seconds (see patience).
 sub wait_for {
     my ($code, $timeout, $step) = @_;
-    my $until = time + ($timeout // 10);
+    my $until = now() + patience($timeout // 60);
     while (1) {
         my $r = $code->();
         return $r if $r;
-        return 0 if time >= $until;
+        return 0 if now() >= $until;
         sleep($step // 0.02);
     }
 }

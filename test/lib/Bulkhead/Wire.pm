@@ -12,15 +12,16 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use IPC::Open2;
 use MIME::Base64 qw(encode_base64 decode_base64);
-use Time::HiRes qw(time);
+use Bulkhead::Util qw(now patience);
 
 # ---- connecting ----
 
 # new(host, port, timeout, tls => {ca => FILE, key, cert, direct => bool, args => []}): a socket, nothing sent yet.
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { host => '127.0.0.1', timeout => 20, %o, in => '', notices => [], notifications => [],
+    my $self = bless { host => '127.0.0.1', timeout => 60, %o, in => '', notices => [], notifications => [],
         params => {} }, $class;
+    $self->{timeout} = patience($self->{timeout} // 60);
     if (my $tls = $o{tls}) {
         my @argv = ('/usr/bin/openssl', 's_client', '-quiet', ($tls->{direct} ? ('-alpn', 'postgresql') : ('-starttls', 'postgres')), '-connect', "$self->{host}:$o{port}",
             $tls->{ca} ? ('-CAfile', $tls->{ca}, '-verify_return_error') : (),
@@ -160,11 +161,11 @@ sub cancel {
 sub send_raw {
     my ($self, $bytes) = @_;
     my $off = 0;
-    my $until = time + $self->{timeout};
+    my $until = now() + $self->{timeout};
     local $SIG{PIPE} = 'IGNORE';
     my $sel = IO::Select->new($self->{wr});
     while ($off < length $bytes) {
-        die "timeout while sending\n" unless $sel->can_write($until - time > 0 ? $until - time : 0);
+        die "timeout while sending\n" unless $sel->can_write($until - now() > 0 ? $until - now() : 0);
         my $n = syswrite $self->{wr}, $bytes, length($bytes) - $off > 65536 ? 65536 : length($bytes) - $off, $off;
         if (!defined $n) { $self->{send_error} = "$!"; return $self }
         $off += $n;
@@ -236,11 +237,11 @@ sub terminate { $_[0]->send_msg('X', '') }
 # Waits for at least n bytes; 0 at the end of the stream, dies after the time-out.
 sub _fill {
     my ($self, $n, $timeout) = @_;
-    my $until = time + ($timeout // $self->{timeout});
+    my $until = now() + patience($timeout // $self->{timeout});
     my $sel = IO::Select->new($self->{rd});
     while (length $self->{in} < $n) {
         return 0 if $self->{eof};
-        my $left = $until - time;
+        my $left = $until - now();
         die "timeout waiting for the other side\n" unless $sel->can_read($left > 0 ? $left : 0);
         my $got = sysread $self->{rd}, $self->{in}, 65536, length $self->{in};
         if (!$got) { $self->{eof} = 1; return 0 }
@@ -291,9 +292,9 @@ sub readable {
 # All bytes until the other side closes, or false after the time-out.
 sub wait_eof {
     my ($self, $timeout) = @_;
-    my $until = time + ($timeout // $self->{timeout});
+    my $until = now() + patience($timeout // $self->{timeout});
     while (!$self->{eof}) {
-        my $left = $until - time;
+        my $left = $until - now();
         return 0 if $left <= 0;
         eval { $self->_fill(length($self->{in}) + 1, $left); 1 } or return 0;
     }
