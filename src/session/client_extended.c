@@ -598,7 +598,7 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         stmt_unref(st);
         return step;
     }
-    if (client_enforced(c) && st->verdict && st->verdict->prepared) {
+    if (client_prepared_sql(c, st)) {
         step = client_prepared_parse(c, w.name, st);
         stmt_unref(st);
         return step;
@@ -743,12 +743,15 @@ enum step client_bind(struct client *c, const char *m, size_t n)
     }
     if (client_enforced(c) && !client_portal_bound(c, w.portal))
         return done(c);
+    if (client_prepared_sql(c, st)) {
+        profile_name(c, 'P', w.portal, profile_of_stmt(c, st));
+        step = client_prepared_bind(c, &w, st);
+        if (step == STEP_DONE)
+            record_exempt(c, st->sql);
+        return step;
+    }
     if (st->verdict && client_enforced(c)) {
         struct tenant_refusal r;
-        if (st->verdict->prepared) {
-            profile_name(c, 'P', w.portal, profile_of_stmt(c, st));
-            return client_prepared_bind(c, &w, st);
-        }
         if (!client_utility_ok(c, st->verdict, st->sql, false))
             return done(c);
         if (!verdict_bind(st->verdict, &c->identity, &w, st->types, st->n_types, added, &r)) {
@@ -819,7 +822,7 @@ enum step client_describe(struct client *c, const char *m, size_t n)
         return step;
     if (refused_now(c, st, false))
         return refuse_verdict(c, st->verdict, st->sql);
-    if (client_enforced(c) && st->verdict && st->verdict->prepared)
+    if (client_prepared_sql(c, st))
         return client_prepared_describe(c, st);
     if (!client_need_server(c))
         return c->closing ? STEP_GONE : STEP_WAIT;

@@ -6,6 +6,7 @@
  * and one error is one answer.
  */
 #include "session/counts.h"
+#include "session/ears.h"
 #include "session/effects.h"
 #include "session/extended.h"
 #include "session/pins.h"
@@ -16,6 +17,7 @@
 #include "base/check.h"
 #include "tenant/lexer.h"
 #include "tenant/utility.h"
+#include "wire/fields.h"
 #include "wire/query.h"
 
 #include <stdlib.h>
@@ -403,28 +405,52 @@ enum step client_prepared_query(struct client *c, struct verdict *v, struct text
 /* Parameter type that no client declares: tells texts behind PREPARE's name from others. */
 #define BY_SQL UINT32_MAX
 
-/* The text with the statement's own name on servers in the place of the client's. x: an EXECUTE.
- * false: the place was not found, or memory is short (out->failed). */
-static bool renamed(const struct effect *x, struct text sql, const char *name, struct buf *out)
+/* Where an effect's name stands in the text: behind its first word. false: not found. */
+static bool name_at(const struct effect *x, struct text sql, size_t *from, size_t *to)
 {
-    struct text part = text_n(sql.p + x->off, x->end - x->off);
     struct lexer lx;
     struct token t;
     bool verb = false;
 
-    lexer_init(&lx, part, NULL);
+    lexer_init(&lx, text_n(sql.p + x->off, x->end - x->off), NULL);
     while (lexer_next(&lx, &t)) {
         if (token_is_comment(t))
             continue;
         if (verb) {
-            buf_append(out, sql.p, x->off + t.off);
-            buf_printf(out, "\"%s\"", name);
-            buf_append(out, part.p + t.off + t.len, sql.n - x->off - t.off - t.len);
-            return !out->failed;
+            *from = x->off + t.off;
+            *to = *from + t.len;
+            return true;
         }
         verb = true;
     }
     return false;
+}
+
+/* Appends the text from *done on, with the statement's own name on servers in the place of the
+ * client's. x: an EXECUTE. false: the place was not found, or memory is short (out->failed). */
+static bool renamed(const struct effect *x, struct text sql, const char *name, size_t *done,
+                    struct buf *out)
+{
+    size_t from, to;
+
+    if (!name_at(x, sql, &from, &to))
+        return false;
+    buf_append(out, sql.p + *done, from - *done);
+    buf_printf(out, "\"%s\"", name);
+    *done = to;
+    return !out->failed;
+}
+
+/* The whole text with one EXECUTE. */
+static bool renamed_alone(const struct effect *x, struct text sql, const char *name,
+                          struct buf *out)
+{
+    size_t at = 0;
+
+    if (!renamed(x, sql, name, &at, out))
+        return false;
+    buf_append(out, sql.p + at, sql.n - at);
+    return !out->failed;
 }
 
 static enum step execute_renamed(struct client *c, const struct effect *x, struct text sql)
@@ -440,14 +466,14 @@ static enum step execute_renamed(struct client *c, const struct effect *x, struc
     if (step != STEP_DONE || refused)
         return step;
     buf_init(&out);
-    if (!renamed(x, sql, cs->stmt->name, &out)) {
+    if (!renamed_alone(x, sql, cs->stmt->name, &out)) {
         step = out.failed ? no_memory(c) : STEP_MORE;
     } else if (!client_need_server(c)) {
         step = c->closing ? STEP_GONE : STEP_WAIT;
     } else {
         note_run(c, cs->stmt);
-        bool ok = extended_ensure(c, cs->stmt, true) &&
-                  (e = send_unnamed(c, buf_text(&out))) != NULL;
+        bool ok =
+            extended_ensure(c, cs->stmt, true) && (e = send_unnamed(c, buf_text(&out))) != NULL;
         if (ok)
             drop_unnamed(c, e);
         if (!ok || !send_run(c, cs->stmt) || !send_sync(c))
@@ -457,28 +483,170 @@ static enum step execute_renamed(struct client *c, const struct effect *x, struc
     return step;
 }
 
+/* ---- ... among the statements of one Query ---- */
+
+/* Does the EXECUTE mean a name of the client's map? Not behind what takes the names away. */
+static struct client_stmt *meant(const struct client *c, const struct effects *fx, int at)
+{
+    const struct effect *x = &fx->list[at];
+
+    if (x->kind != FX_EXECUTE)
+        return NULL;
+    for (int i = 0; i < at; i++)
+        if (fx->list[i].kind == FX_DISCARD_ALL ||
+            (fx->list[i].kind == FX_DEALLOCATE && fx->list[i].name.n == 0))
+            return NULL;
+    return map_get(&c->stmts, x->name);
+}
+
+/* PREPARE and DEALLOCATE of the client's names there. true: refused and answered. */
+static bool batch_refused(struct client *c, const struct effects *fx)
+{
+    struct buf b;
+
+    for (int i = 0; i < fx->n; i++) {
+        const struct effect *x = &fx->list[i];
+        if (x->kind == FX_DISCARD_ALL || (x->kind == FX_DEALLOCATE && x->name.n == 0))
+            return false;
+        if ((x->kind != FX_PREPARE && x->kind != FX_DEALLOCATE) || !map_get(&c->stmts, x->name))
+            continue;
+        if (x->kind == FX_PREPARE) {
+            client_refuse_text(c, true, "42P05", "prepared statement \"%.*s\" already exists",
+                               TEXT_ARG(x->name));
+            return true;
+        }
+        buf_init(&b);
+        wire_error_build(&b, 'E',
+                         &(struct wire_error){
+                             .severity = "ERROR",
+                             .sqlstate = "0A000",
+                             .message = TEXT("DEALLOCATE of a statement that is prepared on "
+                                             "several servers cannot be one of several statements "
+                                             "of a Query"),
+                             .hint = TEXT("Send DEALLOCATE by itself, or use DEALLOCATE ALL.") });
+        client_refuse(c, true, &b);
+        buf_release(&b);
+        return true;
+    }
+    return false;
+}
+
+/* What is prepared in front of a Query fails: then the server skips the Query, and this Sync, whose
+ * answer is dropped otherwise, ends the batch (skip_to_sync). */
+static bool send_rescue(struct server *s)
+{
+    struct pend *p = server_expect(s, PEND_SYNC, PEND_OWN);
+    struct buf b;
+
+    if (!p)
+        return false;
+    p->note = NOTE_RESCUE;
+    s->skipping = false;
+    s->binding_synced = true;
+    s->batch++;
+    buf_init(&b);
+    wire_sync_build(&b);
+    return write_out(s, &b);
+}
+
+/* The statements that the text runs, where they are not yet, and the text itself. */
+static bool send_batch(struct client *c, const struct effects *fx, struct text sql,
+                       struct text changed)
+{
+    struct server *s = c->server;
+    struct client_stmt *cs;
+    struct buf b;
+
+    client_note_request(c);
+    if (!state_before(c, fx) || !state_sent(c, fx, NULL))
+        return false;
+    uint32_t before = s->pending->n;
+    for (int i = 0; i < fx->n; i++) {
+        if (!(cs = meant(c, fx, i)))
+            continue;
+        note_run(c, cs->stmt);
+        if (!extended_ensure(c, cs->stmt, true))
+            return false;
+    }
+    bool prepares = s->pending->n > before;
+    struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
+    if (!p)
+        return false;
+    s->stmts->unnamed = 0;
+    p->sort = (uint8_t)query_kind(sql.p, sql.n);
+    drop_unnamed(c, p);
+    c->extended = false;
+    profile_begin(c, p, profile_of(c, sql));
+    buf_init(&b);
+    wire_query_build(&b, changed);
+    return write_out(s, &b) && (!prepares || send_rescue(s)) && ears_behind(c, true);
+}
+
+/* Several statements in one Query, EXECUTE of the client's names among them: these get the names on
+ * servers. STEP_MORE: there is none. */
+static enum step batch_renamed(struct client *c, const struct effects *fx, struct text sql)
+{
+    struct client_stmt *cs;
+    bool refused = false;
+    size_t at = 0;
+    int n = 0;
+    struct buf out;
+
+    if (batch_refused(c, fx))
+        return done(c);
+    for (int i = 0; i < fx->n; i++)
+        n += meant(c, fx, i) != NULL;
+    if (n == 0)
+        return STEP_MORE;
+    if (!client_need_server(c))
+        return c->closing ? STEP_GONE : STEP_WAIT;
+    buf_init(&out);
+    enum step step = STEP_DONE;
+    for (int i = 0; i < fx->n && step == STEP_DONE && !refused; i++) {
+        if (!(cs = meant(c, fx, i)))
+            continue;
+        if (!renamed(&fx->list[i], sql, cs->stmt->name, &at, &out))
+            step = out.failed ? no_memory(c) : STEP_MORE;
+        else
+            step = effects_before(c, cs->stmt->effects, cs->stmt->sql, true, &refused);
+    }
+    buf_append(&out, sql.p + at, sql.n - at);
+    if (step == STEP_DONE && !refused && !out.failed)
+        step = effects_before(c, fx, sql, true, &refused);
+    if (step == STEP_DONE && !refused && state_allows(c, fx, true) &&
+        (out.failed || !send_batch(c, fx, sql, buf_text(&out))))
+        step = c->closing ? STEP_GONE : no_memory(c);
+    buf_release(&out);
+    return step;
+}
+
 enum step client_sql_prepared(struct client *c, const struct effects *fx, struct text sql)
 {
-    static const uint32_t kinds = FX_BIT(FX_PREPARE) | FX_BIT(FX_EXECUTE);
+    static const uint32_t kinds = FX_BIT(FX_PREPARE) | FX_BIT(FX_EXECUTE) | FX_BIT(FX_DEALLOCATE);
     const struct effect *x = NULL;
 
     for (int i = 0; i < fx->n && !x; i++)
         if (kinds & FX_BIT(fx->list[i].kind))
             x = &fx->list[i];
-    if (!x || fx->n_statements != 1 || c->extended || c->in_copy || pins_kept(c, PIN_PREPARE))
+    bool alone = fx->n_statements == 1;
+    if (!x || c->extended || c->in_copy ||
+        (alone && x->kind == FX_PREPARE && pins_kept(c, PIN_PREPARE) &&
+         !map_get(&c->stmts, x->name)))
         return STEP_MORE;
     if (c->server && (!pending_empty(c->server->pending) || c->server->left)) {
         conn_pause(c->conn); /* as above */
         return STEP_WAIT;
     }
+    if (!alone)
+        return batch_renamed(c, fx, sql);
     if (x->kind == FX_EXECUTE)
         return execute_renamed(c, x, sql);
+    if (x->kind == FX_DEALLOCATE) /* of a name that the server knows, or of all */
+        return STEP_MORE;
     uint32_t type = BY_SQL;
-    const struct sql_prepared p = { .what = SQL_PREPARE,
-                                    .name = x->name,
-                                    .query = x->value,
-                                    .types = &type,
-                                    .n_types = 1 };
+    const struct sql_prepared p = {
+        .what = SQL_PREPARE, .name = x->name, .query = x->value, .types = &type, .n_types = 1
+    };
     return prepare_query(c, &p, sql);
 }
 
@@ -585,15 +753,69 @@ static enum step send_statement(struct client *c, const struct sql_prepared *p, 
     return step;
 }
 
+/* The EXECUTE of a client that no tenant binds, and what it names. */
+static struct client_stmt *executed(const struct client *c, const struct stmt *st,
+                                    const struct effect **x)
+{
+    if (client_enforced(c) || !c->virtual_state || !effects_have(st->effects, FX_BIT(FX_EXECUTE)))
+        return NULL;
+    for (int i = 0; i < st->effects->n; i++) {
+        *x = &st->effects->list[i];
+        if ((*x)->kind == FX_EXECUTE)
+            return map_get(&c->stmts, (*x)->name);
+    }
+    return NULL;
+}
+
+bool client_prepared_sql(const struct client *c, const struct stmt *st)
+{
+    const struct effect *x;
+
+    return st->verdict && client_enforced(c) ? st->verdict->prepared != NULL
+                                             : executed(c, st, &x) != NULL;
+}
+
+/* As send_statement, for an EXECUTE. */
+static enum step send_executed(struct client *c, const struct stmt *st, bool *sent)
+{
+    const struct effect *x;
+    struct client_stmt *cs = executed(c, st, &x);
+    bool refused = false;
+    struct buf out;
+
+    *sent = false;
+    enum step step = effects_before(c, cs->stmt->effects, cs->stmt->sql, false, &refused);
+    if (step != STEP_DONE || refused)
+        return step;
+    if (!client_need_server(c))
+        return c->closing ? STEP_GONE : STEP_WAIT;
+    buf_init(&out);
+    note_run(c, cs->stmt);
+    *sent = renamed_alone(x, st->sql, cs->stmt->name, &out) && extended_ensure(c, cs->stmt, true) &&
+            send_unnamed(c, buf_text(&out));
+    buf_release(&out);
+    return *sent ? STEP_DONE : c->closing ? STEP_GONE : no_memory(c);
+}
+
+/* The server's unnamed statement is what st does. */
+static enum step send_for(struct client *c, struct stmt *st, bool *sent)
+{
+    struct verdict *v = st->verdict; /* the statement may lose its name meanwhile */
+
+    if (!client_enforced(c))
+        return send_executed(c, st, sent);
+    verdict_ref(v);
+    enum step step = send_statement(c, v->prepared, sent);
+    verdict_unref(c->engine->tenant, v);
+    return step;
+}
+
 enum step client_prepared_bind(struct client *c, const struct wire_bind *w, struct stmt *st)
 {
     bool sent;
     struct buf b;
-    struct verdict *v = st->verdict; /* the statement may lose its name meanwhile */
+    enum step step = send_for(c, st, &sent);
 
-    verdict_ref(v);
-    enum step step = send_statement(c, v->prepared, &sent);
-    verdict_unref(c->engine->tenant, v);
     if (step != STEP_DONE || !sent)
         return step;
     if (!server_expect(c->server, PEND_BIND, PEND_FORWARD))
@@ -608,7 +830,8 @@ enum step client_prepared_describe(struct client *c, struct stmt *st)
 {
     struct buf b;
 
-    if (st->verdict->prepared->what != SQL_EXECUTE) { /* no parameters, no rows */
+    if (client_enforced(c) &&
+        st->verdict->prepared->what != SQL_EXECUTE) { /* no parameters, no rows */
         buf_init(&b);
         size_t mark = msg_begin(&b, 't');
         msg_u16(&b, 0);
@@ -619,7 +842,7 @@ enum step client_prepared_describe(struct client *c, struct stmt *st)
         return ok ? STEP_DONE : c->closing ? STEP_GONE : no_memory(c);
     }
     bool sent;
-    enum step step = send_statement(c, st->verdict->prepared, &sent);
+    enum step step = send_for(c, st, &sent);
     if (step != STEP_DONE || !sent)
         return step;
     if (!server_expect(c->server, PEND_DESCRIBE_S, PEND_FORWARD))

@@ -5,6 +5,7 @@
 #include "session/ears.h"
 #include "session/extended.h"
 #include "session/pins.h"
+#include "session/record.h"
 #include "session/state.h"
 
 #include "tenant/utility.h"
@@ -51,17 +52,16 @@ static bool server_channel(const struct client *c, struct text name, char *out, 
     return true;
 }
 
-/* What moves between transactions and their parts. */
-static const uint32_t boundaries = FX_BIT(FX_BEGIN) | FX_BIT(FX_COMMIT) | FX_BIT(FX_ROLLBACK) |
-                                   FX_BIT(FX_SAVEPOINT) | FX_BIT(FX_RELEASE) |
-                                   FX_BIT(FX_ROLLBACK_TO);
-
-/* Is what is sent behind the text undone by what undoes the text, and by nothing else? */
+/* Is what is sent behind the text undone by what undoes the text, and by nothing else? Of a Query
+ * only where nothing but LISTEN and UNLISTEN is in it: no COPY, which could not have it behind. */
 static bool goes_together(const struct client *c, const struct effects *fx, bool simple)
 {
+    static const uint32_t harmless = FX_BIT(FX_LISTEN) | FX_BIT(FX_UNLISTEN);
+
     if (c->server->standby == ROLE_YES) /* LISTEN is an error there */
         return false;
-    return !simple || (c->server->status == 'T' && !c->extended && !(fx->kinds & boundaries));
+    return !simple || (c->server->status == 'T' && !c->extended && !(fx->kinds & ~harmless) &&
+                       fx->n == fx->n_statements);
 }
 
 static bool note_channels(struct client *c, const struct effects *fx, bool simple)
@@ -187,8 +187,10 @@ enum step effects_query(struct client *c, const struct effects *fx, struct text 
     bool refused = false;
     enum step step = STEP_MORE;
 
-    if (effects_have(fx, FX_BIT(FX_PREPARE) | FX_BIT(FX_EXECUTE)))
+    if (effects_have(fx, FX_BIT(FX_PREPARE) | FX_BIT(FX_EXECUTE) | FX_BIT(FX_DEALLOCATE)))
         step = client_sql_prepared(c, fx, sql);
+    if (step == STEP_DONE)
+        record_exempt(c, sql);
     if (step != STEP_MORE)
         return step == STEP_DONE ? STEP_MORE : step;
     step = effects_before(c, fx, sql, true, &refused);

@@ -31,12 +31,15 @@ enum step extended_judged(struct client *c, bool simple, struct text sql, const 
 /* The policy changed since the statement was judged: judges it again. */
 enum step extended_rejudge(struct client *c, struct text name, struct stmt **st);
 
-/* ---- client_prepared.c: PREPARE, EXECUTE, DEALLOCATE in SQL, of enforced clients ---- */
+/* ---- client_prepared.c: PREPARE, EXECUTE, DEALLOCATE in SQL, mostly of enforced clients ---- */
 enum step client_prepared_query(struct client *c, struct verdict *v, struct text sql);
 struct effects;
 /* The same for a Query of a client that no tenant binds and whose state is virtual. STEP_MORE: it
  * is to be sent as it is. */
 enum step client_sql_prepared(struct client *c, const struct effects *fx, struct text sql);
+/* Is the statement of the extended protocol one that these are for: PREPARE, EXECUTE, DEALLOCATE of
+ * an enforced client, EXECUTE of another one that names a statement of the client's names? */
+bool client_prepared_sql(const struct client *c, const struct stmt *st);
 /* Parse of such a statement: nothing goes to the server. */
 enum step client_prepared_parse(struct client *c, struct text name, struct stmt *st);
 enum step client_prepared_bind(struct client *c, const struct wire_bind *w, struct stmt *st);

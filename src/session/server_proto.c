@@ -184,6 +184,9 @@ static void skip_to_sync(struct server *s, struct run *r)
         client_undo(s->client, s, pending_at(q, i));
     }
     for (uint32_t i = 0; i < n; i++) {
+        if (found && pending_head(q)->kind == PEND_QUERY &&
+            pending_at(q, n - i)->note == NOTE_RESCUE)
+            pending_at(q, n - i)->action = PEND_FORWARD;
         if (pending_head(q)->note == NOTE_REBIND && pending_head(q)->kind == PEND_QUERY)
             s->rebinding = false; /* skipped with the reset in front of it */
         if (pending_head(q)->note == NOTE_HELD)
@@ -380,7 +383,8 @@ static bool on_ready(struct server *s, struct run *r, const char *m, uint32_t le
     s->status = m[5];
     bool own = p->action == PEND_OWN, rebind = p->note == NOTE_REBIND, held = p->note == NOTE_HELD;
     bool proven = p->note == NOTE_PROVEN, asked = p->note == NOTE_STATE,
-         told = p->note == NOTE_ASKED, behind = rebind || p->note == NOTE_MARK, owed = false;
+         told = p->note == NOTE_ASKED, owed = false,
+         behind = rebind || p->note == NOTE_MARK || (own && p->note == NOTE_RESCUE);
     uint32_t vars = p->vars;
     unsigned kind = p->sort;
     if (c)
@@ -537,6 +541,10 @@ static void on_copy_in(struct server *s, struct pend *p)
     s->copy_in = true;
     if (s->client)
         s->client->in_copy = true;
+    if (p->kind == PEND_QUERY && q->n == 2 && pending_at(q, 1)->note == NOTE_RESCUE) {
+        pending_unpush(q); /* the server ignores it: nothing can have been sent behind it */
+        s->batch_done++;
+    }
     if (p->kind != PEND_EXECUTE)
         return;
     uint32_t out = 1, i = 1;

@@ -177,6 +177,7 @@ bool client_wait_catalog(struct client *c, const struct verdict *v);
 #define NOTE_STATE 6  /* pend.note: its rows are what the client touched (state.h) */
 #define NOTE_PROVEN 8 /* pend.note: with its answer the client's settings are accepted */
 #define NOTE_MARK 9   /* pend.note: what tells about an UNLISTEN (ears.h) */
+#define NOTE_RESCUE 10 /* pend.note: a Sync that counts only where the Query before it is skipped */
 #define NOTE_HELD 5   /* pend.note: ends a batch that may hold a DISCARD ALL */
 extern const struct conn_handler server_handler;
 extern const struct conn_handler client_handler;
