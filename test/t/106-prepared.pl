@@ -98,9 +98,9 @@ $d->cork; $d->parse('', 'SELECT 31'); $d->sync; $d->uncork; $d->finish;
 is($e->value('SELECT 1'), 1, 'another client uses the server');
 is($t->($run->($d, '')), '2DCZ', 'the unnamed statement survives Sync in transaction pooling');
 # A killed server: statements come back.
-my %old = map { $_->{remote_pid} => 1 } @{ $p->console('SHOW SERVERS') };
+my @old = map { $_->{remote_pid} } @{ $p->console('SHOW SERVERS') };
 $pg->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
-ok(wait_for(sub { !grep { $old{ $_->{remote_pid} } } @{ $p->console('SHOW SERVERS') } }), 'all servers are lost');
+ok($p->lost_servers(@old), 'all servers are lost');
 is(row_values($run->($same[3], 'mine3')), 4242, 'statements are prepared again on a new server');
 is(row_values($run->($d, 's1', 1)), 2, 'for everybody');
 # Names that are long or odd.

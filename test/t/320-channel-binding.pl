@@ -21,7 +21,7 @@ my %tls = (client_tls_sslmode => 'allow', client_tls_key_file => $key, client_tl
 my $make = sub {
     my ($secret, %set) = @_;
     return proxy(pg => $pg, databases => { test => 'dbname=postgres' }, auth => { scrammy => $secret, emmdee => 'pw emmdee', trusted => 'pw' },
-        set => { auth_type => 'scram-sha-256', query_wait_timeout => 5, %tls, %set });
+        set => { auth_type => 'scram-sha-256', query_wait_timeout => 60, %tls, %set });
 };
 my $try = sub {
     my ($p, $more) = @_;
@@ -136,7 +136,7 @@ like($as_server->('trusted', server_tls_channel_binding => 'require'), qr/channe
 # auth_query goes by the same rules.
 for my $who (['trusted', qr/^auth_query failed$/], ['scrammy', qr/^ok$/]) {
     my $x = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, auth => { $who->[0] => 'pw scrammy' },
-        set => { auth_type => 'scram-sha-256', auth_user => $who->[0], auth_query => 'SELECT usename, \'pw of all\' FROM pg_user WHERE usename = $1', server_tls_sslmode => 'require', server_tls_channel_binding => 'require', query_wait_timeout => 4 });
+        set => { auth_type => 'scram-sha-256', auth_user => $who->[0], auth_query => 'SELECT usename, \'pw of all\' FROM pg_user WHERE usename = $1', server_tls_sslmode => 'require', server_tls_channel_binding => 'require', query_wait_timeout => 60 });
     my $c = $x->connect('test', 'emmdee', password => 'pw of all', no_die => 1, timeout => 15);
     like($c->{error} && $c->{error}{M} !~ /asks for a password without it/ ? $c->{error}{M} : 'ok', $who->[1], "auth_query by $who->[0], channel binding required");
     ok($x->wait_log(qr/channel binding required/), 'and the log says why') if $who->[0] eq 'trusted';
@@ -184,7 +184,7 @@ PY
     my $pid = spawn(argv => ['/usr/bin/python3', $file, $port, $skey, $scert, $log, $mechs =~ s/\0/+/gr], log => work_dir() . '/forged.err');
     wait_for(sub { eval { Bulkhead::Wire->new(host => '127.0.0.1', port => $port, timeout => 2)->abort; 1 } }, 10);
     my $x = proxy(databases => { test => "host=localhost port=$port dbname=postgres" }, auth => { scrammy => 'pw scrammy' },
-        set => { server_tls_sslmode => 'require', server_tls_channel_binding => $mode, query_wait_timeout => 3, server_login_retry => 1 });
+        set => { server_tls_sslmode => 'require', server_tls_channel_binding => $mode, query_wait_timeout => 60, server_login_retry => 1 });
     my $c = $x->connect('test', 'scrammy', no_die => 1, timeout => 10);
     my $name = "a server that offers " . ($mechs =~ s/\0/, /r) . ", $mode";
     like(slurp($log), $want, $name);

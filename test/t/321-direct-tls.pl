@@ -88,8 +88,8 @@ is($c->value('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'), 't', '
 $c->close;
 # A cancel goes the same way.
 $w = Bulkhead::Wire->login(host => 'localhost', port => $p->port, user => 'postgres', dbname => 'test', tls => { ca => $ca->ca, direct => 1 });
-$w->send_query('SELECT pg_sleep(20)');
-sleep 0.5;
+$w->send_query('SELECT pg_sleep(100)');
+$pg->runs('SELECT pg_sleep%');
 $w->cancel(tls => { ca => $ca->ca, direct => 1 });
 error_is($w->finish, '57014', qr/canceling statement/, 'a cancel by direct TLS on both sides');
 $w->close;
@@ -97,7 +97,7 @@ $p->stop; $p->{expect_exit} = 1;
 
 # Servers that cannot.
 my $old = pg();
-my $q = proxy(pg => $old, databases => { test => 'dbname=postgres' }, set => { server_tls_sslmode => 'require', server_tls_negotiation => 'direct', query_wait_timeout => 4 });
+my $q = proxy(pg => $old, databases => { test => 'dbname=postgres' }, set => { server_tls_sslmode => 'require', server_tls_negotiation => 'direct', query_wait_timeout => 60 });
 rejects($q, 'test', undef, '08006', qr/TLS handshake failed/, 'a server without TLS: refused');
 $q->stop; $q->{expect_exit} = 1;
 # Wishes that contradict one another.

@@ -48,8 +48,8 @@ for my $minor (0, 2) {
     $c->startup(user => 'postgres', dbname => 'test', protocol => 196608 + $minor);
     $c->authenticate;
     my $key = $c->{cancel_body};
-    $c->send_query('SELECT pg_sleep(20)');
-    sleep 0.3;
+    $c->send_query('SELECT pg_sleep(100)');
+    $pg->runs('SELECT pg_sleep%');
     my $wrong = $key;
     substr($wrong, -1, 1) = chr(ord(substr $wrong, -1, 1) ^ 1);
     my $flip = $key;
@@ -75,10 +75,10 @@ for my $v ('3.0', '3.2', 'latest') {
 }
 my ($st, $out, $err) = libpq18_run("$con min_protocol_version=3.2 max_protocol_version=3.2", $code);
 is($out, "30002\n", 'with min_protocol_version=3.2 too') or diag($err);
-($st, $out, $err) = libpq18_run("$con max_protocol_version=3.2", <<'PY');
+($st, $out, $err) = libpq18_run("$con max_protocol_version=3.2", <<'PY', watch => $pg->dsn);
 c = connect()
-pq.PQsendQuery(c, b'SELECT pg_sleep(20)')
-time.sleep(0.5)
+pq.PQsendQuery(c, b'SELECT pg_sleep(100)')
+runs('SELECT pg_sleep%')
 k = P(pq.PQcancelCreate(c))
 print(pq.PQcancelBlocking(k))
 r = P(pq.PQgetResult(c))
@@ -95,8 +95,8 @@ my $lengths = sub {
     my $a = $x->connect('test');
     $a->query('BEGIN');
     my $b = $x->connect('test');
-    $b->send_query('SELECT pg_sleep(20)');
-    sleep 0.4;
+    $b->send_query('SELECT pg_sleep(100)');
+    $pg->runs('SELECT pg_sleep%');
     $b->cancel;
     error_is($b->finish, '57014', qr/canceling statement/, 'the server is canceled');
     $_->close for $a, $b;
@@ -120,7 +120,7 @@ sub forged {
     my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die;
     my $pid = fork // die;
     if (!$pid) {
-        alarm 30;
+        alarm 900;
         while (my $s = $l->accept) { sysread $s, my $b, 65536; syswrite $s, $bytes; sleep 1; close $s }
         POSIX::_exit(0);
     }
@@ -140,7 +140,7 @@ my @servers = (
 for my $s (@servers) {
     my ($name, $bytes, $bad) = @$s;
     my ($port, $pid) = forged($bytes);
-    my $x = proxy(databases => { test => "host=127.0.0.1 port=$port dbname=postgres" }, set => { server_tls_sslmode => 'disable', server_max_protocol_version => '3.2', query_wait_timeout => 4 });
+    my $x = proxy(databases => { test => "host=127.0.0.1 port=$port dbname=postgres" }, set => { server_tls_sslmode => 'disable', server_max_protocol_version => '3.2', query_wait_timeout => 60 });
     if ($bad) { rejects($x, 'test', undef, '08P01', $bad, "server: $name: refused") }
     else { ok(eval { $x->connect('test'); 1 }, "server: $name: taken") or diag($@) }
     $x->stop; $x->{expect_exit} = 1;

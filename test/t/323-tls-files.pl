@@ -110,8 +110,8 @@ my $reloads = sub {
     my ($name, $same, %set) = @_;
     $s->{set} = { %{ $s->{set} }, %set };
     $s->reload;
-    sleep 0.3;
-    my $n = $pid->();
+    my $n;
+    wait_for(sub { $n = $pid->(); $n ne $server }, $same ? 0.3 : 60);
     if ($same) { is($n, $server, "$name: the servers stay") } else { isnt($n, $server, "$name: the servers are replaced") }
     $server = $n;
 };

@@ -17,31 +17,33 @@ $pg->sql("CREATE ROLE scrammy LOGIN PASSWORD 'one'");
 my $secret = sub { $pg->value("SELECT rolpassword FROM pg_authid WHERE rolname = '$_[0]'") };
 for my $tls ('disable', 'require') {
     my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, auth => { scrammy => $secret->('scrammy') },
-        set => { auth_type => $tls eq 'disable' ? 'md5' : 'scram-sha-256', server_tls_sslmode => $tls, server_login_retry => 0.2, query_wait_timeout => 8, worker_threads => 2 });
+        set => { auth_type => $tls eq 'disable' ? 'md5' : 'scram-sha-256', server_tls_sslmode => $tls, server_login_retry => 0.2, query_wait_timeout => 60, worker_threads => 2 });
     my $login = sub { Bulkhead::Wire->login(host => '127.0.0.1', port => $p->port, user => 'scrammy', password => $_[0], dbname => 'test') };
     my @c = map { $login->('one') } 1 .. 4; # on both workers
     my $all = sub { my ($name) = @_; is(join(' ', map { my $r = eval { $_->query('SELECT current_user') }; !$r ? "dead: $@" : $r->{error} ? $r->{error}{M} : row_values($r) } @c), 'scrammy ' x 3 . 'scrammy', "$tls: $name") };
     $all->('by the keys that the clients proved');
     $p->console('RECONNECT', raw => 1);
     $all->('after RECONNECT');
+    my @old = map { $_->{remote_pid} } @{ $p->console('SHOW SERVERS') };
     $pg->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'scrammy'");
-    sleep 0.3;
+    $p->lost_servers(@old);
     $all->('after the servers were killed');
+    @old = map { $_->{remote_pid} } @{ $p->console('SHOW SERVERS') };
     $pg->restart('fast');
-    sleep 0.5;
+    $p->lost_servers(@old);
     $all->('after the server was restarted');
     # The server refuses the user for a while: what was proved is not forgotten.
     spew($pg->dir . '/pg_hba.conf', "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 reject\n");
     $pg->reload;
-    sleep 0.3;
     $p->console('RECONNECT', raw => 1);
     my $r = eval { $c[0]->query('SELECT 1') };
     ok(!$r || $r->{error}, "$tls: the server refuses");
     spew($pg->dir . '/pg_hba.conf', join '', map { "$_\n" } 'local all all trust', @hba);
     $pg->reload;
-    sleep 0.5;
     my $again = $c[3];
-    is(eval { row_values($again->query('SELECT current_user')) } // "dead $@", 'scrammy', "$tls: then it does not, and no new login was needed");
+    my $who;
+    wait_for(sub { $who = eval { row_values($again->query('SELECT current_user')) } // "dead $@"; $who eq 'scrammy' }, 10, 0.2);
+    is($who, 'scrammy', "$tls: then it does not, and no new login was needed");
     # A new password: one login with it serves the clients of all workers.
     @c = map { $login->('one') } 1 .. 4;
     $pg->sql("ALTER ROLE scrammy PASSWORD 'two'");
@@ -62,7 +64,7 @@ for my $tls ('disable', 'require') {
 # SASLprep as PostgreSQL does it: the proxy computes from plain passwords, on both sides.
 my %pw = (ligature => "\x{fb01}sh \x{2168}", composed => "u\x{308}ber", hangul => "\x{1100}\x{1161}\x{11a8}", space => "a\x{a0}b\x{3000}c", soft => "I\x{ad}X", emoji => "\x{1f600}x\x{ad}",
     hebrew => "\x{5d0}\x{5d1}\x{fb2e}", mixed => "\x{5d0}x\x{fb01}", compat => "\x{ff21}\x{ff42}\x{2460}", old => "\x{340}x", marks => "a\x{301}\x{323}");
-my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, auth => { map { my $x = $pw{$_}; utf8::encode($x); $_ => $x } keys %pw }, set => { auth_type => 'scram-sha-256', query_wait_timeout => 5 });
+my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres' }, auth => { map { my $x = $pw{$_}; utf8::encode($x); $_ => $x } keys %pw }, set => { auth_type => 'scram-sha-256', query_wait_timeout => 60 });
 for my $user (sort keys %pw) {
     my $b = $pw{$user};
     utf8::encode($b);

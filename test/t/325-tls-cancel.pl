@@ -26,18 +26,18 @@ my $make = sub { proxy(pg => $pg, databases => { test => "host=localhost port=$p
 my $cancel = sub {
     my ($p, $name) = @_;
     my $w = Bulkhead::Wire->login(host => 'localhost', port => $p->port, user => 'postgres', dbname => 'test', tls => { ca => $ca->ca });
-    $w->send_query('SELECT pg_sleep(20)');
-    sleep 0.4;
+    $w->send_query('SELECT pg_sleep(100)');
+    $pg->runs('SELECT pg_sleep%');
     return $w;
 };
 # PQcancelBlocking of libpq 18 uses TLS as the connection does.
 my $p = $make->(server_tls_sslmode => 'verify-full', server_tls_ca_file => $ca->ca);
 $p->{tls_client} = { ca => $ca->ca };
 for my $how ('postgres', 'direct') {
-    my ($st, $out, $err) = libpq18_run('host=localhost port=' . $p->port . " user=postgres dbname=test sslmode=verify-full sslnegotiation=$how sslrootcert=" . $ca->ca, <<'PY');
+    my ($st, $out, $err) = libpq18_run('host=localhost port=' . $p->port . " user=postgres dbname=test sslmode=verify-full sslnegotiation=$how sslrootcert=" . $ca->ca, <<'PY', watch => $pg->dsn . ' sslmode=disable');
 c = connect()
-pq.PQsendQuery(c, b'SELECT pg_sleep(20)')
-time.sleep(0.5)
+pq.PQsendQuery(c, b'SELECT pg_sleep(100)')
+runs('SELECT pg_sleep%')
 k = P(pq.PQcancelCreate(c))
 print(pq.PQcancelBlocking(k))
 r = P(pq.PQgetResult(c))

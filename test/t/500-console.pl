@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use Bulkhead;
 
 my $pg = pg();
-my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=1', other => 'dbname=postgres' }, set => { max_client_conn => 20, query_wait_timeout => 20 });
+my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=1', other => 'dbname=postgres' }, set => { max_client_conn => 20, query_wait_timeout => 100 });
 my $c = $p->connect('test');
 $c->query('SELECT 1');
 my $cols = sub { my ($what) = @_; my $r = $p->console("SHOW $what", raw => 1, no_die => 1); return $r->{error} ? "error $r->{error}{M}" : join ' ', map { $_->{name} } @{ $r->{results}[0]{cols} } };
@@ -87,7 +87,7 @@ my $admin = $p->connect('pgbouncer', 'bhadmin');
 $admin->send_query('PAUSE');
 ok(!$admin->readable(0.4), 'PAUSE waits for open transactions');
 $c->query('COMMIT');
-ok($admin->readable(5), 'and returns when they are over');
+ok($admin->readable(60), 'and returns when they are over');
 $admin->finish;
 my ($state) = ours() ? grep { $_->{key} eq 'paused' } @{ $p->console('SHOW STATE') } : { value => 'yes' };
 is($state->{value}, 'yes', 'SHOW STATE: paused');
@@ -106,11 +106,11 @@ ok(wait_for(sub { $c->value('SELECT pg_backend_pid()') != $pid }, 5), 'RECONNECT
 my $hold = $p->connect('test');
 $hold->query('BEGIN');
 my @full = map { my $x = eval { $p->connect('test', undef, no_die => 1) }; $x && !$x->{error} ? do { $x->send_query('SELECT 1'); $x } : () } 1 .. 25;
-$pool = $p->pool('test');
-cmp_ok($pool->{cl_waiting}, '>=', 10, 'all pools and client slots full');
+ok(wait_for(sub { $p->pool('test')->{cl_waiting} >= 10 }), 'all pools and client slots full');
 is($p->console('SHOW POOLS')->[0]{database} ne '', 1, 'the console answers');
 $_->abort for @full;
 $hold->query('ROLLBACK');
+ok(wait_for(sub { (grep { $_->{database} eq 'test' } @{ $p->console('SHOW CLIENTS') }) <= 3 }), 'they have left');
 # KILL.
 my $k = $p->connect('other');
 $con->query('KILL other');

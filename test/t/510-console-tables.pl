@@ -118,6 +118,7 @@ is($db{two}{load_balance_hosts}, 'round-robin', 'SHOW DATABASES: load_balance_ho
 is($db{test}{load_balance_hosts}, undef, 'SHOW DATABASES: and of one host');
 is("$db{pgbouncer}{database} $db{pgbouncer}{force_user} $db{pgbouncer}{pool_mode}", 'pgbouncer pgbouncer statement', 'SHOW DATABASES: the console itself');
 my %user = map { $_->{name} => $_ } @{ $p->console('SHOW USERS') };
+ok(wait_for(sub { %user = map { $_->{name} => $_ } @{ $p->console('SHOW USERS') }; $user{postgres}{current_client_connections} == 2 }), 'two clients are left');
 is(join('|', map { $user{postgres}{$_} // 'NULL' } qw(pool_size reserve_pool_size pool_mode max_user_connections current_client_connections)), '7|||9|2', 'SHOW USERS: what is set and what is in use');
 is($user{bhadmin}{pool_size}, '', 'SHOW USERS: empty where nothing is set');
 my ($host) = @{ $p->console("SHOW DNS_HOSTS LIKE 'localhost'") };
@@ -126,6 +127,6 @@ cmp_ok($host->{ttl}, '<=', 15, 'SHOW DNS_HOSTS: seconds left');
 my %list = map { $_->{list} => $_->{items} } @{ $p->console('SHOW LISTS') };
 is($list{dns_names}, scalar @{ $p->console('SHOW DNS_HOSTS') }, 'SHOW LISTS: dns_names');
 is("$list{databases} $list{peers} $list{used_servers}", '4 2 3', 'SHOW LISTS: databases, peers, servers');
-is($list{used_clients}, scalar @{ $p->console('SHOW CLIENTS') }, 'SHOW LISTS: used_clients, the console among them');
+ok(wait_for(sub { (grep { $_->{list} eq 'used_clients' } @{ $p->console('SHOW LISTS') })[0]{items} == @{ $p->console('SHOW CLIENTS') } }), 'SHOW LISTS: used_clients, the console among them');
 is(join(';', map { join '|', @$_{qw(peer_id host port pool_size)} } @{ $p->console('SHOW PEERS') }), '1|127.0.0.1|6432|20;2|127.0.0.1|6433|5', 'SHOW PEERS');
 finish();

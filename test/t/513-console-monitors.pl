@@ -10,7 +10,7 @@ use Bulkhead limit => 240;
 
 need_ours();
 my $pg = pg();
-my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=1 reserve_pool_size=4', other => 'dbname=template1' }, set => { max_client_conn => 200, default_pool_size => 17 });
+my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=1 reserve_pool_size=4', other => 'dbname=template1' }, set => { max_client_conn => 200, default_pool_size => 17, query_wait_timeout => 1000 });
 my $a = $p->connect('test');
 $a->query('BEGIN');
 $a->query('SELECT 1') for 1 .. 9;
@@ -59,7 +59,7 @@ my ($st, $out) = $check->('pgb_pool_cl_waiting', '--warning=5', '--critical=9');
 like($out, qr/OK:.*\btest=1\b/s, 'check_postgres: waiting clients') or diag($out);
 ($st, $out) = $check->('pgb_pool_cl_waiting', '--warning=1', '--critical=9');
 like($out, qr/WARNING:.*\btest=1\b/s, 'check_postgres: it warns');
-($st, $out) = $check->("pgb_pool_$_", '--warning=50', '--critical=90'), like($out, qr/OK:.*\btest=\d/s, "check_postgres: $_")
+($st, $out) = $check->("pgb_pool_$_", '--warning=5000', '--critical=9000'), like($out, qr/OK:.*\btest=\d/s, "check_postgres: $_")
     for qw(cl_active sv_active sv_idle sv_used sv_tested sv_login maxwait);
 ($st, $out) = $check->('pgbouncer_backends', '--warning=150', '--critical=190');
 like($out, qr/OK:.*\d+ of 200 connections/s, 'check_postgres: connections of max_client_conn') or diag($out);
@@ -68,7 +68,7 @@ my ($sum) = $out =~ /([0-9a-f]{32})/;
 ok($sum, 'check_postgres: a checksum of the settings') or diag($out);
 ($st, $out) = $check->('pgbouncer_checksum', "--critical=$sum");
 like($out, qr/OK:/, 'check_postgres: it stays');
-$p->console('SET query_wait_timeout = 99', raw => 1);
+$p->console('SET server_lifetime = 99', raw => 1);
 ($st, $out) = $check->('pgbouncer_checksum', "--critical=$sum");
 like($out, qr/CRITICAL:/, 'check_postgres: and tells a change');
 

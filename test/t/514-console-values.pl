@@ -24,8 +24,8 @@ wait_for(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $relay
 my $p = proxy(pg => $pg,
     databases => { test => 'dbname=postgres pool_size=2', sess => 'dbname=postgres pool_mode=session pool_size=2', mute => 'host=127.0.0.1 port=' . $mute->sockport . ' dbname=x',
         slow => "host=127.0.0.1 port=$relay_port dbname=postgres pool_size=1", reset => 'dbname=postgres pool_mode=session pool_size=1' },
-    set => { unix_socket_dir => $dir, stats_period => 1, query_wait_timeout => 60, client_tls_sslmode => 'allow', client_tls_key_file => $key, client_tls_cert_file => $cert, client_tls_ca_file => $ca->ca,
-        server_check_query => "select 'checked'", cancel_wait_timeout => 60, server_reset_query => 'DISCARD ALL' });
+    set => { unix_socket_dir => $dir, stats_period => 1, query_wait_timeout => 600, client_tls_sslmode => 'allow', client_tls_key_file => $key, client_tls_cert_file => $cert, client_tls_ca_file => $ca->ca,
+        server_check_query => "select 'checked'", cancel_wait_timeout => 600, server_reset_query => 'DISCARD ALL' });
 my $one = sub { my ($what, $db, $app) = @_; my @r = grep { $_->{database} eq $db && (!defined $app || $_->{application_name} eq $app) } @{ $p->console("SHOW $what") }; return @r == 1 ? $r[0] : { n => scalar @r } };
 my $client = sub { $one->('CLIENTS', @_) };
 my $as = sub { my ($app, $db, %o) = @_; return $p->connect($db // 'test', undef, params => { application_name => $app }, %o) };
@@ -48,7 +48,7 @@ is($sv->{port}, $pg->port, 'the server\'s port');
 is($sv->{application_name}, 'a', 'the server has the client\'s application_name');
 is($ra->{wait} + $ra->{wait_us}, 0, 'between queries nobody waits');
 my $b = $as->('b');
-$b->send_query('SELECT pg_sleep(30)');
+$b->send_query('SELECT pg_sleep(300)');
 my $w1 = $as->('w1');
 wait_for(sub { $p->pool('test')->{sv_active} == 2 }, 10);
 $w1->send_query('SELECT 11');
@@ -79,7 +79,7 @@ my $t1 = $client->('test', 'a');
 is($t1->{request_time} ge $t1->{connect_time}, 1, 'request_time is not before connect_time');
 ok(wait_for(sub { $a->query('SELECT 1'); $client->('test', 'a')->{request_time} gt $t1->{request_time} }, 5), 'request_time is that of the last request');
 my %id = map { $_->{id} => 1 } @{ $p->console('SHOW CLIENTS') };
-is(scalar(grep { $_ > 0 } keys %id), scalar @{ $p->console('SHOW CLIENTS') }, 'each has an id');
+ok(wait_for(sub { my @all = map { $_->{id} } @{ $p->console('SHOW CLIENTS') }; %id = map { $_ => 1 } @all; @all == grep { $_ > 0 } keys %id }), 'each has an id');
 
 # ---- Unix sockets, the console, TLS ----
 my $u = Bulkhead::Wire->login(host => $dir, port => $p->port, user => 'postgres', dbname => 'test', params => { application_name => 'u' });
@@ -88,8 +88,9 @@ is("$ru->{addr} $ru->{port} $ru->{local_addr} $ru->{local_port} $ru->{remote_pid
 my $con = Bulkhead::Wire->login(host => $dir, port => $p->port, user => 'bhadmin', password => 'bhadmin', dbname => 'pgbouncer', params => { application_name => 'boss' });
 my $rc = $client->('pgbouncer', 'boss');
 is("$rc->{state} $rc->{user} $rc->{remote_pid} $rc->{worker}", "active bhadmin $$ -1", 'an administrator');
-my $own = (grep { $_->{database} eq 'pgbouncer' } @{ $p->console('SHOW POOLS') })[0];
-is("$own->{user} $own->{cl_active} $own->{pool_mode}", 'pgbouncer 2 statement', 'the console\'s own pool');
+my $own = '';
+wait_for(sub { my ($r) = grep { $_->{database} eq 'pgbouncer' } @{ $p->console('SHOW POOLS') }; $own = "$r->{user} $r->{cl_active} $r->{pool_mode}"; $own =~ / 2 / });
+is($own, 'pgbouncer 2 statement', 'the console\'s own pool');
 my $tls = Bulkhead::Wire->login(host => 'localhost', port => $p->port, user => 'postgres', dbname => 'test', tls => { ca => $ca->ca }, params => { application_name => 'tls' });
 like($client->('test', 'tls')->{tls}, qr{^TLSv1\.3/TLS_\w+/ECDH=\w+$}, 'tls: version, suite and curve');
 is($client->('test', 'a')->{tls}, '', 'tls: empty without');
@@ -113,7 +114,7 @@ $m->abort;
 my $knock = Bulkhead::Wire->new(host => '127.0.0.1', port => $p->port);
 ok(wait_for(sub { my %l = map { $_->{list} => $_->{items} } @{ $p->console('SHOW LISTS') }; $l{login_clients} == 1 }, 5), 'SHOW LISTS: login_clients');
 $knock->abort;
-$p->console("SET server_reset_query = 'select pg_sleep(30)'", raw => 1);
+$p->console("SET server_reset_query = 'select pg_sleep(300)'", raw => 1);
 my $r = $as->('r', 'reset');
 my $pid = $r->value('SELECT pg_backend_pid()');
 $r->close;
@@ -166,7 +167,7 @@ my $l0 = $stat->('pgbouncer', 'total_client_login_count');
 is($stat->('pgbouncer', 'total_query_count') - $q0, 2, 'commands of the console count as queries');
 is($stat->('pgbouncer', 'total_client_login_count') - $l0, 2, 'and its logins');
 # Averages of the last whole period, here a second.
-my $until = time + 20;
+my $until = time + 60;
 my $avg;
 do { $c->query('SELECT 1') for 1 .. 30; $avg = (grep { $_->{database} eq 'test' } @{ $p->console('SHOW STATS_AVERAGES') })[0] } until $avg->{query_count} > 0 && $avg->{query_time} > 0 || time > $until;
 cmp_ok($avg->{query_count}, '>', 0, 'averages: queries per second');
@@ -199,6 +200,6 @@ ok(!$y->readable(0.3), 'nobody else gets it');
 spew($go, '');
 is(row_values($y->finish), 77, 'until the request is gone');
 ok($ask->wait_eof(10), 'then who asked is let go');
-is($p->pool('slow')->{sv_active_cancel} + $p->pool('slow')->{cl_active_cancel_req}, 0, 'nothing is under way');
+ok(wait_for(sub { my $r = $p->pool('slow'); $r->{sv_active_cancel} + $r->{cl_active_cancel_req} == 0 }), 'nothing is under way');
 stop_child($relay, 'TERM', 5);
 finish();

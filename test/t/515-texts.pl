@@ -21,7 +21,7 @@ my %db = (test => 'dbname=postgres', missing => 'dbname=nosuchdb', dead => 'host
     small => 'dbname=postgres pool_size=1 reserve_pool_size=1', limited => 'dbname=postgres max_db_connections=1', few => 'dbname=postgres max_db_client_connections=1', off => 'dbname=postgres',
     moving => 'dbname=postgres', slow => "host=127.0.0.1 port=$relay_port dbname=postgres", stmt => 'dbname=postgres pool_mode=statement', tiny => 'dbname=postgres pool_size=1');
 my $p = proxy(pg => $pg, auth => { u => 'pw', v => 'pw', gone => 'pw' }, databases => { %db, '*' => 'dbname=postgres' }, users => { v => 'max_user_client_connections=1', u => '' },
-    set => { auth_type => 'scram-sha-256', server_login_retry => 1, server_connect_timeout => 1, query_wait_timeout => 3, query_wait_notify => 1, reserve_pool_timeout => 0, pool_idle_timeout => 1, server_idle_timeout => 1,
+    set => { auth_type => 'scram-sha-256', server_login_retry => 1, server_connect_timeout => 60, query_wait_timeout => 60, query_wait_notify => 1, reserve_pool_timeout => 0,
         login_notify_message => 'Welcome to the pool', cancel_wait_timeout => 1, max_client_conn => 40, dns_nxdomain_ttl => 1 });
 my $try = sub {
     my ($d, $user, %o) = @_;
@@ -66,7 +66,9 @@ $logged->(qr/S-\S+ missing\/u\@\S+ closing because: login failed \(age/);
 $refused->('and at once, the next time', 'database "nosuchdb" does not exist', 'missing');
 $refused->('nobody listens', qr/connect failed: Connection refused/, 'dead');
 $refused->('no such host', qr/server DNS lookup failed: no\.such\.invalid/, 'unknown');
+$p->console('SET server_connect_timeout = 1', raw => 1);
 $refused->('a server that says nothing', qr/connect timeout/, 'mute');
+$p->console('SET server_connect_timeout = 60', raw => 1);
 sleep 1.2; # server_login_retry
 {
     my $pid = fork // die;
@@ -90,10 +92,12 @@ my $s2 = $p->connect('small', 'u');
 $s2->query('BEGIN');
 $logged->(qr/taking connection from reserve_pool/);
 my $s3 = $p->connect('small', 'u');
+$p->console('SET query_wait_timeout = 3', raw => 1);
 my $r = $s3->query('SELECT 1', timeout => 10);
 is($r->{notices}[0]{M}, 'No server connection available in postgres backend, client being queued', 'a notice after query_wait_notify');
 is("$r->{error}{S} $r->{error}{M}", 'FATAL query_wait_timeout', 'client: query_wait_timeout');
 $logged->(qr/closing because: query_wait_timeout/);
+$p->console('SET query_wait_timeout = 60', raw => 1);
 $_->query('COMMIT') for $s1, $s2;
 my $e1 = $p->connect('limited', 'u');
 $e1->query('SELECT 1');
@@ -102,8 +106,8 @@ $_->close for $f1, $v1, $s1, $s2, $s3;
 # ---- time limits ----
 my $killed = sub {
     my ($key, $text, $do) = @_;
-    $p->console("SET $key = 1", raw => 1);
     my $x = $p->connect('test', 'u');
+    $p->console("SET $key = 2", raw => 1);
     my $e = $do->($x);
     $p->console("SET $key = 0", raw => 1);
     is($e, $text, "client: $key");
@@ -142,7 +146,7 @@ my $st = $p->connect('stmt', 'u');
 $st->send_query('BEGIN');
 is($wait_error->($st), 'transaction blocks not allowed in statement pooling mode', 'client: a transaction in statement mode');
 my $x = $p->connect('slow', 'u');
-$x->send_query('SELECT pg_sleep(4)');
+$x->send_query('SELECT pg_sleep(60)');
 wait_for(sub { grep { $_->{sv_active} } @{ $p->console("SHOW POOLS LIKE 'slow'") } }, 10);
 my $ask = Bulkhead::Wire->new(host => '127.0.0.1', port => $p->port);
 $ask->send_raw(pack('NN', 8 + length $x->{cancel_body}, 80877102) . $x->{cancel_body});
@@ -152,6 +156,7 @@ my $k = $p->connect('test', 'u');
 $p->console('KILL test', raw => 1);
 is($wait_error->($k), 'database removed', 'client: KILL');
 $p->console('RESUME test', raw => 1);
+$p->console("SET $_ = 1", raw => 1) for qw(pool_idle_timeout server_idle_timeout);
 $logged->(qr/cleaning up idle pool/);
 # Prepared statements: PostgreSQL's own errors instead of a closed connection.
 my $ps = $p->connect('test', 'u');

@@ -23,7 +23,7 @@ my ($scheme, @tls) = ('http');
 
 sub curl {
     my ($path, @args) = @_;
-    my ($st, $out, $err) = run_cmd(argv => ['/usr/bin/curl', '-sS', '-i', '-m', 20, @tls, @args, "$scheme://127.0.0.1:" . $p->metrics_port . $path], timeout => 30);
+    my ($st, $out, $err) = run_cmd(argv => ['/usr/bin/curl', '-sS', '-i', '-m', 100, @tls, @args, "$scheme://127.0.0.1:" . $p->metrics_port . $path], timeout => 120);
     my ($head, $body) = split /\r\n\r\n/, $out, 2;
     my ($code) = ($head // '') =~ m{^HTTP/1\.\d (\d+)};
     return { st => $st, code => $code // 0, head => $head // '', body => $body // '', err => $err };

@@ -18,7 +18,7 @@ chmod 0644, $hba;
 my $workers = $ENV{BH_WORKERS} // 2;
 my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=8', pins => 'dbname=postgres pool_size=4', none => 'dbname=postgres user=postgres tenant_mode=reject' },
     auth => { postgres => '', barred => '' },
-    set => { worker_threads => $workers, slow_query_threshold => 2, session_state => 'virtual', auth_type => 'hba', auth_hba_file => $hba, max_prepared_statements => 50, query_wait_timeout => 60,
+    set => { worker_threads => $workers, slow_query_threshold => 6, session_state => 'virtual', auth_type => 'hba', auth_hba_file => $hba, max_prepared_statements => 50, query_wait_timeout => 60,
         client_tls_sslmode => 'allow', client_tls_key_file => $key, client_tls_cert_file => $cert, client_tls_ca_file => $ca->ca });
 my $m = sub { my ($name, @labels) = @_; return $p->metric("pgbulkhead_$name", join ',', @labels) // 0 };
 my $is = sub { my ($want, $what, $name, @labels) = @_; my $got; ok(wait_for(sub { ($got = $m->($name, @labels)) == $want }, 10, 0.1), $what) or diag("$name @labels: $got, not $want") };

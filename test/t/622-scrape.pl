@@ -61,7 +61,7 @@ is($st, 0, 'promtool check metrics is clean') or diag("$out$err");
 close $_ for splice @s, 0, int(@s * 9 / 10);
 my $left = @s;
 ok(wait_for(sub { ($p->metric('pgbulkhead_worker_connections') // 0) <= $left + 5 }, 60, 0.5), 'nine of ten clients have left');
-$body = $p->http('/metrics')->{body};
+wait_for(sub { $body = $p->http('/metrics')->{body}; $lines->($body) == $many }, 20, 0.3);
 is($lines->($body), $many, 'a tenth of the clients is as many series');
 diag('then ' . ($body =~ /^(pgbulkhead_scrape_duration_seconds \S+)$/m)[0]);
 finish();

@@ -33,7 +33,7 @@ sub libpq18_run {
     my ($conninfo, $code, %o) = @_;
     my $file = work_dir() . '/libpq' . ++$made . '.py';
     spew($file, <<"PY" . $code);
-import ctypes, sys, time
+import ctypes, os, sys, time
 pq = ctypes.CDLL('libpq.so.5')
 for name in ('PQconnectdb', 'PQexec', 'PQgetResult', 'PQcancelCreate', 'PQgetCancel'):
     getattr(pq, name).restype = ctypes.c_void_p
@@ -51,8 +51,14 @@ def value(c, sql):
     if pq.PQresultStatus(r) != 2:
         return 'error: ' + pq.PQerrorMessage(c).decode().strip()
     return pq.PQgetvalue(r, 0, 0).decode()
+def runs(like):
+    """Until the server (watch => its DSN) has a query that runs."""
+    w = P(pq.PQconnectdb(os.environ['BH_WATCH'].encode()))
+    until = time.monotonic() + 60
+    while value(w, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '" + like + "'") == '0' and time.monotonic() < until:
+        time.sleep(0.02)
 PY
-    return run_cmd(argv => ['/usr/bin/python3', $file, $conninfo], env => { libpq18() }, timeout => $o{timeout} // 30);
+    return run_cmd(argv => ['/usr/bin/python3', $file, $conninfo], env => { libpq18(), BH_WATCH => $o{watch} // '' }, timeout => $o{timeout} // 60);
 }
 
 1;

@@ -93,7 +93,20 @@ sub stop {
 
 sub restart { my ($self, $mode) = @_; $self->stop($mode); return $self->start }
 
-sub reload { kill 'HUP', $_[0]{pid} }
+# Returns when new connections have the files as they are now.
+sub reload {
+    my ($self) = @_;
+    my $loaded = sub { eval { $self->value('SELECT pg_conf_load_time()') } // '' };
+    my $was = $loaded->();
+    kill 'HUP', $self->{pid};
+    return wait_for(sub { my $now = $loaded->(); $now ne '' && $now ne $was });
+}
+
+# Waits until so many queries run (1) whose text is LIKE this one. A cancel request that comes before its query has begun is lost.
+sub runs {
+    my ($self, $like, $n) = @_;
+    return wait_for(sub { $self->value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '$like' AND state = 'active' AND pid <> pg_backend_pid()") >= ($n // 1) });
+}
 
 # A raw connection as the superuser (or as given).
 sub connect {

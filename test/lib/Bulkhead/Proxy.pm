@@ -125,8 +125,18 @@ sub start {
         die "the proxy did not start:\n" . $self->log_text unless $o{may_fail};
         return 0;
     }
+    # The port answers before the Unix socket has its rights and does.
+    my $dir = $self->{set}{unix_socket_dir} // '';
+    wait_for(sub { eval { Bulkhead::Wire->new(host => $dir, port => $self->{port})->abort; 1 } }, 20) if $dir =~ m{^/};
     push @running, $self;
     return $self;
+}
+
+# Waits until the proxy has noticed that these servers are gone, as after pg_terminate_backend of all of a user's.
+sub lost_servers {
+    my ($self, @pids) = @_;
+    my %lost = map { $_ => 1 } @pids;
+    return wait_for(sub { !grep { $lost{ $_->{remote_pid} } } @{ $self->console('SHOW SERVERS') } });
 }
 
 sub log_text { slurp($_[0]{log}) }
