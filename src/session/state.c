@@ -82,12 +82,14 @@ static bool holds(const struct session_state *st, const char *name)
 
 /* Settings that a client's texts touched on its server, and the answer about them. */
 struct touch {
-    bool all;      /* every one that the server's state has */
-    bool computed; /* others, too, which nobody can name */
-    bool doubt;    /* they may be what they were before */
-    bool failed;   /* ... because of an error or a rollback */
-    bool broken;   /* the answer makes no sense, or memory is short */
-    int failures;  /* answers that were errors */
+    bool all;        /* every one that the server's state has */
+    bool computed;   /* others, too, which nobody can name */
+    bool doubt;      /* they may be what they were before */
+    bool failed;     /* ... because of an error or a rollback */
+    bool broken;     /* the answer makes no sense, or memory is short */
+    bool again;      /* all, and behind that a reported one was set */
+    struct buf held; /* ... which the answer names, each with its NUL */
+    int failures;    /* answers that were errors */
     int n;
     struct buf names; /* each with its NUL */
     struct buf rows;  /* of the answer: name NUL set or not ('1', '0') value NUL */
@@ -100,6 +102,7 @@ static void touch_free(struct touch *t)
         return;
     buf_release(&t->names);
     buf_release(&t->rows);
+    buf_release(&t->held);
     free(t);
 }
 
@@ -135,6 +138,14 @@ static bool binds_tenants(const struct server *s, struct text name)
     return *guc && text_is_i(name, guc);
 }
 
+/* Does the server report the setting, so that it follows its client by vars.h? */
+static bool reported(const struct server *s, struct text name)
+{
+    int var = var_index(&s->shard->engine->hub->var_names, name);
+
+    return var >= 0 && s->vars->value[var];
+}
+
 /* Is the setting kept here? Not those that belong to the transaction, those that the server
  * reports (vars.h), and those that a tenant's server is pinned to. */
 static bool kept(const struct server *s, struct text name)
@@ -143,9 +154,8 @@ static bool kept(const struct server *s, struct text name)
                                          "transaction_deferrable", "seed", "is_superuser" };
     static const char *const pinned[] = { "search_path", "client_encoding",
                                           "standard_conforming_strings" };
-    int var = var_index(&s->shard->engine->hub->var_names, name);
 
-    if (var >= 0 && s->vars->value[var])
+    if (reported(s, name))
         return false;
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (text_is(name, never[i]))
@@ -164,6 +174,8 @@ static bool touched(struct client *c, struct server *s, struct text name, bool r
             s->opaque = true;
         return true;
     }
+    if (s->touch && s->touch->all && reported(s, name))
+        s->touch->again = true;
     if (!kept(s, name) || (reset && !s->touch && !s->asked && !holds(s->settings, name.p)))
         return true;
     struct touch *t = touch_of(s);
@@ -459,13 +471,15 @@ static void question(const struct server *s, const struct touch *t, struct buf *
 {
     bool more = false;
     const char *p = t->names.p, *end = p + t->names.n;
+    const struct session_state *startup =
+        t->all && (t->again || t->computed) ? s->client->startup : NULL;
 
     if (!t->doubt) {
         for (; p < end; p += strlen(p) + 1)
             ask_value(sql, p, &more);
         return;
     }
-    if (t->n || ((t->all || t->computed) && s->settings)) {
+    if (t->n || ((t->all || t->computed) && s->settings) || startup) {
         buf_text_append(sql, TEXT("SELECT n.n,CASE WHEN s.name IS NOT NULL OR n.p THEN "
                                   "pg_catalog.current_setting(n.n,true) END,s.source FROM "
                                   "(VALUES "));
@@ -473,6 +487,8 @@ static void question(const struct server *s, const struct touch *t, struct buf *
             ask_source(sql, p, &more);
         for (int i = 0; (t->all || t->computed) && s->settings && i < s->settings->n; i++)
             ask_source(sql, s->settings->e[i].name, &more);
+        for (int i = 0; startup && i < startup->n; i++)
+            ask_source(sql, startup->e[i].name, &more);
         buf_text_append(sql, TEXT(") n(n,p) LEFT JOIN pg_catalog.pg_settings s ON "
                                   "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n.n"));
     }
@@ -499,6 +515,15 @@ static bool tell(struct client *c, int var)
     return ok;
 }
 
+/* Was the reported setting set behind the RESET ALL? */
+static bool is_held(const struct touch *t, const char *name)
+{
+    for (const char *p = t->held.p, *end = p + t->held.n; p < end; p += strlen(p) + 1)
+        if (strcmp(p, name) == 0)
+            return true;
+    return false;
+}
+
 /* RESET ALL and DISCARD ALL took the client's settings back to those of its startup packet, which
  * are not the server's. false: out of memory. */
 static bool start_again(struct client *c, const struct server *s, const struct touch *t)
@@ -516,7 +541,8 @@ static bool start_again(struct client *c, const struct server *s, const struct t
         int var = var_index(&c->engine->hub->var_names, text_of(st->e[i].name));
         const char *value = st->e[i].value;
         if (var >= 0 && s->vars->value[var]) {
-            if (c->vars.value[var] && strcmp(c->vars.value[var], value) != 0)
+            if (c->vars.value[var] && strcmp(c->vars.value[var], value) != 0 &&
+                !is_held(t, st->e[i].name))
                 ok = vars_set(&c->vars, var, text_of(value)) && tell(c, var);
         } else if (!find(old, st->e[i].name) && kept(s, text_of(st->e[i].name))) {
             e[n++] = st->e[i];
@@ -605,6 +631,14 @@ void state_row(struct server *s, const char *body, size_t n)
         t->broken = true;
         return;
     }
+    if (t->all && reported(s, name)) { /* of the startup packet: only whether it was set again */
+        if (text_is(source, "session")) {
+            buf_text_append(&t->held, name);
+            buf_char(&t->held, '\0');
+            t->broken = t->broken || t->held.failed;
+        }
+        return;
+    }
     if (t->computed && (binds_tenants(s, name) || !kept(s, name)))
         return;
     bool set = !no_value && is_set(name, value, !no_source, source);
@@ -657,6 +691,7 @@ static bool ask_later(struct server *s, struct touch *t)
         now->failures = t->failures;
         now->doubt = true;
         now->all = now->all || t->all;
+        now->again = now->again || t->again;
         now->computed = now->computed || t->computed;
         for (const char *p = t->names.p, *end = p + t->names.n; ok && p < end; p += strlen(p) + 1)
             ok = touch_name(now, text_of(p));

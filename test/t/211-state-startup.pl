@@ -77,6 +77,17 @@ for my $how ('RESET ALL', 'DISCARD ALL') {
     is($d->value('SELECT v FROM t'), 'TEN', 'RESET ALL rolled back');
     $d->query('RESET ALL; SET search_path = "TEN"');
     is($d->value('SELECT v FROM t') . $d->value('SHOW application_name'), 'TENfirst', 'set behind RESET ALL');
+    for my $again ("RESET ALL; SET application_name = 'third'", "BEGIN; SET application_name = 'lost'; RESET ALL; SELECT set_config('application_name', 'third', false); COMMIT",
+        "RESET ALL; DO \$\$ BEGIN SET application_name = 'third'; END \$\$", "RESET ALL; SET application_name = 'lost'; RESET ALL; SET Application_Name = 'third'") {
+        is($d->query($again)->{error}, undef, $again);
+        is($d->value('SHOW application_name') . $d->value('SELECT v FROM t'), 'thirdTen', '... what was set behind it holds, of those that servers report too');
+        is($d->{params}{application_name}, 'third', '... as the client was told');
+        is($o->value('SHOW application_name'), '', '... for it alone');
+    }
+    $d->query($_) for 'BEGIN', 'RESET ALL', "SET application_name = 'undone'", 'ROLLBACK';
+    is($d->value('SHOW application_name'), 'third', 'set behind RESET ALL, and rolled back');
+    $d->query("SET application_name = 'fourth'; RESET ALL");
+    is($d->value('SHOW application_name'), 'first', 'set before RESET ALL');
 }
 
 # ---- many clients, few servers, several workers ----
