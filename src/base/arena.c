@@ -122,6 +122,15 @@ struct text arena_printf(struct arena *a, const char *fmt, ...)
     return (struct text){ p, (size_t)n };
 }
 
+void *arena_grow(struct arena *a, const void *v, size_t n, size_t size, int *cap, int first)
+{
+    *cap = *cap ? *cap * 2 : first;
+    void *more = arena_alloc(a, size * (size_t)*cap);
+    if (n)
+        memcpy(more, v, size * n);
+    return more;
+}
+
 struct arena_mark arena_mark(const struct arena *a)
 {
     return (struct arena_mark){ a->head, a->head ? a->head->used : 0, a->used };

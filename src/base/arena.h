@@ -74,4 +74,13 @@ static inline void *arena_alloc(struct arena *a, size_t n)
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))
 
+/* Room for one more than n in the array v of cap elements (an int), which begins with `first` of
+ * them and doubles; it is not initialised. Aborts as arena_alloc. */
+#define ARENA_ROOM(a, v, n, cap, first)                                                            \
+    do {                                                                                           \
+        if ((n) == (cap))                                                                          \
+            (v) = arena_grow((a), (v), (size_t)(n), sizeof(*(v)), &(cap), (first));                \
+    } while (0)
+void *arena_grow(struct arena *a, const void *v, size_t n, size_t size, int *cap, int first);
+
 #endif

@@ -30,14 +30,7 @@ static void push(struct line *x, struct hba_name name)
 {
     struct names *v = &x->names;
 
-    if (v->n == v->cap) {
-        int cap = v->cap ? v->cap * 2 : 4;
-        struct hba_name *more = ARENA_ARRAY(x->l->a, struct hba_name, cap);
-        if (v->n)
-            memcpy(more, v->list, sizeof(*more) * (size_t)v->n);
-        v->list = more;
-        v->cap = cap;
-    }
+    ARENA_ROOM(x->l->a, v->list, v->n, v->cap, 4);
     v->list[v->n++] = name;
 }
 

@@ -238,14 +238,7 @@ static bool take_word(struct reader *r, const char *word)
 
 static struct effect *add(struct reader *r, enum effect_kind kind, int at)
 {
-    if (r->n_list == r->cap) {
-        int cap = r->cap ? r->cap * 2 : 8;
-        struct effect *more = ARENA_ARRAY(r->a, struct effect, cap);
-        if (r->n_list)
-            memcpy(more, r->list, sizeof(*more) * (size_t)r->n_list);
-        r->list = more;
-        r->cap = cap;
-    }
+    ARENA_ROOM(r->a, r->list, r->n_list, r->cap, 8);
     struct effect *e = &r->list[r->n_list++];
     *e = (struct effect){ .kind = kind,
                           .off = at < r->n ? r->t[at].off : (uint32_t)r->sql.n,

@@ -520,14 +520,7 @@ bool inject_merge_insert(const struct inject *j, int from, int number, bool has_
 void inject_put(struct inject *j, uint32_t off, uint32_t cut, enum inject_rank rank,
                 const struct snippet *s)
 {
-    if (j->n_edits == j->cap) {
-        int cap = j->cap ? j->cap * 2 : 16;
-        struct edit *v = ARENA_ARRAY(j->arena, struct edit, cap);
-        if (j->n_edits)
-            memcpy(v, j->edits, sizeof(*v) * (size_t)j->n_edits);
-        j->edits = v;
-        j->cap = cap;
-    }
+    ARENA_ROOM(j->arena, j->edits, j->n_edits, j->cap, 16);
     j->edits[j->n_edits] = (struct edit){ off, cut, rank, j->n_edits, *s };
     j->n_edits++;
 }

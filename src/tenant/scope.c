@@ -13,14 +13,7 @@ struct level *level_new(struct arena *a, struct level *up)
 
 struct item *level_add(struct arena *a, struct level *l, struct text name)
 {
-    if (l->n_items == l->cap) {
-        int cap = l->cap ? l->cap * 2 : 8;
-        struct item **v = ARENA_ARRAY(a, struct item *, cap);
-        if (l->n_items)
-            memcpy(v, l->items, sizeof(*v) * (size_t)l->n_items);
-        l->items = v;
-        l->cap = cap;
-    }
+    ARENA_ROOM(a, l->items, l->n_items, l->cap, 8);
     struct item *i = ARENA_NEW(a, struct item);
     i->name = name;
     l->items[l->n_items++] = i;
@@ -55,14 +48,7 @@ const struct cte *level_cte(const struct level *l, struct text name)
 
 void columns_add(struct arena *a, struct columns *c, struct text name, int claim)
 {
-    if (c->n == c->cap) {
-        int cap = c->cap ? c->cap * 2 : 8;
-        struct column *v = ARENA_ARRAY(a, struct column, cap);
-        if (c->n)
-            memcpy(v, c->v, sizeof(*v) * (size_t)c->n);
-        c->v = v;
-        c->cap = cap;
-    }
+    ARENA_ROOM(a, c->v, c->n, c->cap, 8);
     c->v[c->n++] = (struct column){ name, claim, claim, NULL };
 }
 

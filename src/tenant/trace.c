@@ -61,14 +61,7 @@ static struct tenant_trace_row *new_row(struct walk *w, enum trace_kind kind, in
     struct tenant_trace *t = w->ask->trace;
     if (!t || t->n >= MAX_ROWS)
         return NULL;
-    if (t->n == t->cap) {
-        int cap = t->cap ? t->cap * 2 : 16;
-        struct tenant_trace_row *v = ARENA_ARRAY(t->arena, struct tenant_trace_row, cap);
-        if (t->n)
-            memcpy(v, t->v, sizeof(*v) * (size_t)t->n);
-        t->v = v;
-        t->cap = cap;
-    }
+    ARENA_ROOM(t->arena, t->v, t->n, t->cap, 16);
     struct tenant_trace_row *row = &t->v[t->n++];
     *row = (struct tenant_trace_row){ .kind = kind, .loc = loc };
     return row;

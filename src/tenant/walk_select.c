@@ -140,14 +140,7 @@ static void keep_arm(struct walk *w, struct arms *arms, struct node *n, struct l
 {
     if (!arms)
         return;
-    if (arms->n == arms->cap) {
-        int cap = arms->cap ? arms->cap * 2 : 4;
-        struct arm *v = ARENA_ARRAY(w->arena, struct arm, cap);
-        if (arms->n)
-            memcpy(v, arms->v, sizeof(*v) * (size_t)arms->n);
-        arms->v = v;
-        arms->cap = cap;
-    }
+    ARENA_ROOM(w->arena, arms->v, arms->n, arms->cap, 4);
     arms->v[arms->n++] = (struct arm){ n, l, *cols };
 }
 

@@ -32,6 +32,15 @@ static void test_arena(void)
     is_int(t.p[t.n], 0, "printf ends with NUL");
     ok(arena_try(&a, SIZE_MAX) == NULL && arena_try(&a, SIZE_MAX - 8) == NULL,
        "an impossible size fails without overflow");
+    int *v = NULL, n = 0, cap = 0, same = 0;
+    for (; n < 100; n++) {
+        ARENA_ROOM(&a, v, n, cap, 3);
+        v[n] = n;
+    }
+    for (int i = 0; i < n; i++)
+        same += v[i] == i;
+    is_int(same, 100, "an array that grows keeps what is in it");
+    is_int(cap, 192, "it doubles");
     arena_release(&a);
 }
 
