@@ -393,27 +393,6 @@ static void fn_kill(struct engine *e, struct ask *ask, struct ask_part *part)
     engine_kill(e, ask->db);
 }
 
-static void done_resume(struct admin *a, struct ask *ask, uint64_t sum)
-{
-    (void)ask;
-    (void)sum;
-    admin_complete(a, TEXT("RESUME"));
-}
-
-static void done_reconnect(struct admin *a, struct ask *ask, uint64_t sum)
-{
-    (void)ask;
-    (void)sum;
-    admin_complete(a, TEXT("RECONNECT"));
-}
-
-static void done_kill(struct admin *a, struct ask *ask, uint64_t sum)
-{
-    (void)ask;
-    (void)sum;
-    admin_complete(a, TEXT("KILL"));
-}
-
 /* Nobody is told, the administrator has left. */
 static void done_nothing(struct admin *a, struct ask *ask, uint64_t sum)
 {
@@ -490,7 +469,7 @@ void command_resume(struct admin *a, const struct statement *st)
         return;
     }
     log_issued(a, "RESUME", db);
-    (void)admin_ask(a, db_name(db), 0, fn_resume, done_resume);
+    (void)admin_tell(a, db_name(db), 0, fn_resume, TEXT("RESUME"));
 }
 
 static void set_disabled(struct admin *a, const struct statement *st, bool disabled)
@@ -521,7 +500,7 @@ void command_reconnect(struct admin *a, const struct statement *st)
     if (!optional_db(a, st, &db))
         return;
     log_issued(a, "RECONNECT", db);
-    (void)admin_ask(a, db_name(db), 0, fn_reconnect, done_reconnect);
+    (void)admin_tell(a, db_name(db), 0, fn_reconnect, TEXT("RECONNECT"));
 }
 
 void command_kill(struct admin *a, const struct statement *st)
@@ -532,7 +511,7 @@ void command_kill(struct admin *a, const struct statement *st)
         return;
     atomic_store(pause_flag(a, db), true);
     log_issued(a, "KILL", db);
-    (void)admin_ask(a, db_name(db), 0, fn_kill, done_kill);
+    (void)admin_tell(a, db_name(db), 0, fn_kill, TEXT("KILL"));
 }
 
 /* ---- KILL_CLIENT ---- */

@@ -247,7 +247,7 @@ static void send_rows(struct admin *a, struct ask *ask)
         return;
     for (int i = 0; i < MAX_WORKERS; i++)
         buf_text_append(&a->out, buf_text(&ask->part[i].rows));
-    admin_complete(a, TEXT("SHOW"));
+    admin_complete(a, ask->tag);
 }
 
 static void on_asked(void *arg)
@@ -267,13 +267,10 @@ static void on_asked(void *arg)
     admin_release(a);
 }
 
-bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
-               void (*done)(struct admin *a, struct ask *ask, uint64_t sum))
+static bool ask_workers(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
+                        void (*done)(struct admin *a, struct ask *ask, uint64_t sum),
+                        struct text tag)
 {
-    if (a->mode == ADMIN_DESCRIBE && !done) { /* the columns are there, nobody wants the rows */
-        admin_complete(a, TEXT("SHOW"));
-        return true;
-    }
     struct ask *ask = calloc(1, sizeof(*ask));
     if (ask) {
         ask->admin = a;
@@ -281,6 +278,7 @@ bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
         ask->number = number;
         ask->fn = fn;
         ask->done = done;
+        ask->tag = tag;
     }
     if (ask && hub_call(a->console->hub, on_engine, ask, on_asked)) {
         a->running = true;
@@ -291,6 +289,21 @@ bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
     if (a->conn)
         admin_error(a, "53200", "out of memory");
     return false;
+}
+
+bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
+               void (*done)(struct admin *a, struct ask *ask, uint64_t sum))
+{
+    if (a->mode == ADMIN_DESCRIBE && !done) { /* the columns are there, nobody wants the rows */
+        admin_complete(a, TEXT("SHOW"));
+        return true;
+    }
+    return ask_workers(a, db, number, fn, done, TEXT("SHOW"));
+}
+
+bool admin_tell(struct admin *a, struct text db, uint64_t number, ask_fn *fn, struct text tag)
+{
+    return ask_workers(a, db, number, fn, NULL, tag);
 }
 
 struct survey_call {

@@ -97,6 +97,7 @@ struct ask {
     } part[MAX_WORKERS];
     void (*fn)(struct engine *e, struct ask *ask, struct ask_part *part);
     void (*done)(struct admin *a, struct ask *ask, uint64_t sum);
+    struct text tag; /* of what completes when done is NULL */
 };
 typedef void ask_fn(struct engine *e, struct ask *ask, struct ask_part *part);
 /* Runs fn on each worker's thread; done follows unless the administrator has left meanwhile. done
@@ -104,6 +105,8 @@ typedef void ask_fn(struct engine *e, struct ask *ask, struct ask_part *part);
  * is asked; an error was sent if the administrator is still there. */
 bool admin_ask(struct admin *a, struct text db, uint64_t number, ask_fn *fn,
                void (*done)(struct admin *a, struct ask *ask, uint64_t sum));
+/* The same for what has no answer but that it is done: completes with the tag. */
+bool admin_tell(struct admin *a, struct text db, uint64_t number, ask_fn *fn, struct text tag);
 /* As survey_run; done follows unless the administrator has left, and with s never NULL. */
 void admin_survey(struct admin *a, void (*done)(struct admin *a, const struct survey *s));
 

@@ -168,16 +168,9 @@ static void fn_reset(struct engine *e, struct ask *ask, struct ask_part *part)
     profiles_reset(e->profiles);
 }
 
-static void done_reset(struct admin *a, struct ask *ask, uint64_t sum)
-{
-    (void)ask;
-    (void)sum;
-    admin_complete(a, TEXT("RESET"));
-}
-
 void reset_queries(struct admin *a)
 {
-    (void)admin_ask(a, TEXT(""), 0, fn_reset, done_reset);
+    (void)admin_tell(a, TEXT(""), 0, fn_reset, TEXT("RESET"));
 }
 
 /* ---- ACTIVITY ---- */

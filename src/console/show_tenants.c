@@ -155,13 +155,6 @@ static void fn_reset(struct engine *e, struct ask *ask, struct ask_part *part)
     notes_reset(e->notes, (unsigned)ask->number);
 }
 
-static void done_reset(struct admin *a, struct ask *ask, uint64_t sum)
-{
-    (void)ask;
-    (void)sum;
-    admin_complete(a, TEXT("RESET"));
-}
-
 void command_reset(struct admin *a, const struct statement *st)
 {
     unsigned kinds = 0;
@@ -173,7 +166,7 @@ void command_reset(struct admin *a, const struct statement *st)
     if (st->n_args == 1 && text_is_i(st->args[0], "queries"))
         reset_queries(a);
     else if (kinds)
-        (void)admin_ask(a, TEXT(""), kinds, fn_reset, done_reset);
+        (void)admin_tell(a, TEXT(""), kinds, fn_reset, TEXT("RESET"));
     else
         admin_error(a, "08P01", "RESET takes DENIALS, AUDIT or QUERIES");
 }
