@@ -115,7 +115,7 @@ sub relay {
     my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "listen: $!";
     my $pid = fork // die "fork: $!";
     return ($l->sockport, $pid) if $pid;
-    alarm 60;
+    alarm 900;
     my (%peer, %held, %logged);
     my $sel = IO::Select->new($l);
     while (my @r = $sel->can_read) {

@@ -11,7 +11,7 @@ need_ours();
 my $pg = pg();
 $pg->sql('CREATE ROLE tom LOGIN; CREATE ROLE bob LOGIN');
 my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=3 reserve_pool=2 max_db_connections=7 catalog_user=postgres', forced => 'dbname=template1 user=postgres pool_mode=session', '*' => '' },
-    auth => { tom => 'x', bob => 'x' }, set => { max_client_conn => 77, max_user_connections => 9, metrics_pgbouncer_names => 0 });
+    auth => { tom => 'x', bob => 'x' }, set => { max_client_conn => 77, max_user_connections => 9, metrics_pgbouncer_names => 0, query_wait_timeout => 3000 });
 unlike($p->http('/metrics')->{body}, qr/pgbouncer_/, 'only when asked for');
 $p->{set}{metrics_pgbouncer_names} = 1;
 $p->reload;

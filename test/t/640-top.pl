@@ -15,7 +15,7 @@ my $bin = Bulkhead::Proxy::binary();
 my $hostile = "e\e[7m";
 $pg->sql(qq(CREATE ROLE "$hostile" LOGIN));
 my $p = proxy(pg => $pg, databases => { one => 'dbname=postgres pool_size=2', two => 'dbname=postgres pool_size=7', 'q"uote' =~ s/"/""/r =~ s/^|$/"/gr => 'dbname=postgres' },
-    set => { worker_threads => 1, stats_period => 1 }, auth => { $hostile => '' });
+    set => { worker_threads => 1, stats_period => 1, query_wait_timeout => 3000 }, auth => { $hostile => '' });
 my $two = proxy(pg => $pg, databases => { far => 'dbname=postgres' }, set => { worker_threads => 1 });
 my @env = (PGPASSWORD => 'bhadmin', LC_ALL => 'C.UTF-8', HOME => work_dir());
 

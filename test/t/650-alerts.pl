@@ -15,7 +15,7 @@ CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app; SET ROLE app;
 CREATE TABLE documents (id int PRIMARY KEY, tenant_id text NOT NULL);
 SQL
 my %set = (
-    worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', probe_interval => 1, server_login_retry => 1,
+    worker_threads => $ENV{BH_WORKERS} // 2, query_wait_timeout => 3000, tenant_columns => 'tenant_id', probe_interval => 1, server_login_retry => 1,
     slow_query_threshold => 3600, alert_interval => 1, alert_clear_for => 0, alert_pool_utilisation_for => 0, alert_clients_waiting_for => 0, alert_backend_down_for => 0,
     alert_backend_connections_for => 0, alert_storage_for => 0, alert_query_p95_for => 0, alert_process_for => 0,
     # What a busy machine may raise by itself, and certificates of tests.

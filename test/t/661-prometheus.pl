@@ -14,7 +14,7 @@ need_ours();
 my $pg = pg();
 $pg->sql('CREATE TABLE documents (id int PRIMARY KEY, tenant_id text NOT NULL); GRANT ALL ON documents TO PUBLIC');
 my $p = proxy(pg => $pg, databases => { app => 'dbname=postgres user=postgres pool_size=4 catalog_user=postgres', notes => 'dbname=postgres user=postgres pool_size=4 tenant_mode=rewrite catalog_user=postgres' },
-    users => { acme => 'tenant=acme' }, auth => { acme => '' }, set => { worker_threads => 2, probe_interval => 1, tenant_columns => 'tenant_id' });
+    users => { acme => 'tenant=acme' }, auth => { acme => '' }, set => { worker_threads => 2, probe_interval => 1, query_wait_timeout => 3000, tenant_columns => 'tenant_id' });
 my %rules = map { my $f = $_; ($f => slurp(top() . "/contrib/prometheus/$f") =~ s/\bfor: [1-9]\w*/for: 1s/gr =~ s/\[5m\]/[15s]/gr =~ s/offset 5m/offset 15s/gr) } qw(recording.yml alerts.yml);
 my $m = Bulkhead::Prometheus->new(targets => { 'my-pgbulkhead' => ['127.0.0.1:' . $p->metrics_port] }, rules => \%rules, external_labels => { pgbulkhead_docs => 'https://wiki.internal' });
 

@@ -62,7 +62,7 @@ CREATE TABLE documents (id int PRIMARY KEY, tenant_id text NOT NULL, title text)
 INSERT INTO documents SELECT g, CASE WHEN g % 2 = 0 THEN 'acme' ELSE 'beta' END, 'title ' || g FROM generate_series(1, 20) g;
 SQL
 my $keys = slurp("$top/src/conf/keys.def");
-my %set = (worker_threads => 2, probe_interval => 1, tenant_columns => 'tenant_id', slow_query_threshold => 0.2, metrics_top_tenants => 5, alert_interval => 1,
+my %set = (worker_threads => 2, probe_interval => 4, query_wait_timeout => 3000, tenant_columns => 'tenant_id', slow_query_threshold => 0.2, metrics_top_tenants => 5, alert_interval => 1,
     client_tls_sslmode => 'allow', client_tls_key_file => $key, client_tls_cert_file => $cert, server_tls_sslmode => 'verify-ca', server_tls_ca_file => $ca->ca,
     server_tls_protocols => 'all', max_prepared_statements => 20, alert_clients_waiting_for => 0);
 delete @set{ grep { $keys !~ /^KEY\w*\(\Q$_\E,/m } keys %set };
@@ -115,7 +115,7 @@ my $look = sub {
     }
     return !grep { my $e = $_->{expr}; !$found{$e} && !grep { $e =~ $_ } keys %empty } @exprs;
 };
-wait_for(sub { traffic(); sleep 1; $look->() }, 90, 0.1);
+wait_for(sub { traffic(); sleep 1; $look->() }, 300, 0.1);
 $look->();
 is(join("\n", map { $_->{error} // () } values %found), '', 'every expression is one');
 is(join("\n", map { "$_->{title}: $_->{expr}" } grep { my $e = $_->{expr}; !$found{$e} && !grep { $e =~ $_ } keys %empty } @exprs), '', 'and finds data');
@@ -130,7 +130,8 @@ wait_for(sub { $novalues = join(' ', map { $_->{query}{query} } grep { my ($metr
 is($novalues, '', 'variables find values');
 
 # ---- all metrics of the scrape, and all that are used ----
-my $scrape = $p->http('/metrics')->{body};
+my $scrape;
+wait_for(sub { $scrape = $p->http('/metrics')->{body}; $scrape =~ /^pgbulkhead_backend_connections_max\{/m }); # a probe may come late
 my %type = $scrape =~ /^# TYPE (\S+) (\S+)$/mg;
 my %live;
 for ($scrape =~ /^([a-zA-Z_:][\w:]*)[{ ]/mg) {

@@ -13,7 +13,7 @@ use Bulkhead::Rules qw(top rules);
 need_ours();
 my $pg = pg();
 my $p = proxy(pg => $pg, databases => { shop => 'dbname=postgres user=postgres pool_size=2 max_db_connections=8', crm => 'dbname=postgres user=postgres pool_size=3 reserve_pool_size=1' },
-    set => { worker_threads => 2, metrics_pgbouncer_names => 1, max_client_conn => 200, max_user_connections => 50 });
+    set => { worker_threads => 2, query_wait_timeout => 3000, metrics_pgbouncer_names => 1, max_client_conn => 200, max_user_connections => 50 });
 my $m = Bulkhead::Prometheus->new(targets => { pgbouncer => ['127.0.0.1:' . $p->metrics_port] }, rules => { 'pgbouncer-names.yml' => slurp(top() . '/contrib/prometheus/pgbouncer-names.yml') });
 my @hold = map { my $c = $p->connect('shop'); $c->query('BEGIN'); $c } 1, 2;
 my $waits = $p->connect('shop');

@@ -26,7 +26,7 @@ my $p = proxy(pg => $pg, databases => {
         app => 'dbname=postgres user=app pool_size=2 tenant_mode=rewrite', many => 'dbname=postgres pool_size=1', unlimited => 'dbname=postgres pool_size=0',
     },
     users => { acme => 'tenant=acme' }, auth => { acme => '', map { ("u$_" => '') } 1 .. $many },
-    set => { worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', max_client_conn => 1000, probe_interval => 1, alert_interval => 1, alert_clients_waiting_for => 0, max_db_connections => 12 });
+    set => { worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', max_client_conn => 1000, query_wait_timeout => 3000, probe_interval => 4, alert_interval => 1, alert_clients_waiting_for => 0, max_db_connections => 12 });
 my $r;
 my $status = sub { $r = $p->http('/api/status'); return $json->decode($r->{body}) };
 my $pool = sub { my ($s, $db) = @_; return (grep { $_->{database} eq $db } @{ $s->{pools}{list} })[0] };

@@ -22,7 +22,7 @@ $p->{expect_exit} = 1;
 my $bin = Bulkhead::Proxy::binary();
 my @procs = ($p->pid);
 my $sock = "$dir/.s.PGBULKHEAD." . $p->port;
-ok(wait_for(sub { -S $sock }, 5), 'a socket for the successor');
+ok(wait_for(sub { -S $sock && ((stat $sock)[2] & 07777) == 0600 }, 5), 'a socket for the successor');
 is((stat $sock)[2] & 07777, 0600, 'of which others are kept');
 
 # Starts a successor; true when the pidfile names it.
@@ -65,7 +65,7 @@ for my $i (1 .. 5) {
 }
 for my $name (sort keys %load) {
     my ($pid, $file) = @{ $load{$name} };
-    my $st = wait_for(sub { my $s = reap($pid); defined $s ? [$s] : 0 }, 60);
+    my $st = wait_for(sub { my $s = reap($pid); defined $s ? [$s] : 0 }, 300);
     my $t = slurp($file);
     ok($st && $st->[0] == 0, "$name: pgbench ends well");
     my ($failed) = $t =~ /number of failed transactions: (\d+)/;
@@ -77,7 +77,7 @@ for my $name (sort keys %load) {
 # pass its cancels on.
 is($old->value('SELECT count(*) FROM t'), 0, 'the open transaction is where it was');
 is(scalar(grep { !defined reap($_) } @procs), 6, 'all are there while the first one has a client');
-$old->send_query('SELECT pg_sleep(30)');
+$old->send_query('SELECT pg_sleep(100)');
 for (1 .. 40) { $old->cancel; last if $old->readable(0.5) } # the first ones may come before the query
 my $r = $old->finish(timeout => 10);
 error_is($r, '57014', qr/canceling statement/, 'a cancel finds the client five processes back');
@@ -120,7 +120,7 @@ ok($successor->(), '-R without an old process');
 is($p->connect('test')->value('SELECT 5'), 5, 'serves');
 
 # drain_timeout lets idle clients go to the new one.
-$p->{set}{drain_timeout} = 20;
+$p->{set}{drain_timeout} = 100;
 $p->write;
 kill 'HUP', $procs[-1];
 ok($p->wait_log(qr/SIGHUP/), 'reloaded');

@@ -50,10 +50,13 @@ $held->(3);
 kill 'USR2', $p->pid;
 $free->(3);
 # A query that runs is answered afterwards; a transaction goes on.
-$c[0]->send_query('SELECT pg_sleep(0.5), 5');
+my $gate = $pg->connect('postgres');
+$gate->query('SELECT pg_advisory_lock(1)');
+$c[0]->send_query('SELECT pg_advisory_xact_lock(1), 5');
 $c[1]->query('BEGIN');
-sleep 0.2;
+$pg->runs('SELECT pg_advisory_xact_lock%');
 $suspend->(4);
+$gate->query('SELECT pg_advisory_unlock(1)');
 ok(!$c[0]->readable(1), 'an answer waits');
 $a->query('RESUME');
 like(row_values($c[0]->finish(timeout => 10)), qr/5$/, 'and comes');
@@ -62,6 +65,7 @@ $c[1]->query('COMMIT');
 # One that does not read.
 my $slow = $p->connect('test');
 $slow->send_query("SELECT repeat('y', 1000) FROM generate_series(1, 60000)");
+$slow->readable(60);
 sleep 1;
 my $t = time;
 $suspend->(5);

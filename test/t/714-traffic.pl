@@ -10,9 +10,11 @@ use Bulkhead limit => 400;
 
 need_ours();
 my $pg = pg();
-my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=5' }, set => { server_login_retry => 1, worker_threads => 2,
+my $p = proxy(pg => $pg, databases => { test => 'dbname=postgres pool_size=5' }, set => { server_login_retry => 0.1, worker_threads => 2,
         max_client_conn => 200, query_wait_timeout => 60 });
 my $stop = work_dir() . '/stop';
+# While this file is there the server is away, and who has been told so waits: it is not asked how often one can be told.
+my $down = "$stop.down";
 # Clients that ask until the file appears; each gives its counts: right, wrong, errors; a broken connection is opened again.
 my $traffic = sub {
     my ($n, $during) = @_;
@@ -34,7 +36,7 @@ my $traffic = sub {
             $c = eval { $p->connect('test') } if !$c;
             if (!$c) { $refused++; sleep 0.1; next }
             my $r = eval { $c->query($k % 3 ? "SELECT '$i-$k'" : "BEGIN; SELECT '$i-$k'; COMMIT") };
-            if (!$r || $r->{error} || $r->{eof}) { $errors++; undef $c; sleep 0.02; next }
+            if (!$r || $r->{error} || $r->{eof}) { $errors++; undef $c; sleep 0.02; if (-e $down) { wait_for(sub { !-e $down || -e $stop }); sleep 0.5 } next }
             my ($v) = map { @{ $_->{rows} // [] } } grep { $_->{cols} } @{ $r->{results} };
             ($v && $v->[0] eq "$i-$k") ? $right++ : $wrong++;
             sleep 0.002;
@@ -77,12 +79,17 @@ SKIP: {
     my $grown = proc_rss_kb($p->pid) - $rss;
     ok($grown < 8192, "and the memory stays: $grown kB more");
 }
-$few->('restart of PostgreSQL', $traffic->(6, sub { sleep 0.5; $pg->restart('fast'); sleep 3 }));
-$few->('crash of PostgreSQL', $traffic->(6, sub { sleep 0.5; $pg->restart('immediate'); sleep 3 }));
+$few->('restart of PostgreSQL', $traffic->(6, sub { sleep 0.5; spew($down, ''); $pg->restart('fast'); unlink $down; sleep 3 }));
+$few->('crash of PostgreSQL', $traffic->(6, sub { sleep 0.5; spew($down, ''); $pg->restart('immediate'); unlink $down; sleep 3 }));
 $few->('a server killed', $traffic->(6, sub {
     sleep 0.5;
     my ($pid) = $pg->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1");
+    my $recovered = sub { eval { $pg->value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'") } // '' };
+    my $was = $recovered->();
+    spew($down, '');
     kill 'KILL', $pid;
+    wait_for(sub { my $now = $recovered->(); $now ne '' && $now ne $was }) or die "the server has not started again\n";
+    unlink $down;
     sleep 3;
 }));
 is($p->connect('test')->value('SELECT 1'), 1, 'all is well in the end');
