@@ -72,7 +72,8 @@ bool binding_run(struct server *s, const struct text *sql, int n)
     for (uint32_t i = 0; i < s->pending->n; i++) /* the last one's answer is the whole's */
         if (pending_at(s->pending, i)->note == NOTE_BOUND)
             pending_at(s->pending, i)->note = 0;
-    bool ok = run(s, &b, TEXT("BEGIN"));
+    /* Whatever the last client's default is: a deferrable one would wait for others. */
+    bool ok = run(s, &b, TEXT("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE"));
     for (int i = 0; ok && i < n; i++)
         ok = run(s, &b, sql[i]);
     ok = ok && run(s, &b, TEXT("COMMIT"));

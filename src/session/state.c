@@ -746,9 +746,40 @@ bool state_answered(struct server *s, bool failed)
 
 /* ---- servers that are free ---- */
 
+#define SHORT_LIMIT 100.0 /* milliseconds */
+
+/* Is the time limit so short that our own statements could meet it? What is not understood is. */
+static bool is_short(const struct entry *limit)
+{
+    char *unit;
+
+    if (!limit)
+        return false;
+    double n = strtod(limit->value, &unit);
+    while (*unit == ' ')
+        unit++;
+    if (strcmp(unit, "s") == 0 || strcmp(unit, "min") == 0 || strcmp(unit, "h") == 0 ||
+        strcmp(unit, "d") == 0)
+        return n > 0 && n < SHORT_LIMIT / 1000;
+    if (strcmp(unit, "us") == 0)
+        n /= 1000;
+    else if (*unit && strcmp(unit, "ms") != 0)
+        return true;
+    return !(n == 0 || n >= SHORT_LIMIT);
+}
+
+/* Would the next client feel these before its own are set? By a time limit on what makes the server
+ * its own, by the server's end while it waits for somebody, or by a statement that waits until the
+ * serializable transactions of others are over. */
+static bool burdens(const struct session_state *st)
+{
+    return holds(st, "idle_session_timeout") || holds(st, "default_transaction_deferrable") ||
+           is_short(find(st, "statement_timeout")) || is_short(find(st, "transaction_timeout"));
+}
+
 bool state_unclean(struct server *s)
 {
-    bool unclean = s->opaque || s->touch; /* touched, and its client is gone */
+    bool unclean = s->opaque || s->touch || burdens(s->settings); /* touch: its client is gone */
     const struct entry *path = s->settings ? find(s->settings, "search_path") : NULL;
 
     touch_free(s->touch);
