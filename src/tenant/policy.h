@@ -29,6 +29,7 @@ struct policy_relation {
     uint32_t type_oid;    /* that type's OID */
     const struct tenant_rule *settings; /* the rule whose settings apply to its readers, or NULL */
     bool is_view;
+    bool foreign; /* is a foreign table, or reading it reads one */
     /* r, p, or a view declared so that shows the tenant column of one tenant table */
     bool insertable;
     const struct policy_relation *base; /* of an insertable view: its table */
@@ -91,6 +92,9 @@ enum fn_class policy_function(const struct policy *p, struct text schema, struct
 /* Operators: schema empty = search path. left/right: number of operands 1 or 2. */
 enum fn_class policy_operator(const struct policy *p, struct text schema, struct text name,
                               int n_operands, struct text *why);
+/* Could the name mean an operator that did not come with PostgreSQL? Comparisons are not asked for:
+ * those of extensions that are trusted do not fail. */
+bool policy_operator_added(const struct policy *p, struct text schema, struct text name);
 /* Types named in casts, column definitions and literals: false for reg* types (which look names up
  * and print foreign names), for domains/composites not reachable, unknown ones, and types with
  * user-defined casts or input functions that are not allowed. schema empty = search path. */

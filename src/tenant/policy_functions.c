@@ -494,3 +494,18 @@ enum fn_class policy_operator(const struct policy *p, struct text schema, struct
         return answer(why, cls, w);
     return cls;
 }
+
+bool policy_operator_added(const struct policy *p, struct text schema, struct text name)
+{
+    static const char *const compare[] = { "=", "<>", "!=", "<", ">", "<=", ">=" };
+
+    for (size_t i = 0; i < COUNT(compare); i++)
+        if (text_is(name, compare[i]))
+            return false;
+    if (schema.n > 0)
+        return find(&p->index->operators, schema, name) != NULL;
+    bool added = find(&p->index->operators, TEXT("pg_catalog"), name) != NULL;
+    for (int i = 0; !added && i < p->catalog->n_search_path; i++)
+        added = find(&p->index->operators, p->catalog->search_path[i], name) != NULL;
+    return added;
+}

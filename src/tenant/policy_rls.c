@@ -40,6 +40,8 @@ static struct text closed(struct works *ws, const struct policy_relation *r, int
         return TEXT("it was put into pg_catalog and is not known");
     if (r->tainted)
         return TEXT("the type of one of its columns calls functions that are not declared");
+    if (r->foreign)
+        return TEXT("it is or reads a foreign table, whose server does not know the policies");
     if (r->cat->kind == 'v')
         return closed_view(ws, r, depth);
     if (!is_table(r))

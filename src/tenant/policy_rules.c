@@ -370,6 +370,35 @@ static void check_view(struct works *ws, struct work *w)
     w->r->base = w->r->insertable && w->r->is_view ? only->r : NULL;
 }
 
+/* Conditions on foreign tables may be tested by their own server: in an order of its own, and without
+ * the barrier, which postgres_fdw keeps here. Parents and views read such tables, too. */
+static void mark_foreign(struct works *ws)
+{
+    bool more = false;
+
+    for (int i = 0; i < ws->n; i++)
+        more |= ws->w[i].r->foreign = ws->w[i].cat->kind == 'f';
+    while (more) {
+        more = false;
+        for (int i = 0; i < ws->n; i++) {
+            const struct cat_relation *c = ws->w[i].cat;
+            bool is = ws->w[i].r->foreign;
+
+            for (int k = 0; is && k < c->n_parents; k++) {
+                struct work *q = map_get(&ws->by_oid, policy_oid_key(&c->parents[k]));
+                more |= q && !q->r->foreign;
+                if (q)
+                    q->r->foreign = true;
+            }
+            for (int k = 0; !is && c->kind == 'v' && k < c->n_view_reads; k++) {
+                const struct work *q = map_get(&ws->by_oid, policy_oid_key(&c->view_reads[k]));
+                if (q && q->r->foreign)
+                    more = is = ws->w[i].r->foreign = true;
+            }
+        }
+    }
+}
+
 /* Pairs a shared view with the tenants' tables it reads is a warning; so is a rule that names
  * nothing. */
 static void report_rules(const struct policy *p, const bool *used, struct buf *problems)
@@ -472,6 +501,7 @@ void policy_index_relations(struct policy *p, struct buf *problems)
         check_view(&ws, &ws.w[i]);
         ws.w[i].r->by_rule = ws.w[i].by_rule;
     }
+    mark_foreign(&ws);
     map_release(&ws.by_oid);
     if (problems)
         report_rules(p, used, problems);

@@ -3,6 +3,7 @@
  */
 #include "tenant/mask.h"
 #include "tenant/prove.h"
+#include "tenant/quiet.h"
 #include "tenant/rewrite.h"
 #include "tenant/trace.h"
 #include "tenant/value.h"
@@ -403,6 +404,7 @@ static bool insert_values(struct walk *w, struct node *n, struct level *l,
     if (!insert_columns(w, l, n, r, &arms, &names, &count, &made))
         return false;
     int k = index_of(names, count, r->column->name);
+    w->noisy |= made; /* the list is added: places could have changed since the catalog was read */
     if (k < 0 && !w->rewrite)
         return walk_refuse(w, REFUSAL_unproven_value, target->rv->loc,
                            "List the tenant column with the tenant's value.",
@@ -434,6 +436,30 @@ bool walk_insert(struct walk *w, struct level *up, struct node *n, struct column
 
 /* ---- UPDATE and DELETE ---- */
 
+static bool has_query(const struct node *n)
+{
+    if (!n || n->kind == N_SubLink)
+        return n != NULL;
+    for (uint32_t i = 0; i < n->n_fields; i++)
+        if (n->fields[i].type == F_NODE && has_query(n->fields[i].node))
+            return true;
+    return false;
+}
+
+/* A target cannot be fenced as a relation that is read: conditions that go to a foreign table's
+ * server have to be such that cannot fail. */
+static bool foreign_target(struct walk *w, const struct item *target, struct node *from,
+                           struct node *where)
+{
+    if (w->rls || !target->rel->foreign || (!from && quiet(where) && !has_query(where)))
+        return true;
+    return walk_refuse(w, REFUSAL_placement, target->rv ? target->rv->loc : -1,
+                       "Change the rows by their key.",
+                       "\"%.*s\" is or holds a foreign table: its server could test the condition "
+                       "on other tenants' rows.",
+                       TEXT_ARG(target->name));
+}
+
 bool walk_update(struct walk *w, struct level *up, struct node *n, struct columns *cols)
 {
     struct level *l = level_new(w->arena, up);
@@ -450,7 +476,8 @@ bool walk_update(struct walk *w, struct level *up, struct node *n, struct column
                walk_targets(w, l, node_get(n, R_returningList), cols);
     if (!walk_expr(w, l, where) || !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
-    return (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
+    return foreign_target(w, item, from, where) &&
+           (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
            mask_level(w, l);
 }
 
@@ -468,7 +495,8 @@ bool walk_delete(struct walk *w, struct level *up, struct node *n, struct column
     if (!walk_from(w, l, from, n) || !walk_expr(w, l, where) ||
         !walk_targets(w, l, node_get(n, R_returningList), cols))
         return false;
-    return (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
+    return foreign_target(w, item, from, where) &&
+           (w->rewrite ? rewrite_level(w, l, n) : w->rls || prove_level(w, l, from, where)) &&
            mask_level(w, l);
 }
 

@@ -211,8 +211,11 @@ bool walk_operator(struct walk *w, struct text schema, struct text name, int ope
 {
     struct text why = none;
     enum fn_class f = policy_operator(w->ask->policy, schema, name, operands, &why);
-    if (f == FN_ALLOW)
+    if (f == FN_ALLOW) {
+        /* What quiet() knows of @>, && and the like holds for the built-in ones. */
+        w->noisy |= policy_operator_added(w->ask->policy, schema, name);
         return true;
+    }
     if (f == FN_UNKNOWN)
         w->out->pub.wants_catalog = true;
     about_operator(w, schema, name);

@@ -13,6 +13,7 @@ static bool insert_action(struct walk *w, struct level *l, struct node *when, in
     const struct policy_relation *r = target->rel;
     struct node *cols = node_get(when, R_targetList), *values = node_get(when, R_values);
     int n = list_len(cols ? cols : values), at = -1;
+    w->noisy |= !cols && !w->rls; /* the list is added: see insert_values */
     struct text *names = ARENA_ARRAY(w->arena, struct text, n + 1);
     if (!cols && values && (!r->cat || n > r->cat->n_columns))
         return walk_refuse(w, REFUSAL_unproven_value, target->rv->loc,
@@ -100,6 +101,9 @@ bool walk_merge(struct walk *w, struct level *up, struct node *n)
     struct tref *target = l->refs;
     if (target->rel->is_view)
         return walk_refuse(w, REFUSAL_merge, target->rv->loc, NULL, "MERGE into a view.");
+    if (target->rel->foreign && !w->rls)
+        return walk_refuse(w, REFUSAL_merge, target->rv->loc, NULL,
+                           "MERGE into a foreign table, or a table that holds one.");
     if (!walk_source(w, l, node_get(n, R_sourceRelation)) || !walk_expr(w, l, on))
         return false;
     if (w->rewrite ? !rewrite_merge(w, l, target, n, &after) : !w->rls && !prove_merge(w, l, on))
