@@ -370,8 +370,8 @@ static void check_view(struct works *ws, struct work *w)
     w->r->base = w->r->insertable && w->r->is_view ? only->r : NULL;
 }
 
-/* Conditions on foreign tables may be tested by their own server: in an order of its own, and without
- * the barrier, which postgres_fdw keeps here. Parents and views read such tables, too. */
+/* Conditions on foreign tables may be tested by their own server: in an order of its own, and
+ * without the barrier, which postgres_fdw keeps here. Parents and views read such tables, too. */
 static void mark_foreign(struct works *ws)
 {
     bool more = false;

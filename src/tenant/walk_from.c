@@ -204,8 +204,8 @@ static bool range_var(struct walk *w, struct level *l, struct node *n, struct ab
         ref->renamed = colnames != NULL;
         /* The tenant column of a view over several relations filters one of them only, and
          * foreign tables test conditions elsewhere: the client's must not be pushed below it. */
-        ref->fence = r->foreign || (r->is_view && r->cat && r->cat->kind == 'v' &&
-                                    r->cat->n_view_reads != 1);
+        ref->fence = r->foreign ||
+                     (r->is_view && r->cat && r->cat->kind == 'v' && r->cat->n_view_reads != 1);
         ref->only_wrap = up.wrap || colnames != NULL || ref->fence;
         ref->sample = sample;
         ref->on = up.on;
