@@ -369,6 +369,11 @@ static _Atomic bool *pause_flag(struct admin *a, struct db_ledger *db)
     return db ? &db->paused : &a->console->hub->registry.paused;
 }
 
+static void changed(struct admin *a, struct text db)
+{
+    a->console->ops->paused(a->console->arg, db);
+}
+
 static void fn_close_idle(struct engine *e, struct ask *ask, struct ask_part *part)
 {
     (void)part;
@@ -449,6 +454,7 @@ void command_pause(struct admin *a, const struct statement *st)
         atomic_store(pause_flag(a, db), false);
         return;
     }
+    changed(a, db_name(db));
     a->counting = true;
     a->wait_db = db_name(db);
     a->wait = WAIT_PAUSED; /* from now on leaving takes it back */
@@ -469,6 +475,7 @@ void command_resume(struct admin *a, const struct statement *st)
         return;
     }
     log_issued(a, "RESUME", db);
+    changed(a, db_name(db));
     (void)admin_tell(a, db_name(db), 0, fn_resume, TEXT("RESUME"));
 }
 
@@ -479,6 +486,7 @@ static void set_disabled(struct admin *a, const struct statement *st, bool disab
     if (!db)
         return;
     atomic_store(&db->disabled, disabled);
+    changed(a, db->name);
     log_issued(a, disabled ? "DISABLE" : "ENABLE", db);
     admin_complete(a, disabled ? TEXT("DISABLE") : TEXT("ENABLE"));
 }
@@ -511,6 +519,7 @@ void command_kill(struct admin *a, const struct statement *st)
         return;
     atomic_store(pause_flag(a, db), true);
     log_issued(a, "KILL", db);
+    changed(a, db_name(db));
     (void)admin_tell(a, db_name(db), 0, fn_kill, TEXT("KILL"));
 }
 
@@ -636,6 +645,7 @@ static void take_back(struct admin *a)
     a->wait = WAIT_NOTHING;
     admin_log(a, LOG_LV_LOG, "PAUSE was canceled: resuming");
     atomic_store(own_pause(a), false);
+    changed(a, a->wait_db);
     (void)admin_ask(a, a->wait_db, 0, fn_resume, done_cancel);
 }
 
@@ -672,5 +682,6 @@ void admin_gave_up(struct admin *a)
     a->wait = WAIT_NOTHING;
     log_info(a->console->hub->log, "console: %s left during PAUSE: resuming", a->user);
     atomic_store(own_pause(a), false);
+    changed(a, a->wait_db);
     (void)admin_ask(a, a->wait_db, 0, fn_resume, done_nothing);
 }

@@ -44,6 +44,9 @@ struct console_ops {
     void (*shutdown)(void *arg, enum console_shutdown mode);
     /* Stops and restarts accepting connections. */
     void (*accepting)(void *arg, bool on);
+    /* PAUSE, RESUME, KILL, DISABLE or ENABLE has changed what holds for the database, empty: for
+     * all. */
+    void (*paused)(void *arg, struct text db);
     /* Starts it; one at a time. false: e, and done is not called. */
     bool (*life)(void *arg, const struct console_life *rq, struct err *e);
     /* Stops the one that runs, if any; done still follows. */

@@ -217,6 +217,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
     case SIGUSR1:
         log_info(&c->log, "got SIGUSR1, pausing all activity");
         control_pause(c, true);
+        takeover_changed(c->takeover, TEXT(""));
         break;
     default:
         if (c->shutdown != RUNNING) {
@@ -224,6 +225,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
         } else {
             log_info(&c->log, "got SIGUSR2, continuing");
             control_pause(c, false);
+            takeover_changed(c->takeover, TEXT(""));
         }
     }
     loop_leave(&c->loop);
@@ -369,6 +371,7 @@ static bool start(struct control *c, struct err *e)
     if (!hub_init(&c->hub, &c->loop, &c->log, worker_count(c->setup), c->setup, BULKHEAD_VERSION,
                   &control_hub_calls, c))
         return err_set(e, "out of memory");
+    takeover_pauses(c->takeover);
     if (!start_engines(c, e) || !start_signals(c))
         return e->msg[0] ? false : err_set(e, "cannot install signal handlers");
     c->catalogd = catalogd_start(&c->loop, &c->log);

@@ -64,7 +64,13 @@ static const struct watch *the_watch(void *arg)
     return ((struct control *)arg)->watch;
 }
 
+static void pauses_changed(void *arg, struct text db)
+{
+    takeover_changed(((struct control *)arg)->takeover, db);
+}
+
 static const struct console_ops console_ops = {
+    .paused = pauses_changed,
     .reload = do_reload,
     .set = do_set,
     .shutdown = do_shutdown,

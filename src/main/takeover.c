@@ -4,9 +4,11 @@
 
 #include "base/random.h"
 #include "main/control.h"
+#include "main/pauses.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -18,9 +20,10 @@
 #include <unistd.h>
 
 #define PATIENCE_S 10
-#define MESSAGE_MAX 512
+#define MESSAGE_MAX 4096
 
-static const char hello[] = "TAKEOVER 1";
+static const char hello[] = "TAKEOVER 1", flags[] = "FLAGS";
+#define FLAGS_N (sizeof(flags) - 1)
 
 struct takeover {
     struct control *control;
@@ -37,7 +40,11 @@ struct takeover {
     int next; /* connection of the new process, or -1 */
     pid_t next_pid;
     struct event *ev_next;
-    bool offered; /* it has been sent our sockets */
+    bool offered;            /* it has been sent our sockets */
+    bool asked;              /* it has asked for the state */
+    struct db_ledger **told; /* databases that it was told of */
+    int n_told;
+    struct buf heard; /* what the old one said of them, before there was a hub */
     bool bound;
 };
 
@@ -87,6 +94,7 @@ struct takeover *takeover_new(struct control *c)
         return NULL;
     t->control = c;
     t->metrics = t->old = t->door = t->next = -1;
+    buf_init(&t->heard);
     find_path(t);
     return t;
 }
@@ -121,6 +129,17 @@ static bool say(int fd, const char *text, size_t n)
 
     do {
         done = send(fd, text, n, MSG_NOSIGNAL);
+    } while (done < 0 && errno == EINTR);
+    return done == (ssize_t)n;
+}
+
+/* The same without waiting for room. */
+static bool say_now(int fd, const char *text, size_t n)
+{
+    ssize_t done;
+
+    do {
+        done = send(fd, text, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (done < 0 && errno == EINTR);
     return done == (ssize_t)n;
 }
@@ -181,6 +200,11 @@ static bool sort_sockets(struct takeover *t, const char *text, ssize_t n)
     return ok;
 }
 
+static bool is_flags(const char *text, ssize_t n)
+{
+    return n > (ssize_t)FLAGS_N && memcmp(text, flags, FLAGS_N) == 0;
+}
+
 bool takeover_begin(struct takeover *t, struct err *e)
 {
     struct timeval patience = { .tv_sec = PATIENCE_S };
@@ -206,12 +230,14 @@ bool takeover_begin(struct takeover *t, struct err *e)
         close(fd);
         return err_set(e, "the process at %s runs as another user", t->path);
     }
-    if (!say(fd, hello, sizeof(hello) - 1)) {
+    if (!say(fd, "STATE", 5) || !say(fd, hello, sizeof(hello) - 1)) {
         err_set(e, "the old process does not listen: %s", strerror(errno));
         close(fd);
         return false;
     }
-    ssize_t n = hear(fd, text, sizeof(text), t->fds, &t->n_fds);
+    ssize_t n;
+    while ((n = hear(fd, text, sizeof(text), t->fds, &t->n_fds)) > 0 && is_flags(text, n))
+        buf_append(&t->heard, text + FLAGS_N, (size_t)n - FLAGS_N);
     if (n <= 0 || !sort_sockets(t, text, n)) {
         err_set(e, "the old process did not hand over its sockets: %s",
                 n < 0    ? strerror(errno)
@@ -230,6 +256,31 @@ int takeover_sockets(struct takeover *t, int **fds)
 {
     *fds = t->fds;
     return t->n_fds;
+}
+
+void takeover_pauses(struct takeover *t)
+{
+    if (t->heard.failed)
+        log_error(&t->control->log, "out of memory: what was paused or disabled is not taken over");
+    else
+        pauses_take(t->control, buf_text(&t->heard), false);
+    buf_release(&t->heard);
+    buf_init(&t->heard);
+}
+
+void takeover_changed(struct takeover *t, struct text db)
+{
+    struct db_ledger *one = t && db.n ? registry_find_db(&t->control->hub.registry, db) : NULL;
+    struct buf b;
+
+    if (!t || t->old < 0 || (db.n && !one))
+        return;
+    buf_init(&b);
+    buf_append(&b, flags, FLAGS_N);
+    pauses_put(t->control, one, &b);
+    if (b.failed || b.n > MESSAGE_MAX || !say_now(t->old, b.p, b.n))
+        log_warn(&t->control->log, "the old process %d cannot be told of it", (int)t->old_pid);
+    buf_release(&b);
 }
 
 int takeover_metrics(struct takeover *t)
@@ -278,6 +329,8 @@ void takeover_finish(struct takeover *t)
     close_untaken(t);
     if (t->old >= 0) {
         ssize_t n = say(t->old, "READY", 5) ? recv(t->old, text, sizeof(text), 0) : -1;
+        for (; is_flags(text, n); n = recv(t->old, text, sizeof(text), 0))
+            pauses_take(t->control, text_n(text + FLAGS_N, (size_t)n - FLAGS_N), true);
         if (n != 4 || memcmp(text, "DONE", 4) != 0) {
             log_warn(&t->control->log, "the old process %d did not say that it let go",
                      (int)t->old_pid);
@@ -302,12 +355,57 @@ void takeover_cancel(struct takeover *t, struct text key)
     if (t->old < 0 || key.n > sizeof(text) - 6)
         return;
     memcpy(text + 6, key.p, key.n);
-    while (send(t->old, text, 6 + key.n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EINTR)
-        ;
+    (void)say_now(t->old, text, 6 + key.n);
     wipe(text, sizeof(text));
 }
 
 /* ---- the old process ---- */
+
+/* To a successor that reads: waits until there is room. */
+static bool say_next(int fd, const char *text, size_t n)
+{
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    int tries = 0;
+
+    while (!say(fd, text, n))
+        if (errno != EAGAIN || ++tries > 10 || poll(&p, 1, 100) < 0)
+            return false;
+    return true;
+}
+
+/* What is paused and disabled, in messages of whole entries. A name too long for one is left out.
+ */
+static bool send_flags(struct takeover *t)
+{
+    struct buf all;
+    char text[MESSAGE_MAX];
+    size_t fill = FLAGS_N;
+    int n;
+
+    if (!t->asked)
+        return true;
+    buf_init(&all);
+    struct db_ledger **told = pauses_all(t->control, t->told, t->n_told, &all, &n);
+    bool ok = told && !all.failed;
+    memcpy(text, flags, FLAGS_N);
+    for (size_t at = 0, one; ok && at < all.n; at += one) {
+        one = strlen(all.p + at) + 1;
+        if (FLAGS_N + one > sizeof(text))
+            continue;
+        if (fill + one > sizeof(text)) {
+            ok = say_next(t->next, text, fill);
+            fill = FLAGS_N;
+        }
+        memcpy(text + fill, all.p + at, one);
+        fill += one;
+    }
+    ok = ok && say_next(t->next, text, fill);
+    buf_release(&all);
+    free(t->told);
+    t->told = told;
+    t->n_told = n;
+    return ok;
+}
 
 static bool send_sockets(struct takeover *t, int fd)
 {
@@ -355,6 +453,8 @@ static void let_go(struct takeover *t)
     close_door(t);
     log_info(&c->log, "process %d has taken over; %lld clients stay here until they leave",
              (int)t->next_pid, (long long)quota_used(&c->hub.registry.clients));
+    if (!send_flags(t))
+        log_warn(&c->log, "process %d cannot be told what is paused or disabled", (int)t->next_pid);
     control_handed_over(c);
     say(t->next, "DONE", 4);
 }
@@ -365,13 +465,19 @@ static void on_message(struct takeover *t, const char *text, size_t n)
     bool over = atomic_load(&c->hub.registry.handed_over);
 
     if (n == sizeof(hello) - 1 && memcmp(text, hello, n) == 0 && !over) {
-        t->offered = c->shutdown == RUNNING && send_sockets(t, t->next);
+        t->offered = c->shutdown == RUNNING && send_flags(t) && send_sockets(t, t->next);
         if (t->offered)
             log_info(&c->log, "process %d is about to take over", (int)t->next_pid);
         else
             hang_up(&t->next, &t->ev_next);
     } else if (n == 5 && memcmp(text, "READY", 5) == 0 && !over && t->offered) {
         let_go(t);
+    } else if (n == 5 && memcmp(text, "STATE", 5) == 0 && !over) {
+        t->asked = true;
+    } else if (is_flags(text, (ssize_t)n) && over) {
+        pauses_take(c, text_n(text + FLAGS_N, n - FLAGS_N), true);
+        if (t->old >= 0)
+            (void)say_now(t->old, text, n);
     } else if (n > 6 && memcmp(text, "CANCEL", 6) == 0) {
         hub_cancel(&c->hub, text_n(text + 6, n - 6));
         takeover_cancel(t, text_n(text + 6, n - 6));
@@ -416,7 +522,10 @@ static void on_knock(evutil_socket_t door, short what, void *arg)
     }
     t->next = fd;
     t->next_pid = pid;
-    t->offered = false;
+    t->offered = t->asked = false;
+    free(t->told);
+    t->told = NULL;
+    t->n_told = 0;
 }
 
 static void open_door(struct takeover *t)
@@ -450,5 +559,7 @@ void takeover_free(struct takeover *t)
     close_door(t);
     hang_up(&t->old, &t->ev_old);
     hang_up(&t->next, &t->ev_next);
+    buf_release(&t->heard);
+    free(t->told);
     free(t);
 }

@@ -6,10 +6,13 @@
  * has changed hands before the new process is up: if it fails, the old one goes on as if nothing
  * had happened.
  *
- * Messages (SOCK_SEQPACKET): new: "TAKEOVER 1"; old: "SOCKETS" and one letter for each descriptor
- * sent along (c: clients, m: metrics); new, once it is up: "READY"; old, having let go of them:
- * "DONE"; from then on new: "CANCEL" and the key's bytes, as often as needed. Either side closes
- * when it ends. Both sides check that the other runs as the same user, or root.
+ * Messages (SOCK_SEQPACKET): new: "STATE" (versions before it do not know that, and ignore it) and
+ * "TAKEOVER 1"; old: if asked for the state, "FLAGS" and what is paused or disabled (pauses.h),
+ * several times where that is much; "SOCKETS" and one letter for each descriptor sent along (c:
+ * clients, m: metrics); new, once it is up: "READY"; old, having let go of them: what has changed
+ * as "FLAGS", "DONE"; from then on new: "CANCEL" and the key's bytes, "FLAGS" and what PAUSE,
+ * RESUME, DISABLE and ENABLE have changed, as often as needed. Either side closes when it ends.
+ * Both sides check that the other runs as the same user, or root.
  */
 #ifndef MAIN_TAKEOVER_H
 #define MAIN_TAKEOVER_H
@@ -36,6 +39,11 @@ int takeover_sockets(struct takeover *t, int **fds);
 int takeover_metrics(struct takeover *t); /* -1: none; becomes the caller's */
 /* Process number of the old process, 0 = none. */
 pid_t takeover_from(const struct takeover *t);
+/* There is a hub now: what the old process has paused and disabled is so here too. */
+void takeover_pauses(struct takeover *t);
+/* A command has paused, resumed, disabled or enabled the database (empty: all): the old process
+ * does it too. NULL is fine. */
+void takeover_changed(struct takeover *t, struct text db);
 /* We are up: the old process lets go. Then waits for a successor of our own. */
 void takeover_finish(struct takeover *t);
 /* Is the old process still there? */

@@ -103,7 +103,7 @@ is($c->value('SELECT 3'), 3, 'its clients stay');
 is($p->connect('test')->value('SELECT 4'), 4, 'it takes new ones');
 is(slurp("$dir/pid"), "$newest\n", 'the pidfile is its own');
 # Who speaks out of turn, or nonsense, gets nothing.
-for my $words ([], ['READY'], ['x' x 2000], ["CANCEL\0\0\0\1\0\0\0\2", 'READY'], ['TAKEOVER 2', 'READY'], ['TAKEOVER 1']) {
+for my $words ([], ['READY'], ['x' x 2000], ["CANCEL\0\0\0\1\0\0\0\2", 'READY'], ['TAKEOVER 2', 'READY'], ['TAKEOVER 1'], ['FLAGS1'], ["FLAGS3test\0"], ['STATE', "FLAGS1\0", 'TAKEOVER 1'], ['STATE']) {
     my $s = IO::Socket::UNIX->new(Type => SOCK_SEQPACKET, Peer => $sock) or die "$sock: $!\n";
     $s->send($_) for @$words;
     sleep 0.2;
