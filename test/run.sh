@@ -28,6 +28,23 @@ passed=0 failed=0 skipped=0
 work=$(mktemp -d "${BH_RUN_PARENT:-/tmp}/bh-run-XXXXXX") || exit 1
 chmod 755 "$work"
 jobs=$(nproc 2>/dev/null || echo 2)
+patience=6000 # seconds of a suite: for what hangs, whatever the machine; each test has a limit of its own
+
+# What a caller's environment may hold and no test expects.
+export LC_ALL=C.UTF-8 TZ=UTC
+for v in $(env | sed -n 's/^\(PG[A-Z]*\)=.*/\1/p'); do unset "$v"; done
+export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
+export NO_PROXY="$no_proxy"
+
+# again COMMAND...: what asks other machines is tried three times.
+again() {
+    for pause in 5 20 0; do
+        "$@" && return 0
+        st=$?
+        sleep $pause
+    done
+    return $st
+}
 finish() {
     [ $keep = yes ] || rm -rf "$work"
 }
@@ -73,8 +90,8 @@ install_packages() {
         # No service of these packages is to be started.
         printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null && $as_root chmod 755 $policy && made=yes
     fi
-    $as_root apt-get update -qq &&
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >"$work/apt.log" 2>&1
+    again $as_root apt-get update -qq &&
+        again $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >"$work/apt.log" 2>&1
     st=$?
     [ $made = yes ] && $as_root rm -f $policy
     [ $st = 0 ] || tail -20 "$work/apt.log"
@@ -101,7 +118,7 @@ check() {
     log="$work/$name.log"
     before=$((passed + failed))
     was_failed=$failed
-    (cd "$dir" && timeout 1500 make check "$@") >"$log" 2>&1
+    (cd "$dir" && timeout $patience make check "$@") >"$log" 2>&1
     st=$?
     count_make "$log"
     if [ $st != 0 ]; then
@@ -138,7 +155,7 @@ tap() {
     shift
     say "$name"
     log="$work/$name.log"
-    timeout 1500 "$@" >"$log" 2>&1
+    timeout $patience "$@" >"$log" 2>&1
     tap_log "$name" "$log" $?
 }
 
@@ -161,7 +178,7 @@ one() {
     shift
     say "$name"
     log="$work/$name.log"
-    limit="timeout 1500"
+    limit="timeout $patience"
     [ "$1" = build ] && limit= # a function of ours
     if $limit "$@" >"$log" 2>&1; then passed=$((passed + 1)); echo "  ok"; return 0; fi
     failed=$((failed + 1))

@@ -13,7 +13,11 @@ dir=$cache/$version
 if ! [ -f "$dir/node_modules/playwright-core/package.json" ]; then
     mkdir -p "$cache"
     new=$(mktemp -d "$cache/new-XXXXXX")
-    npm install --prefix "$new" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "playwright-core@$version" >&2 || {
+    for pause in 5 20 0; do # other machines may not answer at once
+        npm install --prefix "$new" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "playwright-core@$version" >&2 && break
+        sleep $pause
+    done
+    [ -f "$new/node_modules/playwright-core/package.json" ] || {
         rm -rf "$new"
         exit 1
     }

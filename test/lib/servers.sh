@@ -18,10 +18,10 @@ fetch() {
     mkdir -p "$cache"
     new=$(mktemp -d "$cache/new-XXXXXX")
     # The package's own script makes the links that its archive cannot hold.
-    npm install --prefix "$new" --no-save --no-audit --no-fund --foreground-scripts --loglevel=error "$package@$1" >&2 || {
-        rm -rf "$new"
-        return 1
-    }
+    for pause in 5 20 0; do # other machines may not answer at once
+        npm install --prefix "$new" --no-save --no-audit --no-fund --foreground-scripts --loglevel=error "$package@$1" >&2 && break
+        sleep $pause
+    done
     chmod -R a+rX "$new"
     [ -x "$new/node_modules/$package/native/bin/postgres" ] || {
         echo "$package@$1 holds no server" >&2

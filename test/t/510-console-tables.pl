@@ -122,7 +122,7 @@ ok(wait_for(sub { %user = map { $_->{name} => $_ } @{ $p->console('SHOW USERS') 
 is(join('|', map { $user{postgres}{$_} // 'NULL' } qw(pool_size reserve_pool_size pool_mode max_user_connections current_client_connections)), '7|||9|2', 'SHOW USERS: what is set and what is in use');
 is($user{bhadmin}{pool_size}, '', 'SHOW USERS: empty where nothing is set');
 my ($host) = @{ $p->console("SHOW DNS_HOSTS LIKE 'localhost'") };
-like($host->{addrs}, qr/^127\.0\.0\.1/, 'SHOW DNS_HOSTS: addresses');
+like($host->{addrs}, qr/\b127\.0\.0\.1/, 'SHOW DNS_HOSTS: addresses');
 cmp_ok($host->{ttl}, '<=', 15, 'SHOW DNS_HOSTS: seconds left');
 my %list = map { $_->{list} => $_->{items} } @{ $p->console('SHOW LISTS') };
 is($list{dns_names}, scalar @{ $p->console('SHOW DNS_HOSTS') }, 'SHOW LISTS: dns_names');

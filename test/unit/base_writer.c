@@ -111,14 +111,14 @@ static void losing(void)
     memset(big, 'x', size);
     ok(writer_open(w, "/dev/full"), "a full disk");
     writer_put(w, "line", 4);
-    for (int i = 0; i < 200 && writer_stats(w).dropped == 0; i++)
+    for (int i = 0; i < 6000 && writer_stats(w).dropped == 0; i++)
         usleep(10000);
     is_int(writer_stats(w).dropped, 1, "a failed write is a loss");
     is_int(writer_stats(w).written, 0, "and not written");
     writer_put(w, big, size);
     writer_put(w, big, size);
     writer_put(w, big, size);
-    for (int i = 0; i < 500 && writer_stats(w).dropped < 3; i++)
+    for (int i = 0; i < 6000 && writer_stats(w).dropped < 3; i++)
         usleep(10000);
     ok(writer_stats(w).dropped >= 3, "what does not fit is dropped");
     writer_stop(w);

@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define HELP_PATIENCE (20 * USEC_PER_SEC) /* then a test gives up waiting */
+#define HELP_PATIENCE (60 * USEC_PER_SEC) /* then a test gives up waiting */
 
 struct peer {
     struct loop *loop;

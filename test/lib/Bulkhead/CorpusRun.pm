@@ -197,7 +197,7 @@ sub _case {
 # Waits until no transaction is open in the database but ours.
 sub _settle {
     my ($run, $db) = @_;
-    for (1 .. 100) {
+    for (1 .. 3000) {
         my $r = $run->{corpus}->ask("SELECT count(*) FROM pg_stat_activity WHERE datname = '$db' AND pid <> pg_backend_pid()
             AND state <> 'idle' AND backend_type = 'client backend'", 'postgres');
         return if !$r->[0][0];

@@ -46,6 +46,7 @@ sub _make {
         fsync => 'off', synchronous_commit => 'off', full_page_writes => 'off', shared_buffers => '32MB',
         max_connections => 100, log_min_messages => 'warning', log_line_prefix => '%m [%p] %u@%d ', timezone => 'UTC',
         lc_messages => 'C', max_wal_size => '256MB', autovacuum => 'off', jit => 'off',
+        dynamic_shared_memory_type => 'mmap', # /dev/shm is small in some containers
         %{ $self->{conf} // {} },
     );
     require Bulkhead::TLS if $ENV{BH_TLS};

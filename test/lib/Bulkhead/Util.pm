@@ -26,6 +26,12 @@ sub now { return clock_gettime(CLOCK_MONOTONIC) }
 # three seconds and less are taken for windows in which nothing is to happen, and stay.
 sub patience { my ($s) = @_; return $s > 3 && $s < 60 ? 60 : $s }
 
+# What the caller's environment may hold and no test expects: another language or zone in what programs write, connections that
+# libpq takes from it, a proxy for what is on this machine.
+delete @ENV{ grep { /^PG[A-Z]+$/ } keys %ENV };
+@ENV{qw(LC_ALL TZ)} = ('C.UTF-8', 'UTC');
+$ENV{$_} = join ',', '127.0.0.1', 'localhost', grep { defined && length } $ENV{$_} for qw(no_proxy NO_PROXY);
+
 # The directory of this test process; readable by the user postgres, gone when the test ends.
 sub work_dir {
     return $dir if defined $dir;
