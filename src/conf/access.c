@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Loading auth_hba_file, auth_ident_file and auth_ldap_options; which keys auth_type needs. */
-#include "conf/file.h"
 #include "conf/hba.h"
 #include "conf/load.h"
-
-#include <errno.h>
 
 static void read_file(struct load *l, const char *key, const char *path, struct hba_load *h,
                       void (*parse)(struct hba_load *l, struct text body, const char *name,
@@ -13,13 +10,8 @@ static void read_file(struct load *l, const char *key, const char *path, struct 
 {
     struct file_text file;
 
-    if (!path[0] || !l->ini.may_read)
+    if (!load_file(l, key, path, &file))
         return;
-    if (!file_read(path, &file)) {
-        trouble_problem(&l->t, load_key_at(l, key), text_of(key), "cannot read \"%s\": %s", path,
-                        strerror(errno));
-        return;
-    }
     parse(h, text_n(file.p, file.n), path, out);
     file_wipe(&file);
 }

@@ -3,6 +3,7 @@
 #ifndef CONF_LOAD_H
 #define CONF_LOAD_H
 
+#include "conf/file.h"
 #include "conf/ini.h"
 #include "conf/keys.h"
 
@@ -45,6 +46,9 @@ void load_access(struct load *l);
 void load_metrics_access(struct load *l);
 /* Where a key of [pgbouncer] was set (file NULL: it has its default). */
 struct place load_key_at(const struct load *l, const char *name);
+/* Reads the file that a key names; the caller wipes it. false: none is named, none may be read, or
+ * it cannot be, which is a problem of the key. */
+bool load_file(struct load *l, const char *key, const char *path, struct file_text *out) MUST_CHECK;
 
 /* Comma list → array in the arena (NULL-free; empty parts dropped). */
 struct text *load_list(struct load *l, const char *list, int *n);

@@ -3,10 +3,8 @@
 #include "conf/load.h"
 
 #include "base/check.h"
-#include "conf/file.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 
 static void problem(struct load *l, const char *key, const char *what)
 {
@@ -31,14 +29,8 @@ static void load_tokens(struct load *l)
     struct file_text file;
     struct text rest, line;
 
-    if (!path[0] || !l->ini.may_read)
+    if (!load_file(l, "metrics_bearer_token_file", path, &file))
         return;
-    if (!file_read(path, &file)) {
-        trouble_problem(&l->t, load_key_at(l, "metrics_bearer_token_file"),
-                        TEXT("metrics_bearer_token_file"), "cannot read \"%s\": %s", path,
-                        strerror(errno));
-        return;
-    }
     rest = text_n(file.p, file.n);
     while (text_split(&rest, '\n', &line)) {
         at.line++;

@@ -6,6 +6,7 @@
 #include "conf/regex.h"
 #include "conf/suggest.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +17,17 @@ struct place load_key_at(const struct load *l, const char *name)
 
     CHECK(k);
     return l->key_at[k - keys.keys];
+}
+
+bool load_file(struct load *l, const char *key, const char *path, struct file_text *out)
+{
+    if (!path[0] || !l->ini.may_read)
+        return false;
+    if (file_read(path, out))
+        return true;
+    trouble_problem(&l->t, load_key_at(l, key), text_of(key), "cannot read \"%s\": %s", path,
+                    strerror(errno));
+    return false;
 }
 
 static struct text *split_list(struct arena *a, const char *list, int *n)

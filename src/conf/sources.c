@@ -135,13 +135,8 @@ static void load_token_keys(struct load *l)
     struct text rest, line;
     int lines = 1;
 
-    if (!path[0] || !l->ini.may_read)
+    if (!load_file(l, "tenant_token_keys", path, &file))
         return;
-    if (!file_read(path, &file)) {
-        trouble_problem(&l->t, load_key_at(l, "tenant_token_keys"), TEXT("tenant_token_keys"),
-                        "cannot read \"%s\": %s", path, strerror(errno));
-        return;
-    }
     for (size_t i = 0; i < file.n; i++)
         lines += file.p[i] == '\n';
     l->s->token_keys = ARENA_ARRAY(l->a, struct token_key_conf, lines);

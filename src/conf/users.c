@@ -3,7 +3,6 @@
 #include "conf/claims.h"
 #include "conf/userlist.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 static struct user_conf unset_user(struct text name)
@@ -116,13 +115,8 @@ static void load_auth_file(struct load *l)
     struct file_text file;
     int lines = 1;
 
-    if (!path[0] || !l->ini.may_read)
+    if (!load_file(l, "auth_file", path, &file))
         return;
-    if (!file_read(path, &file)) {
-        trouble_problem(&l->t, load_key_at(l, "auth_file"), TEXT("auth_file"),
-                        "cannot read \"%s\": %s", path, strerror(errno));
-        return;
-    }
     for (size_t i = 0; i < file.n; i++)
         lines += file.p[i] == '\n';
     make_room(l, lines);
