@@ -281,6 +281,16 @@ static bool may_be_ours(struct text sql)
            holds(sql, TEXT("u&\""), 1, '&');
 }
 
+/* The value, and a message with a token in it unless it will be shown again. */
+static void wipe_value(enum switch_kind kind, struct text value, enum step step, char *m,
+                       const struct frame *f)
+{
+    if (kind == SWITCH_SET_TOKEN && step != STEP_WAIT)
+        wipe(m + 5, f->len - 5);
+    if (value.n)
+        wipe((char *)(uintptr_t)value.p, value.n);
+}
+
 static enum step query(struct client *c, char *m, const struct frame *f)
 {
     struct text sql, value;
@@ -308,10 +318,7 @@ static enum step query(struct client *c, char *m, const struct frame *f)
         kept_free(k);
         if (step == STEP_GONE)
             step = done(c); /* refused */
-        if (kind == SWITCH_SET_TOKEN && step != STEP_WAIT)
-            wipe(m + 5, f->len - 5);
-        if (value.n)
-            wipe((char *)(uintptr_t)value.p, value.n);
+        wipe_value(kind, value, step, m, f);
     }
     arena_release(&a);
     return step;
@@ -369,10 +376,7 @@ static enum step parse(struct client *c, char *m, const struct frame *f)
         } else if (step == STEP_GONE) {
             step = done(c);
         }
-        if (kind == SWITCH_SET_TOKEN && step != STEP_WAIT)
-            wipe(m + 5, f->len - 5);
-        if (value.n)
-            wipe((char *)(uintptr_t)value.p, value.n);
+        wipe_value(kind, value, step, m, f);
     }
     arena_release(&a);
     return step;
