@@ -93,12 +93,30 @@ static size_t skip_blank(struct text s, size_t i, size_t *budget, bool *lost)
     return i;
 }
 
+/* Most statements begin so, and are usual. */
+static bool is_select(struct text s, size_t i)
+{
+    static const char word[8] = "select";
+    uint32_t head, want;
+    uint16_t tail, end;
+
+    if (s.n - i < 7)
+        return false;
+    memcpy(&head, s.p + i, 4);
+    memcpy(&want, word, 4);
+    memcpy(&tail, s.p + i + 4, 2);
+    memcpy(&end, word + 4, 2);
+    return (head | 0x20202020U) == want && (tail | 0x2020) == end && s.p[i + 6] == ' ';
+}
+
 /* Does a statement that is to be read begin at i? */
 static bool begins(struct text s, size_t i, size_t *budget)
 {
     bool lost = false;
     size_t end;
 
+    if (is_select(s, i))
+        return false;
     i = skip_blank(s, i, budget, &lost);
     if (lost)
         return true;
@@ -178,18 +196,16 @@ static struct text name_around(struct text s, size_t i)
     return text_n(s.p + from, to - from);
 }
 
-bool effects_maybe(struct text sql)
+/* Bytes from..to one by one. */
+static bool look(struct text sql, size_t from, size_t to, size_t *budget)
 {
-    size_t budget = 2 * sql.n + 64;
-    uint8_t before = 0;
+    uint8_t before = from ? first[(unsigned char)sql.p[from - 1]] : 0;
 
-    if (begins(sql, 0, &budget))
-        return true;
-    for (size_t i = 0; i < sql.n; i++) {
+    for (size_t i = from; i < to; i++) {
         uint8_t now = second[(unsigned char)sql.p[i]];
         if (now & (before | BIT_END)) {
             if (now & BIT_END) {
-                if (begins(sql, i + 1, &budget))
+                if (begins(sql, i + 1, budget))
                     return true;
             } else if (now & BIT_UNICODE) {
                 if (i + 1 < sql.n && sql.p[i + 1] == '"')
@@ -201,6 +217,44 @@ bool effects_maybe(struct text sql)
         before = first[(unsigned char)sql.p[i]];
     }
     return false;
+}
+
+#define STEP 16
+typedef uint8_t step_bytes __attribute__((vector_size(STEP)));
+typedef uint64_t step_words __attribute__((vector_size(STEP)));
+
+/* Is there among the STEP bytes at p one that look() would stop at? p[-1] is there too. The tables
+ * first[] and second[] for many bytes at once; some others are taken for theirs. */
+static bool worth_look(const char *p)
+{
+    step_bytes now, before;
+    step_words any;
+
+    memcpy(&now, p, STEP);
+    memcpy(&before, p - 1, STEP);
+    now |= 0x20;
+    before |= 0x20;
+    any = (step_words)(((now == 'v') & ((before == 'd') | (before == 't') | (before == 'r'))) |
+                       ((now == 'f') & (before == 'n')) | ((now == 'p') & (before == 'm')) |
+                       ((now == 'e') & (before == 'e')) | ((now == '&') & (before == 'u')) |
+                       (now == ';'));
+    return (any[0] | any[1]) != 0;
+}
+
+bool effects_maybe(struct text sql)
+{
+    size_t budget = 2 * sql.n + 64, i = 1;
+
+    if (begins(sql, 0, &budget))
+        return true;
+    if (sql.n <= STEP)
+        return look(sql, 0, sql.n, &budget);
+    if (sql.p[0] == ';' && look(sql, 0, 1, &budget))
+        return true;
+    for (; i + STEP <= sql.n; i += STEP)
+        if (worth_look(sql.p + i) && look(sql, i, i + STEP, &budget))
+            return true;
+    return i < sql.n && worth_look(sql.p + sql.n - STEP) && look(sql, i, sql.n, &budget);
 }
 
 /* ---- the reader ---- */

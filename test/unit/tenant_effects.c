@@ -194,9 +194,44 @@ static void usual_texts(void)
     ok(effects_maybe(text_n(many, sizeof(many) - 1)), "a text made to be slow");
 }
 
+/* Many bytes are looked at together: what stands where in them does not matter. */
+static void all_places(void)
+{
+    static const char *const words[] = {
+        ";set", "set_CONFIG(", "TEMP ",  "pg_temp_3", "lastVal(", "CurrVal(",        "setsEEd(",
+        "U&\"a", "u&\"a",      "; LOAD", ";;do",      " temp",    "pg_advisory_lock",
+    };
+    static const char *const fill[] = { " ", "a ", "n", "t " };
+    char sql[200];
+
+    for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
+        int missed = 0, found = 0;
+        for (size_t before = 0; before < 40; before++)
+            for (size_t behind = 0; behind < 40; behind++) {
+                const char *f = fill[(before + behind) % 4];
+                size_t n = 0, word = strlen(words[w]);
+                memcpy(sql, "select ", 7);
+                for (n = 7; n < 7 + before; n++)
+                    sql[n] = f[(n - 7) % strlen(f)];
+                sql[n++] = ' ';
+                found += effects_maybe(text_n(sql, n));
+                memcpy(sql + n, words[w], word);
+                n += word;
+                sql[n++] = ' ';
+                memset(sql + n, 'x', behind);
+                n += behind;
+                missed += !effects_maybe(text_n(sql, n));
+            }
+        ok(missed == 0 && found == 0, "%s wherever it stands (%d, %d)", words[w], missed, found);
+    }
+    ok(effects_maybe(TEXT(";set a=1 /* more than sixteen bytes */")), "the first byte");
+    ok(effects_maybe(TEXT("selects it, more than sixteen bytes")), "a word like SELECT");
+}
+
 int main(void)
 {
     settings();
+    all_places();
     others();
     usual_texts();
     return tap_done();
