@@ -471,41 +471,43 @@ static bool forwards(const struct server *s, const struct pend *p)
     return s->client && (!p || (p->action != PEND_OWN && p->action != PEND_DROP));
 }
 
+#define OF(kind) (1U << PEND_##kind)
+
 /* Which reply completes which expectation? */
+static const uint16_t completing[256] = {
+    ['1'] = OF(PARSE),
+    ['2'] = OF(BIND),
+    ['3'] = OF(CLOSE),
+    ['T'] = OF(DESCRIBE_P) | OF(DESCRIBE_S),
+    ['n'] = OF(DESCRIBE_P) | OF(DESCRIBE_S),
+    ['C'] = OF(EXECUTE),
+    ['I'] = OF(EXECUTE),
+    ['s'] = OF(EXECUTE),
+};
+
 static bool completes(const struct pend *p, char type)
 {
-    switch (p->kind) {
-    case PEND_PARSE:
-        return type == '1';
-    case PEND_BIND:
-        return type == '2';
-    case PEND_CLOSE:
-        return type == '3';
-    case PEND_DESCRIBE_P:
-    case PEND_DESCRIBE_S:
-        return type == 'T' || type == 'n';
-    case PEND_EXECUTE:
-        return type == 'C' || type == 'I' || type == 's';
-    default:
-        return false;
-    }
+    return completing[(unsigned char)type] >> p->kind & 1;
 }
 
-/* Is the type possible at all while that reply is awaited? */
+/* Which is possible at all while that reply is awaited, besides those that complete it? */
+static const uint16_t possible[256] = {
+    ['T'] = OF(QUERY),
+    ['D'] = OF(QUERY) | OF(EXECUTE),
+    ['C'] = OF(QUERY),
+    ['I'] = OF(QUERY),
+    ['G'] = OF(QUERY) | OF(EXECUTE),
+    ['H'] = OF(QUERY) | OF(EXECUTE),
+    ['W'] = OF(QUERY) | OF(EXECUTE),
+    ['d'] = OF(QUERY) | OF(EXECUTE),
+    ['c'] = OF(QUERY) | OF(EXECUTE),
+    ['V'] = OF(FUNCTION),
+    ['t'] = OF(DESCRIBE_S),
+};
+
 static bool plausible(const struct pend *p, char type)
 {
-    switch (p->kind) {
-    case PEND_QUERY:
-        return one_of("TDCIGHWdc", type);
-    case PEND_FUNCTION:
-        return type == 'V';
-    case PEND_EXECUTE:
-        return one_of("DCIsGHWdc", type);
-    case PEND_DESCRIBE_S:
-        return one_of("tTn", type);
-    default:
-        return completes(p, type);
-    }
+    return (possible[(unsigned char)type] | completing[(unsigned char)type]) >> p->kind & 1;
 }
 
 static void on_tag(struct server *s, const char *body, size_t n, bool own)
