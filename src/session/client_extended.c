@@ -344,7 +344,7 @@ enum step extended_judged(struct client *c, bool simple, struct text sql, const 
         client_ask(c, &ask, true, sql, oids, n_types);
         asked = &ask;
     }
-    struct stmt *st = stmt_get(c->engine, c->shard->pool, sql, types, n_types, asked);
+    struct stmt *st = stmt_get(c->engine, c->shard->pool, sql, types, n_types, asked, c->unnamed);
     free(oids);
     if (!st)
         return no_memory(c);
@@ -449,12 +449,32 @@ static enum step parse_named(struct client *c, struct text name, struct stmt *st
     return STEP_DONE;
 }
 
-static enum step parse_unnamed(struct client *c, struct stmt *st)
+/* Parse of the unnamed statement as it came: the client's own text and types. */
+static struct pend *pass_parse(struct client *c, struct stmt *st, const char *m, size_t n)
+{
+    struct server *s = c->server;
+    struct pend *p = server_expect(s, PEND_PARSE, PEND_FORWARD);
+
+    if (!p)
+        return NULL;
+    conn_write(s->conn, m, n);
+    stat_inc(&stats(c)->server_parses);
+    pend_judged(p, c->engine->tenant, st->verdict);
+    p->note = NOTE_UNNAMED;
+    s->stmts->unnamed = c->unnamed_serial;
+    s->stmts->unnamed_batch = s->batch;
+    return p;
+}
+
+/* m: the message, NULL when its text is not the statement's. */
+static enum step parse_unnamed(struct client *c, struct stmt *st, const char *m, size_t n)
 {
     struct stmt *before = c->unnamed ? stmt_ref(c->unnamed) : NULL;
+    bool as_it_came = m && !st->by_sql && st->sent.p == st->sql.p;
 
     extended_unnamed(c, st);
-    struct pend *p = extended_parse(c, st, false, PEND_FORWARD);
+    struct pend *p =
+        as_it_came ? pass_parse(c, st, m, n) : extended_parse(c, st, false, PEND_FORWARD);
     if (!p) {
         if (before)
             stmt_unref(before);
@@ -462,7 +482,8 @@ static enum step parse_unnamed(struct client *c, struct stmt *st)
     }
     profile_begin(c, p, profile_of_stmt(c, st));
     p->undo = UNDO_UNNAMED;
-    stmt_unref(p->stmt);
+    if (p->stmt)
+        stmt_unref(p->stmt);
     p->stmt = before; /* is back when the Parse is skipped; when it fails there is none at all
                          (skip_to_sync) */
     return STEP_DONE;
@@ -529,6 +550,12 @@ static bool deallocate_read(struct text sql, char *out, size_t cap, struct text 
     return true;
 }
 
+/* Is it worth deallocate_read? */
+static bool may_deallocate(struct text sql)
+{
+    return sql.n && ((sql.p[0] | 0x20) == 'd' || strchr(" \t\r\n", sql.p[0]));
+}
+
 /* The extended form: drivers send it as the unnamed statement. The client's name is not the
  * server's, so the text gets the server's. NULL: some other statement. */
 static struct client_stmt *deallocated(struct client *c, struct wire_parse *w, char *text,
@@ -537,7 +564,7 @@ static struct client_stmt *deallocated(struct client *c, struct wire_parse *w, c
     char word[CLIENT_DEALLOCATE_MAX];
     struct text name;
 
-    if (w->name.n || w->sql.n >= sizeof(word) ||
+    if (w->name.n || w->sql.n >= sizeof(word) || !may_deallocate(w->sql) ||
         !deallocate_read(w->sql, word, sizeof(word), &name))
         return NULL;
     struct client_stmt *cs = name.n ? map_get(&c->stmts, name) : NULL;
@@ -619,10 +646,11 @@ enum step client_parse(struct client *c, const char *m, size_t n)
         stmt_unref(st);
         return no_memory(c);
     }
-    step = w.name.n                                        ? parse_named(c, w.name, st)
-           : !gone || extended_ensure(c, gone->stmt, true) ? parse_unnamed(c, st)
-           : c->closing                                    ? STEP_GONE
-                                                           : no_memory(c);
+    step = w.name.n                               ? parse_named(c, w.name, st)
+           : !gone                                ? parse_unnamed(c, st, m, n)
+           : extended_ensure(c, gone->stmt, true) ? parse_unnamed(c, st, NULL, 0)
+           : c->closing                           ? STEP_GONE
+                                                  : no_memory(c);
     if (gone && step == STEP_DONE)
         extended_unname(
             c,

@@ -162,8 +162,21 @@ static struct stmt *stmt_make(struct engine *e, struct buf *key, struct text sql
     return s;
 }
 
+/* Is it the one that build_key names? */
+static bool is_same(const struct stmt *s, const void *pool, struct text sql, const char *types,
+                    int n_types, const struct verdict *v)
+{
+    if (s->pool != pool || s->verdict != v || s->by_sql || s->n_types != n_types ||
+        !text_eq(s->sql, sql))
+        return false;
+    for (int i = 0; i < n_types; i++)
+        if (s->types[i] != get32(types + 4 * i))
+            return false;
+    return true;
+}
+
 struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types,
-                      int n_types, const struct tenant_ask *ask)
+                      int n_types, const struct tenant_ask *ask, struct stmt *guess)
 {
     struct verdict *v = NULL;
     struct buf key;
@@ -172,6 +185,11 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
         v = tenant_judge(e->tenant, ask);
         if (!v)
             return NULL;
+    }
+    if (guess && is_same(guess, pool, sql, types, n_types, v)) {
+        if (v)
+            verdict_unref(e->tenant, v);
+        return stmt_ref(guess);
     }
     buf_init(&key);
     struct stmt *s = NULL;
