@@ -143,6 +143,8 @@ void *map_put(struct map *m, struct text key, void *value)
 
 void *map_del(struct map *m, struct text key)
 {
+    if (!m->used)
+        return NULL;
     struct map_slot *s = find(m, key, map_hash(m->seed, key.p, key.n));
     if (!s)
         return NULL;

@@ -482,6 +482,9 @@ enum step client_switch(struct client *c, char *m, size_t have, const struct fra
     }
     if (f->len > have)
         return STEP_MORE;
+    if (f->type != 'Q' && map_count(&c->ident->stmts) == 0 && !c->ident->portal &&
+        (f->type != 'P' || !may_be_ours(text_n(m + 5, f->len - 5))))
+        return STEP_MORE; /* none of ours is there to be named */
     switch (f->type) {
     case 'Q':
         return query(c, m, f);
