@@ -62,7 +62,7 @@ void buf_append(struct buf *b, const void *p, size_t n)
 {
     if (n == 0 || b->failed)
         return;
-    char *to = buf_reserve(b, n);
+    char *to = b->cap - b->n >= n ? b->p + b->n : buf_reserve(b, n);
     if (!to)
         return;
     memcpy(to, p, n);

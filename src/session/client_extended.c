@@ -274,15 +274,20 @@ struct pend *extended_parse(struct client *c, struct stmt *st, bool named, enum 
         }
     }
     struct pend *p;
+    struct text whole = text_n(NULL, 0);
     if (st->by_sql) {
         p = expect_by_sql(s, st, &b);
+    } else if (!named) {
+        whole = stmt_parse(st);
+        p = whole.p ? server_expect(s, PEND_PARSE, action) : NULL;
     } else {
-        wire_parse_build(&b, named ? text_of(st->name) : TEXT(""), st->sent, st->sent_types,
+        wire_parse_build(&b, text_of(st->name), st->sent, st->sent_types,
                          (uint16_t)st->n_sent_types);
         p = b.failed ? NULL : server_expect(s, PEND_PARSE, action);
     }
     if (p) {
         conn_write_copy(s->conn, b.p, b.n);
+        conn_write_copy(s->conn, whole.p, whole.n);
         stat_inc(&stats(c)->server_parses);
         stat_add(&stats(c)->ps_misses, named);
         p->stmt = stmt_ref(st);

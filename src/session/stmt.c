@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "session/counts.h"
+#include "wire/query.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -90,6 +91,7 @@ static void stmt_free(struct stmt *s)
     free((void *)(uintptr_t)s->sql.p);
     if (s->sent.p != s->sql.p)
         free((void *)(uintptr_t)s->sent.p);
+    free((void *)(uintptr_t)s->parse.p);
     free(s->effects);
     free(s->types);
     free(s->sent_types);
@@ -242,6 +244,21 @@ void stmt_unref(struct stmt *s)
         return;
     CHECK(map_del(&s->engine->stmts, s->key) == s);
     stmt_free(s);
+}
+
+struct text stmt_parse(struct stmt *s)
+{
+    struct buf b;
+
+    if (s->parse.p)
+        return s->parse;
+    buf_init(&b);
+    wire_parse_build(&b, TEXT(""), s->sent, s->sent_types, (uint16_t)s->n_sent_types);
+    if (b.failed)
+        buf_release(&b);
+    else
+        s->parse = text_n(b.p, b.n);
+    return s->parse;
 }
 
 /* ---- what a server has prepared ---- */

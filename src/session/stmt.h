@@ -26,6 +26,7 @@ struct stmt {
     uint32_t *types;
     int n_types;
     struct text sent; /* text to prepare: the client's, or rewritten (NUL behind it) */
+    struct text parse; /* stmt_parse; NULL: not made yet */
     uint32_t *sent_types;
     int n_sent_types;
     /* on servers: PGBULKHEAD_n; the same in all workers for the same pool, text and types */
@@ -53,6 +54,8 @@ struct stmt *stmt_ref(struct stmt *s);
 void stmt_prove(struct stmt *s);
 bool stmt_proven(struct stmt *s);
 void stmt_unref(struct stmt *s);
+/* The Parse that sends it as the unnamed statement; kept with it. NULL: out of memory. */
+struct text stmt_parse(struct stmt *s);
 
 /* A client's names. */
 struct client_stmt {
