@@ -279,6 +279,9 @@ void client_assign(struct client *c, struct server *s)
 {
     struct engine *e = c->engine;
 
+    /* who asks inside its input handler goes on there */
+    bool served_at_once = c->state == CLIENT_IDLE && c->conn->in_input && !c->replication;
+
     CHECK(pending_empty(s->pending) && !s->client && !c->server && s->left == 0);
     shard_served(c);
     client_set_state(c, CLIENT_ACTIVE);
@@ -298,7 +301,8 @@ void client_assign(struct client *c, struct server *s)
         return;
     }
     conn_resume(c->conn);
-    conn_reshow(c->conn);
+    if (!served_at_once)
+        conn_reshow(c->conn);
 }
 
 /* An idle server fit for use now; NULL when there is none (one may have been sent to be checked).

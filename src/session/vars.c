@@ -38,13 +38,36 @@ int var_index(const struct var_names *v, struct text name)
     return -1;
 }
 
+/* Room of a value: whole words, zeros behind it. So values are compared word by word. */
+static size_t padded(size_t n)
+{
+    return (n + 1 + 7) & ~(size_t)7;
+}
+
+static bool same_value(const char *a, const char *b)
+{
+    static const uint64_t low = 0x0101010101010101U, high = 0x8080808080808080U;
+    uint64_t x, y;
+
+    for (;; a += 8, b += 8) {
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        if (x != y)
+            return false;
+        if ((x - low) & ~x & high) /* has a zero */
+            return true;
+    }
+}
+
 bool vars_set(struct vars *v, int i, struct text value)
 {
     if (v->value[i] && text_is(value, v->value[i]))
         return true;
-    char *p = text_dup(value);
+    char *p = calloc(1, padded(value.n));
     if (!p)
         return false;
+    if (value.n)
+        memcpy(p, value.p, value.n);
     free(v->value[i]);
     v->value[i] = p;
     return true;
@@ -83,7 +106,7 @@ int vars_diff(const struct vars *want, const struct vars *have, const struct var
     *mask = 0;
     for (int i = 0; i < n->n; i++) {
         const char *w = want->value[i], *h = have->value[i];
-        if (!w || !h || strcmp(w, h) == 0)
+        if (!w || !h || same_value(w, h))
             continue;
         /* SET takes a value of several parts apart itself, for others than the standard ones */
         buf_printf(out, i < VARS_STANDARD ? "SET %s=" : "SELECT pg_catalog.set_config('%s',",

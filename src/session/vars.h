@@ -28,7 +28,7 @@ int var_index(const struct var_names *v, struct text name);
 
 /* Values; NULL = not known. Owned. */
 struct vars {
-    char *value[VARS_MAX];
+    char *value[VARS_MAX]; /* vars_set makes them: zeros up to a whole word behind each */
 };
 /* Same value already: nothing; false: out of memory. */
 bool vars_set(struct vars *v, int i, struct text value);
