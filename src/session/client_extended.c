@@ -119,6 +119,7 @@ static void doubt(struct server *s, const char *name)
         s->close_needed = true; /* no memory for the note */
 }
 
+/* A statement that comes back may be of an earlier tenant of the client: it is judged again. */
 void client_undo(struct client *c, struct server *s, struct pend *p)
 {
     if (p->note == NOTE_ON_SERVER && s)
@@ -132,11 +133,15 @@ void client_undo(struct client *c, struct server *s, struct pend *p)
         extended_unname(c, text_of(p->name));
         break;
     case UNDO_NAMED_CLOSE:
-        if (!map_get(&c->stmts, text_of(p->name)))
-            extended_name(c, text_of(p->name), p->stmt);
+        if (!map_get(&c->stmts, text_of(p->name))) {
+            struct client_stmt *back = extended_name(c, text_of(p->name), p->stmt);
+            if (back)
+                back->judged_for = c->judged_for - 1;
+        }
         break;
     case UNDO_UNNAMED:
         extended_unnamed(c, p->stmt);
+        c->unnamed_judged_for = c->judged_for - 1;
         if (s)
             s->stmts->unnamed = 0;
         break;
