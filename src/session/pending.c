@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define PART 64
+
 static bool grow(struct pending *p)
 {
     uint32_t cap = p->cap ? p->cap * 2 : 8;
@@ -28,7 +30,11 @@ struct pend *pending_push(struct pending *p, enum pend_kind kind, enum pend_acti
     if (p->n == p->cap && !grow(p))
         return NULL;
     struct pend *e = &p->ring[(p->head + p->n++) & (p->cap - 1)];
-    *e = (struct pend){ .kind = (uint8_t)kind, .action = (uint8_t)action };
+    /* in two parts, for which compilers do not take the slow instruction for long stretches */
+    memset(e, 0, PART);
+    memset((char *)e + PART, 0, sizeof(*e) - PART);
+    e->kind = (uint8_t)kind;
+    e->action = (uint8_t)action;
     return e;
 }
 
