@@ -44,8 +44,8 @@ struct stmt {
 };
 
 /* Found by pool (only its address counts), text, types and (guarded) policy generation and mode, or
- * made; one reference for the caller. guess (or NULL): one of the engine's that it may well be. NULL:
- * out of memory. */
+ * made; one reference for the caller. guess (or NULL): one of the engine's that it may well be.
+ * NULL: out of memory. */
 struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const char *types,
                       int n_types, const struct tenant_ask *ask, struct stmt *guess);
 struct stmt *stmt_ref(struct stmt *s);
