@@ -2,6 +2,7 @@
 /* Output of a conn: slices queued during a callback, one write at its end, the rest kept until the
  * socket takes it. */
 #include "net/conn_int.h"
+#include "net/sys.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -85,7 +86,7 @@ void conn_send_raw(struct conn *c, const char *p, size_t n)
 {
     ssize_t done;
     do {
-        done = send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        done = sys_send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (done < 0 && errno == EINTR);
     if (done < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK) {
@@ -107,7 +108,7 @@ bool conn_send_kept(struct conn *c)
 {
     ssize_t done;
     do {
-        done = send(c->fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
+        done = sys_send(c->fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (done < 0 && errno == EINTR);
     if (done < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The plain transport: a socket's bytes as they are. */
 #include "net/conn_int.h"
+#include "net/sys.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -11,7 +12,7 @@ static ssize_t raw_read(struct conn *c, char *to, size_t room)
 {
     ssize_t n;
     do {
-        n = recv(c->fd, to, room, 0);
+        n = sys_recv(c->fd, to, room, 0);
     } while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;
