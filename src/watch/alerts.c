@@ -55,7 +55,7 @@ static const struct key *find_key(const char *name)
     return k;
 }
 
-double alert_threshold(enum alert a, const struct settings *g)
+static double configured(enum alert a, const struct settings *g)
 {
     const struct key *k = find_key(rows[a].threshold_key);
     const char *at = (const char *)g + k->offset;
@@ -69,6 +69,13 @@ double alert_threshold(enum alert a, const struct settings *g)
         CHECK(k->kind == KIND_INT);
         return (double)*(const int64_t *)(const void *)at;
     }
+}
+
+double alert_threshold(enum alert a, const struct settings *g)
+{
+    double t = configured(a, g), twice = 2 * (double)g->probe_interval / (double)USEC_PER_SEC;
+
+    return a == ALERT_ProbeStale && t > 0 && t < twice ? twice : t;
 }
 
 usec_t alert_for(enum alert a, const struct settings *g)

@@ -41,7 +41,8 @@ struct alert_row {
 };
 const struct alert_row *alert_row(enum alert a);
 
-/* Values in the alert's unit: percent, seconds, a count, 0 or 1. threshold 0 = off. */
+/* Values in the alert's unit: percent, seconds, a count, 0 or 1. threshold 0 = off. ProbeStale's is
+ * at least two intervals of the probe, whatever its key says. */
 double alert_threshold(enum alert a, const struct settings *g);
 usec_t alert_for(enum alert a, const struct settings *g);
 

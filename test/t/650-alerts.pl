@@ -21,6 +21,7 @@ my %set = (
     # What a busy machine may raise by itself, and certificates of tests.
     map { ("alert_$_" => 0) } qw(cpu_warning cpu_critical memory_warning memory_critical query_p95 slow_queries oldest_query certificate_warning certificate_critical),
 );
+my $stopped; # the server's first process
 my $p = proxy(pg => $pg, set => \%set, auth => { map { ($_ => '') } qw(acme nobody) }, users => { acme => 'tenant=acme' },
     databases => { test => 'dbname=postgres pool_size=10 catalog_user=postgres', small => 'dbname=postgres pool_size=1 min_pool_size=0',
         strict => 'dbname=postgres user=app pool_size=2 tenant_mode=reject' });
@@ -166,11 +167,20 @@ $until->('BackendDown', 'firing');
 $until->('BackendConnectionsWarning', 'resolved', undef, 'its connections are not known any more');
 $pg->start;
 $until->('BackendDown', 'resolved');
-$set->(probe_interval => 3600);
 $set->(alert_probe_stale => 2);
-$until->('ProbeStale', 'firing');
+$set->(probe_timeout => 600);
+kill STOP => $pg->{pid}; # takes connections, and answers none
+$stopped = 1;
+END { kill CONT => $pg->{pid} if $stopped }
+$until->('ProbeStale', 'firing', undef, 'a probe without an end');
+$set->(probe_interval => 3600);
+$until->('ProbeStale', 'resolved', undef, 'rare probes: what is not due yet is not stale');
+$set->(probe_interval => 1);
+$until->('ProbeStale', 'firing', undef, 'it is due now');
 $set->(probe_interval => 0);
 $until->('ProbeStale', 'resolved', undef, 'what is not probed at all is not stale');
+kill CONT => $pg->{pid};
+$stopped = 0;
 
 # ---- the process ----
 my $load = $p->connect('test');

@@ -126,6 +126,21 @@ static void documented(const struct settings *g)
            alert_row(want[i].alert)->name, want[i].threshold);
 }
 
+/* Rare probes are not stale before the next one is due; off is off. */
+static void probe_stale(const struct settings *defaults)
+{
+    struct settings g = *defaults;
+
+    is_int((int64_t)alert_threshold(ALERT_ProbeStale, &g), 120, "frequent probes: the key");
+    g.probe_interval = 60 * USEC_PER_SEC;
+    is_int((int64_t)alert_threshold(ALERT_ProbeStale, &g), 120, "a minute: the same");
+    g.probe_interval = 3600 * USEC_PER_SEC;
+    is_int((int64_t)alert_threshold(ALERT_ProbeStale, &g), 7200, "an hour: two hours");
+    is_int((int64_t)alert_threshold(ALERT_OldestQuery, &g), 5, "no other alert's");
+    g.alert_probe_stale = 0;
+    is_int((int64_t)alert_threshold(ALERT_ProbeStale, &g), 0, "0 is off");
+}
+
 /* A condition that comes and goes never fires; one that comes back goes on firing. */
 static void flapping(struct settings *g)
 {
@@ -288,6 +303,7 @@ int main(void)
     defaults(&g, &arena);
     thresholds(&g);
     documented(&g);
+    probe_stale(&g);
     flapping(&g);
     defaults(&g, &arena);
     subjects(&g);
