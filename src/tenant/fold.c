@@ -150,11 +150,12 @@ bool fold_before(const struct fold *f, struct text sql, struct token t, struct b
 
     if (!f->close || f->deeper || !(ends || token_is_char(sql, t, ',')))
         return false;
-    struct text list = text_n(buf_data(out) + f->open, buf_len(out) - f->open), at = list;
+    const struct text list = text_n(buf_data(out) + f->open, buf_len(out) - f->open);
+    struct text values = list, rows = list;
     const char *folded = NULL;
-    if (take_values(&at) && at.n == 0)
+    if (take_values(&values) && values.n == 0)
         folded = ends ? "?, ..." : "?"; /* the next value makes it a list */
-    else if (at = list, take_rows(&at) && at.n == 0)
+    else if (take_rows(&rows) && rows.n == 0)
         folded = "(?, ...)";
     if (!folded)
         return false;
