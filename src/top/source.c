@@ -144,6 +144,8 @@ void top_source_release(struct top_source *s)
 {
     PQfinish(s->conn);
     PQfinish(s->command);
+    look_up_forget(s->look_up);
+    names_release(&s->names);
     for (int i = 0; i < TOP_SHOWS; i++)
         PQclear(s->last[i]);
     for (int i = 0; s->keys && s->keys[i]; i++) {
@@ -166,11 +168,49 @@ static void drop_notice(void *arg, const PGresult *r)
     (void)r;
 }
 
+static int count(const char *list)
+{
+    int n = 1;
+
+    for (; *list; list++)
+        n += *list == ',';
+    return n;
+}
+
+/* The hosts of which libpq would look up a name and wait for it; NULL: none. */
+static const char *hosts_to_look_up(const struct top_source *s)
+{
+    const char *host = get(s, "host");
+
+    if (get(s, "hostaddr") || getenv("PGHOSTADDR"))
+        return NULL;
+    if (!host)
+        host = getenv("PGHOST");
+    if (!host || !names_needed(host))
+        return NULL;
+    int ports = count(get(s, "port"));
+    return ports == 1 || ports == count(host) ? host : NULL; /* else libpq says what is wrong */
+}
+
 static PGconn *dial(const struct top_source *s)
 {
-    PGconn *c =
-        PQconnectStartParams((const char *const *)s->keys, (const char *const *)s->values, 0);
+    const char *keys[PARAMS + 3] = { 0 }, *values[PARAMS + 3] = { 0 };
+    int n = 0;
 
+    for (; s->keys[n]; n++) {
+        keys[n] = s->keys[n];
+        values[n] = s->values[n];
+    }
+    if (s->names.hosts) { /* the last of a name counts */
+        const char *const more[][2] = { { "host", s->names.hosts },
+                                        { "hostaddr", s->names.addresses },
+                                        { "port", s->names.ports } };
+        for (int i = 0; i < 3; i++, n++) {
+            keys[n] = more[i][0];
+            values[n] = more[i][1];
+        }
+    }
+    PGconn *c = PQconnectStartParams(keys, values, 0);
     if (c)
         PQsetNoticeReceiver(c, drop_notice, NULL);
     return c;
@@ -201,7 +241,7 @@ static void lost(struct top_source *s, const char *why, usec_t now)
     }
 }
 
-static void connect_begin(struct top_source *s, usec_t now)
+static void connect_known(struct top_source *s, usec_t now)
 {
     s->conn = dial(s);
     if (!s->conn || PQstatus(s->conn) == CONNECTION_BAD) {
@@ -211,6 +251,43 @@ static void connect_begin(struct top_source *s, usec_t now)
     s->state = TOP_CONNECTING;
     s->want_write = true;
     s->deadline = now + ANSWER_US;
+}
+
+static void connect_begin(struct top_source *s, usec_t now)
+{
+    const char *hosts = hosts_to_look_up(s);
+    struct err e = { 0 };
+
+    if (!hosts) {
+        connect_known(s, now);
+        return;
+    }
+    if (!s->look_up) /* else the one before has not ended yet */
+        s->look_up = look_up_start(hosts, get(s, "port"), &e);
+    if (!s->look_up) {
+        lost(s, e.msg, now);
+        return;
+    }
+    s->state = TOP_LOOKING_UP;
+    s->deadline = now + ANSWER_US;
+}
+
+static void step_look_up(struct top_source *s, usec_t now)
+{
+    struct names found;
+    struct err e = { 0 };
+    bool good;
+
+    if (!look_up_done(s->look_up, &found, &good, &e))
+        return;
+    s->look_up = NULL;
+    if (!good) {
+        lost(s, e.msg, now);
+        return;
+    }
+    names_release(&s->names);
+    s->names = found;
+    connect_known(s, now);
 }
 
 /* The next table that is wanted, or the end of the round. */
@@ -280,7 +357,9 @@ static void step_tables(struct top_source *s, usec_t now)
 {
     bool failed;
 
-    if (s->state == TOP_CONNECTING) {
+    if (s->state == TOP_LOOKING_UP) {
+        step_look_up(s, now);
+    } else if (s->state == TOP_CONNECTING) {
         if (poll_connect(s->conn, &s->want_write, &failed))
             ask(s, now);
         else if (failed)
@@ -307,7 +386,7 @@ static void command_end(struct top_source *s, const char *what)
 
 bool top_source_command(struct top_source *s, const char *sql)
 {
-    if (s->command_busy)
+    if (s->command_busy || (!s->names.hosts && hosts_to_look_up(s)))
         return false;
     s->command_sql = strdup(sql);
     if (!s->command_sql)
@@ -360,7 +439,7 @@ void top_source_round(struct top_source *s, unsigned wanted, usec_t now)
     } else if (s->state == TOP_READY) {
         s->wanted = wanted;
         ask(s, now);
-    } else if (s->state == TOP_CONNECTING) {
+    } else if (s->state == TOP_CONNECTING || s->state == TOP_LOOKING_UP) {
         s->wanted |= wanted;
     }
 }
@@ -374,7 +453,9 @@ int top_source_wait(const struct top_source *s, struct pollfd *fds)
 {
     int n = 0;
 
-    if (s->conn)
+    if (s->state == TOP_LOOKING_UP)
+        fds[n++] = (struct pollfd){ .fd = look_up_fd(s->look_up), .events = POLLIN };
+    else if (s->conn)
         fds[n++] =
             (struct pollfd){ .fd = PQsocket(s->conn),
                              .events = s->state == TOP_CONNECTING
@@ -391,15 +472,19 @@ int top_source_wait(const struct top_source *s, struct pollfd *fds)
 
 bool top_source_step(struct top_source *s, const struct pollfd *fds, int n, usec_t now)
 {
-    bool table = s->conn && n > 0 && fds[0].revents;
-    bool command = s->command && n > 0 && fds[n - 1].revents && (n == 2 || !s->conn);
+    bool first = s->conn || s->state == TOP_LOOKING_UP; /* of fds is the tables' */
+    bool table = first && n > 0 && fds[0].revents;
+    bool command = s->command && n > 0 && fds[n - 1].revents && (n == 2 || !first);
 
     if (table)
         step_tables(s, now);
     if (command)
         step_command(s);
-    if ((s->state == TOP_CONNECTING || s->state == TOP_ASKING) && now >= s->deadline) {
-        lost(s, "no answer within 10 s", now);
+    if (s->state != TOP_AWAY && s->state != TOP_READY && now >= s->deadline) {
+        lost(s,
+             s->state == TOP_LOOKING_UP ? "looking up its name takes longer than 10 s"
+                                        : "no answer within 10 s",
+             now);
         return true;
     }
     return (table && top_source_settled(s)) || command;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "top/names.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -31,7 +32,7 @@ enum top_show {
     TOP_SHOWS
 };
 
-enum top_state { TOP_AWAY, TOP_CONNECTING, TOP_READY, TOP_ASKING };
+enum top_state { TOP_AWAY, TOP_LOOKING_UP, TOP_CONNECTING, TOP_READY, TOP_ASKING };
 
 struct top_source {
     char *name;  /* as shown; never holds a password */
@@ -39,6 +40,8 @@ struct top_source {
     char **values;
     /* private */
     struct pg_conn *conn, *command;
+    struct look_up *look_up; /* under way, or given up by us */
+    struct names names;      /* as last looked up; empty: nothing to look up */
     enum top_state state;
     bool want_write, command_busy, command_write, command_sent;
     enum top_show at;
