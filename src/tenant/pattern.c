@@ -329,6 +329,11 @@ bool pattern_finish(struct walk *w)
                            "like(value, pattern), jsonb_path_exists(value, path).",
                            "PostgreSQL may test it on other tenants' values, where this operand "
                            "could be an error.");
+    if (w->arrays)
+        return walk_refuse(w, REFUSAL_pattern, w->arrays_loc,
+                           "Put it into the results of the outermost query, or write a || b.",
+                           "PostgreSQL may build the array from other tenants' rows, where its "
+                           "elements could be arrays of other shapes.");
     for (int i = 0; i < w->n_params; i++) {
         uint32_t declared = i < w->ask->n_types ? w->ask->types[i] : 0;
         if (declared == OID_JSONPATH || declared == OID_JSONPATHS)

@@ -67,6 +67,9 @@ struct walk {
     bool noisy;     /* a condition could fail on a row of another tenant */
     bool unsafe;    /* an operand could fail on other tenants' values: pattern.h */
     int unsafe_loc;
+    bool shown;     /* what is walked is computed behind the filter: results, assigned values */
+    bool arrays;    /* an array could fail on other tenants' rows: arrays.h */
+    int arrays_loc;
     const struct node *own_path; /* a cast to jsonpath that only its function sees */
     bool outer_on;  /* within the ON of an outer join */
     bool is_simple; /* simple protocol: values become literals (COPY also in the extended one) */

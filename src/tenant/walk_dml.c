@@ -269,7 +269,11 @@ bool walk_set(struct walk *w, struct level *l, struct node *list, const struct t
                 return false;
             continue;
         }
-        if (!walk_expr(w, l, val))
+        bool shown = w->shown;
+        w->shown = true;
+        bool good = walk_expr(w, l, val);
+        w->shown = shown;
+        if (!good)
             return false;
         if (!tenant)
             continue;

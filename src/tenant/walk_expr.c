@@ -3,6 +3,7 @@
  * to the policy. */
 #include "tenant/walk.h"
 
+#include "tenant/arrays.h"
 #include "tenant/mask.h"
 #include "tenant/pattern.h"
 #include "tenant/prove.h"
@@ -166,6 +167,8 @@ static bool indirection(struct walk *w, struct level *l, struct node *n)
     for (int i = 0; i < list_len(list); i++) {
         struct node *e = list_at(list, i);
         if (node_is(e, N_A_Indices)) {
+            if (node_int(e, R_is_slice))
+                arrays_slice(w, l, arg);
             if (!walk_expr(w, l, node_get(e, R_lidx)) || !walk_expr(w, l, node_get(e, R_uidx)))
                 return false;
             continue;
@@ -617,6 +620,7 @@ static bool expr(struct walk *w, struct level *l, struct node *n)
     case N_A_Indirection:
         return indirection(w, l, n);
     case N_A_ArrayExpr:
+        arrays_constructor(w, l, n);
         return walk_exprs(w, l, node_get(n, R_elements));
     case N_SubLink:
         return sub_link(w, l, n);

@@ -124,7 +124,11 @@ bool walk_targets(struct walk *w, struct level *l, struct node *list, struct col
         if (node_is(node_get(t, R_val), N_SetToDefault))
             return walk_refuse(w, REFUSAL_unknown_syntax, t->loc, NULL,
                                "DEFAULT is not allowed here.");
-        if (!walk_expr(w, l, node_get(t, R_val)))
+        bool shown = w->shown;
+        w->shown = !l->up; /* others can become a part of the conditions around them */
+        bool good = walk_expr(w, l, node_get(t, R_val));
+        w->shown = shown;
+        if (!good)
             return false;
         note_result(w, l, node_get(t, R_val));
         note_row(l, node_get(t, R_val));
@@ -157,7 +161,11 @@ static bool values(struct walk *w, struct level *l, struct node *n, struct colum
             if (node_is(cell, N_SetToDefault) && !arms)
                 return walk_refuse(w, REFUSAL_unknown_syntax, cell->loc, NULL,
                                    "DEFAULT is not allowed here.");
-            if (!walk_expr(w, l, cell))
+            bool shown = w->shown;
+            w->shown = arms && !l->up;
+            bool good = walk_expr(w, l, cell);
+            w->shown = shown;
+            if (!good)
                 return false;
             note_result(w, l, cell);
         }
@@ -304,12 +312,15 @@ bool walk_select(struct walk *w, struct level *up, struct node *n, struct column
         return walk_refuse(w, REFUSAL_ddl, -1, NULL, "SELECT INTO makes a table.");
     w->seen++;
     struct level *l = level_new(w->arena, up);
+    bool shown = w->shown;
+    w->shown = false;
     bool good = walk_with(w, l, node_get(n, R_withClause));
     if (good && node_int(n, R_op) == TREE_SETOP_NONE)
         good = leaf(w, l, n, cols, arms);
     else if (good)
         good = set_operation(w, l, n, cols, arms) && limits(w, l, n) &&
                locking(w, l, node_get(n, R_lockingClause));
+    w->shown = shown;
     w->depth--;
     return good;
 }
