@@ -200,6 +200,7 @@ struct stmt *stmt_get(struct engine *e, const void *pool, struct text sql, const
         if (s) {
             s->refs++;
         } else if ((s = stmt_make(e, &key, sql, types, n_types)) != NULL) {
+            s->pool = pool;
             s->verdict = v;
             if (v)
                 verdict_ref(v);
