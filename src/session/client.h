@@ -85,6 +85,7 @@ struct client {
     unsigned char cancel_key[CANCEL_KEY_LONG];
     bool long_key;
     bool unproven; /* values of its startup packet that no server has accepted yet */
+    usec_t proven_at; /* loop time at which a server was last sent its values and waited for */
     struct vars vars;
     /* bytes that statements may add to `settings`: since the server was asked, and before */
     uint32_t settings_coming, settings_asked;

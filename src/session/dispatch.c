@@ -231,9 +231,21 @@ static bool paused(const struct shard *sh)
            atomic_load_explicit(&sh->engine->registry->paused, memory_order_relaxed);
 }
 
+/* May the server refuse values of the client, of parameters as the bits say? Those of the startup
+ * packet that no server has seen yet; and others where the server came since the last one that was
+ * asked, or may be another host: what one takes another may not. */
+static bool may_refuse(const struct client *c, const struct server *s, uint32_t mask)
+{
+    if (c->unproven)
+        return true;
+    if (!(mask & ~(UINT32_C(1) << VAR_APPLICATION_NAME)))
+        return false; /* no server refuses that */
+    return s->connected_at >= c->proven_at || (c->shard->db && c->shard->db->n_hosts > 1);
+}
+
 /* Makes the server's parameters those of the client, in the same write as the client's first
- * message. That message waits for the answer when a reported one may be refused: one of the startup
- * packet that no server has seen yet. Nothing runs behind a state (state.h) that is refused. */
+ * message. That message waits for the answer when a reported one may be refused. Nothing runs
+ * behind a state (state.h) that is refused. */
 static bool sync_vars(struct client *c, struct server *s)
 {
     struct buf sql;
@@ -245,7 +257,8 @@ static bool sync_vars(struct client *c, struct server *s)
         vars_diff(&c->vars, s->vars, &c->engine->hub->var_names, &sql, &mask);
     if (ok && (buf_len(&sql) || sql.failed)) {
         ok = !sql.failed && server_own_query(s, buf_text(&sql), mask);
-        if (ok && c->unproven) {
+        if (ok && may_refuse(c, s, mask)) {
+            c->proven_at = c->engine->loop.now;
             pending_last(s->pending)->note = NOTE_PROVEN;
             s->proving = true;
         }

@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Bulkhead limit => 120;
+use Bulkhead limit => 180;
 
 need_ours();
 my $pg = pg();
@@ -78,4 +78,31 @@ for (1 .. 20) {
     $x->abort;
 }
 is($d->value('SELECT 3'), 3, 'hasty clients: others go on');
+# Values that one server took and a later one refuses: a database of another encoding takes the place of the first.
+{
+    $pg->sql($_) for "CREATE DATABASE enc TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'";
+    my $in = sub { my ($db, $sql) = @_; my $x = Bulkhead::Wire->login(host => '127.0.0.1', port => $pg->port, user => 'postgres', dbname => $db); my $v = $x->query($sql); $x->close; return row_values($v) };
+    $in->($_, 'CREATE TABLE t (v text); GRANT ALL ON t TO app') for qw(enc latin);
+    my $q = proxy(databases => { enc => "host=127.0.0.1 dbname=enc port=" . $pg->port, ses => "host=127.0.0.1 dbname=enc pool_mode=session port=" . $pg->port }, auth => { app => '' }, set => { worker_threads => 1, default_pool_size => 1 });
+    my (%c, %said);
+    $c{$_} = $q->connect('enc', 'app', params => { client_encoding => 'BIG5' }) for sort keys %first;
+    my $set = $q->connect('enc', 'app');
+    $set->query("SET client_encoding = 'BIG5'");
+    my $utf = $q->connect('enc', 'app', params => { client_encoding => 'UTF8' });
+    for my $round (1, 2) { is($c{$_}->value('SHOW client_encoding') . $utf->value('SHOW client_encoding'), 'BIG5UTF8', "round $round: $_: what the server takes") for sort keys %first }
+    $set->value('SELECT 1');
+    $utf->value('SELECT 1');
+    $q->console('PAUSE');
+    $pg->sql($_) for 'ALTER DATABASE enc RENAME TO was_enc', 'ALTER DATABASE latin RENAME TO enc';
+    $q->console('RESUME');
+    for my $f (sort keys %first, 'SET') {
+        is($utf->value('SHOW server_encoding'), 'LATIN1', 'the other server');
+        my $x = $f eq 'SET' ? $set : $c{$f};
+        eval { $first{ $f eq 'SET' ? 'Query' : $f }->($x, "INSERT INTO t VALUES ('$f')") };
+        my $r = Bulkhead::Wire::digest(eval { $x->read_until('Z') } // []);
+        if ($f eq 'a long Query' && !$r->{error}) { ok(!@{ $r->{results} }, "$f: closed") } else { error_is($r, '08P01', qr/invalid server parameter/, "$f: what a later server refuses closes the client") }
+    }
+    is($in->('enc', 'SELECT count(*) FROM t'), 0, 'nothing ran');
+    is($utf->value('SELECT 4'), 4, 'others go on');
+}
 finish();
