@@ -28,7 +28,7 @@ my $json = JSON::PP->new->utf8;
 # All lines; each has to be valid.
 my $lines = sub {
     my ($file) = @_;
-    return map { my $l = $_; my $h = eval { $json->decode($l) }; $h or do { diag("bad line: $l"); () } } split /\n/, -e ($file // $log) ? slurp($file // $log) : '';
+    return map { my $l = $_; my $h = eval { $json->decode($l) }; $h or do { diag("bad line: $l"); () } } split /\n/, -e ($file // $log) ? slurp($file // $log) =~ s/[^\n]*\z//r : '';
 };
 # Waits for the n-th line of all.
 my $last = sub {

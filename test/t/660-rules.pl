@@ -11,7 +11,7 @@ use Bulkhead::Rules qw(top rule_files rules metrics_in rule_of_def key_default);
 
 my $top = top();
 my @files = map { "$top/$_" } rule_files();
-sub promtool { return run_cmd(argv => ['/usr/bin/promtool', @_], timeout => 60) }
+sub promtool { return run_cmd(argv => ['/usr/bin/promtool', @_], timeout => 900) }
 
 my ($st, $out, $err) = promtool(qw(check rules --lint=all --lint-fatal), @files, "$top/contrib/prometheus/pgbouncer-names.yml");
 is($st, 0, 'promtool check rules') or diag("$out$err");

@@ -26,7 +26,7 @@ $p->start;
 my $bad = 0;
 my $objects = sub {
     my ($f) = @_;
-    return map { my $l = $_; my $h = eval { $json->decode($l) }; if (ref $h ne 'HASH') { $bad++; diag("bad line: $l") } $h // () } split /\n/, -e ($f // $file) ? slurp($f // $file) : '';
+    return map { my $l = $_; my $h = eval { $json->decode($l) }; if (ref $h ne 'HASH') { $bad++; diag("bad line: $l") } $h // () } split /\n/, -e ($f // $file) ? slurp($f // $file) =~ s/[^\n]*\z//r : ''; # whole lines
 };
 my $find = sub {
     my (%want) = @_;

@@ -30,7 +30,7 @@ my $p = proxy(pg => $pg, databases => {
         (map { $quoted->($_) => 'dbname=postgres pool_size=2' } $evil, $quotes, $rtl, $long), app => 'dbname=postgres user=app pool_size=3 tenant_mode=rewrite',
     },
     users => { acme => 'tenant=acme', hostile => "tenant='$script'" }, auth => { map { ($_ => '') } 'acme', 'hostile', $evil },
-    set => { worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', probe_interval => 1, max_client_conn => 300 });
+    set => { worker_threads => $ENV{BH_WORKERS} // 2, tenant_columns => 'tenant_id', probe_interval => 4, query_wait_timeout => 3000, max_client_conn => 300 });
 
 # A load that goes on, and states that stay.
 my @calm = map { my $c = $p->connect('calm'); $c->query('BEGIN'); $c } 1 .. 3;
@@ -44,7 +44,7 @@ my $refused = $p->connect('app', 'hostile');
 $refused->query('SELECT * FROM nowhere') for 1 .. 2;
 spew(work_dir() . '/load.sql', "SELECT pg_sleep(random() * 0.01);\n");
 chmod 0644, work_dir() . '/load.sql';
-my $load = spawn(argv => ['/usr/bin/pgbench', '-n', '-f', work_dir() . '/load.sql', '-c', 8, '-T', 600, '-h', '127.0.0.1', '-p', $p->port, '-U', 'postgres', 'shop'], log => work_dir() . '/pgbench.log');
+my $load = spawn(argv => ['/usr/bin/pgbench', '-n', '-f', work_dir() . '/load.sql', '-c', 8, '-T', 3000, '-h', '127.0.0.1', '-p', $p->port, '-U', 'postgres', 'shop'], log => work_dir() . '/pgbench.log');
 
 my $browser = Bulkhead::Browser->new;
 my $url = 'http://127.0.0.1:' . $p->metrics_port . '/';

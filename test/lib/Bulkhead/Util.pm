@@ -122,7 +122,7 @@ sub stop_child {
 }
 
 # Runs a program to its end: run_cmd(argv => [...], stdin => text, timeout => s, env => {}, user => bool)
-# gives (exit status, stdout, stderr); status 124 after the time-out, 128+n after a signal.
+# gives (exit status, stdout, stderr); status 124 after the time-out (at least five minutes), 128+n after a signal.
 my $n_cmd = 0;
 sub run_cmd {
     my (%o) = @_;
@@ -130,7 +130,7 @@ sub run_cmd {
     spew("$base.in", $o{stdin} // '');
     chmod 0644, "$base.in";
     my $pid = spawn(%o, in => "$base.in", out => "$base.out", log => "$base.err");
-    my $st = reap($pid, $o{timeout} // 60);
+    my $st = reap($pid, ($o{timeout} // 0) > 300 ? $o{timeout} : 300);
     if (!defined $st) {
         kill 'KILL', $pid;
         reap($pid, 5);
