@@ -65,8 +65,14 @@ $c[1]->query('COMMIT');
 # One that does not read.
 my $slow = $p->connect('test');
 $slow->send_query("SELECT repeat('y', 1000) FROM generate_series(1, 60000)");
-$slow->readable(60);
-sleep 1;
+# Until nothing more fits in between: what can be read (FIONREAD) has not grown for two seconds.
+my ($full, $since) = (0, time);
+wait_for(sub {
+    ioctl $slow->{rd}, 0x541B, my $n = pack 'i', 0;
+    $n = unpack 'i', $n;
+    ($full, $since) = ($n, time) if $n != $full;
+    return $full > 0 && time - $since > 2;
+}, 120);
 my $t = time;
 $suspend->(5);
 ok(time - $t >= 1.5, 'SUSPEND waits for a client that does not read');
