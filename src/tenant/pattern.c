@@ -321,9 +321,9 @@ bool pattern_finish(struct walk *w)
 {
     struct verdict *v = &w->out->pub;
     int n = 0;
-    if (w->rls || w->n_used == 0)
-        return true; /* policies of the server's hold in both places */
-    if (w->unsafe)
+    if (w->rls ? !w->rls_rows : w->n_used == 0)
+        return true;
+    if (w->unsafe && !w->rls)
         return walk_refuse(w, REFUSAL_pattern, w->unsafe_loc,
                            "Let the pattern end in a literal, as in x || '%'; or call "
                            "like(value, pattern), jsonb_path_exists(value, path).",
@@ -334,6 +334,8 @@ bool pattern_finish(struct walk *w)
                            "Put it into the results of the outermost query, or write a || b.",
                            "PostgreSQL may build the array from other tenants' rows, where its "
                            "elements could be arrays of other shapes.");
+    if (w->rls)
+        return true; /* for patterns, policies of the server's hold in both places */
     for (int i = 0; i < w->n_params; i++) {
         uint32_t declared = i < w->ask->n_types ? w->ask->types[i] : 0;
         if (declared == OID_JSONPATH || declared == OID_JSONPATHS)

@@ -68,6 +68,7 @@ struct walk {
     bool unsafe;    /* an operand could fail on other tenants' values: pattern.h */
     int unsafe_loc;
     bool shown;     /* what is walked is computed behind the filter: results, assigned values */
+    bool in_any;    /* within what arrays_behind_any says */
     bool arrays;    /* an array could fail on other tenants' rows: arrays.h */
     int arrays_loc;
     const struct node *own_path; /* a cast to jsonpath that only its function sees */

@@ -294,6 +294,7 @@ static bool a_expr(struct walk *w, struct level *l, struct node *n)
     struct node *left = node_get(n, R_lexpr), *right = node_get(n, R_rexpr);
     static const char *const between[] = { ">=", "<=" }, *const outside[] = { "<", ">" };
     const char *const *pair = NULL;
+    bool any = false, within = w->in_any;
     switch (node_int(n, R_kind)) {
     case TREE_AEXPR_OP:
     case TREE_AEXPR_OP_ANY:
@@ -307,9 +308,8 @@ static bool a_expr(struct walk *w, struct level *l, struct node *n)
     case TREE_AEXPR_NULLIF:
         if (!operator_list(w, node_get(n, R_name), left ? 2 : 1, n->loc))
             return false;
-        if ((node_int(n, R_kind) == TREE_AEXPR_OP_ANY ||
-             node_int(n, R_kind) == TREE_AEXPR_OP_ALL) &&
-            !cheap_any(w, l, n))
+        any = node_int(n, R_kind) == TREE_AEXPR_OP_ANY || node_int(n, R_kind) == TREE_AEXPR_OP_ALL;
+        if (any && !cheap_any(w, l, n))
             return false;
         pattern_operator(w, n);
         break;
@@ -328,7 +328,10 @@ static bool a_expr(struct walk *w, struct level *l, struct node *n)
     for (int i = 0; pair && i < 2; i++)
         if (!walk_operator(w, none, text_of(pair[i]), 2, n->loc))
             return false;
-    return walk_expr(w, l, left) && walk_expr(w, l, right);
+    w->in_any |= any && arrays_behind_any(w, n);
+    bool good = walk_expr(w, l, left) && walk_expr(w, l, right);
+    w->in_any = within;
+    return good;
 }
 
 /* s.name of pg_settings as tenants see it: names of settings that they may read. */

@@ -312,8 +312,8 @@ bool walk_select(struct walk *w, struct level *up, struct node *n, struct column
         return walk_refuse(w, REFUSAL_ddl, -1, NULL, "SELECT INTO makes a table.");
     w->seen++;
     struct level *l = level_new(w->arena, up);
-    bool shown = w->shown;
-    w->shown = false;
+    bool shown = w->shown, in_any = w->in_any;
+    w->shown = w->in_any = false;
     bool good = walk_with(w, l, node_get(n, R_withClause));
     if (good && node_int(n, R_op) == TREE_SETOP_NONE)
         good = leaf(w, l, n, cols, arms);
@@ -321,6 +321,7 @@ bool walk_select(struct walk *w, struct level *up, struct node *n, struct column
         good = set_operation(w, l, n, cols, arms) && limits(w, l, n) &&
                locking(w, l, node_get(n, R_lockingClause));
     w->shown = shown;
+    w->in_any = in_any;
     w->depth--;
     return good;
 }

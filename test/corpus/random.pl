@@ -276,7 +276,9 @@ sub leaf {
     my $where = chance(65) ? ' WHERE ' . truth($in, $d) : '';
     my (@out, $tail);
     if (chance(20)) { # aggregates
-        my @by = grep { defined } (chance(70) ? (one_of(columns([$items], 't'), columns([$items], 'i'))) : ());
+        my $some = chance(70);
+        my @c = (columns([$items], 't'), columns([$items], 'i')); # none: a join that hides all of them
+        my @by = $some && @c ? one_of(@c) : ();
         my $ty = @by && (grep { $_ eq $by[0] } columns([$items], 't')) ? 't' : 'i';
         @out = map { $_ eq 'i' ? one_of('count(*)', 'sum(' . number([$items], 0) . ')::numeric(30,2)', 'max(' . number([$items], 0) . ')',
                 'count(*) FILTER (WHERE ' . truth([$items], 0) . ')') : 'string_agg(DISTINCT ' . text([$items], 0) . ", ',')" } @t;

@@ -66,6 +66,7 @@ static void plain(struct world *w)
         "UPDATE tickets t SET severity = 1 FROM chunks c WHERE c.tenant_id = t.tenant_id AND t.tenant_id = 'acme'",
         "UPDATE tickets SET (severity, tenant_id) = (1, 'acme') WHERE tenant_id = 'acme'",
         "INSERT INTO tickets (id, tenant_id) SELECT c.id, c.tenant_id FROM chunks c WHERE c.tenant_id = 'acme'",
+        "SELECT * FROM documents WHERE tenant_id = 'acme' AND title = ANY (ARRAY[doc_type, 'x'])",
     };
     enum refusal why;
     for (size_t i = 0; i < sizeof(proven) / sizeof(proven[0]); i++)
@@ -113,6 +114,9 @@ static void enforced(struct world *w)
         /* OR */
         "SELECT * FROM tickets WHERE tenant_id = 'acme' AND closed OR severity = 2 AND 'acme' = tenant_id",
         "SELECT * FROM tickets WHERE (tenant_id = 'acme' OR tenant_id IN ('acme')) AND closed",
+        /* arrays, where the price of ANY keeps them behind the barrier */
+        "SELECT * FROM documents WHERE tenant_id = 'acme' AND 'x' = ANY (ARRAY[tags, ARRAY['x']])",
+        "SELECT * FROM documents WHERE tenant_id = 'acme' AND title = ANY (ARRAY[initcap(title), 'x'])",
     };
     enum refusal why;
     for (size_t i = 0; i < sizeof(proven) / sizeof(proven[0]); i++)
