@@ -12,11 +12,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(SYS_sendto) && defined(SYS_recvfrom) && !BASE_SINGLE_MALLOCS &&                        \
-    !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || BASE_SINGLE_MALLOCS
+#define NET_SYS_DIRECT 0 /* sanitizers look at the library's calls */
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define NET_SYS_DIRECT 0 /* clang's has no macro of its own */
+#endif
+#endif
+
+#ifndef NET_SYS_DIRECT
+#if defined(SYS_sendto) && defined(SYS_recvfrom)
 #define NET_SYS_DIRECT 1
 #else
-#define NET_SYS_DIRECT 0 /* sanitizers look at the library's calls */
+#define NET_SYS_DIRECT 0
+#endif
 #endif
 
 /* As send(2): bytes sent, or -1 with errno. */

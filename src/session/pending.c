@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define PART 64
+_Static_assert(sizeof(struct pend) >= PART, "pending_push clears it in two parts");
 
 static bool grow(struct pending *p)
 {

@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /* Conns over socket pairs and loopback: input, output, back-pressure, pausing, closing. */
 #include "net_help.h"
+#include "net/sys.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+
+/* What a sanitizer does not see it takes for never written, or reports nothing about. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) ||                          \
+    __has_feature(address_sanitizer)
+_Static_assert(!NET_SYS_DIRECT, "clang's sanitizers see send and recv");
+#endif
+#elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+_Static_assert(!NET_SYS_DIRECT, "gcc's sanitizers see send and recv");
+#endif
 
 static bool has_input(void *arg)
 {
