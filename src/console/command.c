@@ -167,6 +167,16 @@ static void dispatch(struct admin *a, struct text sql, const struct statement *s
         run_one(a, c, st);
 }
 
+/* A text that statement_parse did not take: what psql's \d sends, say, is just no command. */
+static void unreadable(struct admin *a, struct text sql, const struct statement *st,
+                       const struct err *e)
+{
+    if (st->word.n && !text_is_i(st->word, "show") && !find(commands, COUNT(commands), st->word))
+        admin_invalid(a, sql);
+    else
+        admin_error(a, "08P01", "%s", e->msg);
+}
+
 bool admin_known(struct admin *a, struct text sql)
 {
     struct arena arena;
@@ -180,7 +190,7 @@ bool admin_known(struct admin *a, struct text sql)
                                                 (st.n_args == 1 && find_guc(st.args[0]))
                                           : find(commands, COUNT(commands), st.word) != NULL));
     if (!parsed)
-        admin_error(a, "08P01", "%s", err.msg);
+        unreadable(a, sql, &st, &err);
     else if (!known)
         admin_invalid(a, sql);
     arena_release(&arena);
@@ -201,7 +211,7 @@ void admin_run(struct admin *a, struct text sql)
     if (statement_parse(sql, &arena, &st, &err))
         dispatch(a, sql, &st);
     else
-        admin_error(a, "08P01", "%s", err.msg);
+        unreadable(a, sql, &st, &err);
     arena_release(&arena);
 }
 
