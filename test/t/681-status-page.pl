@@ -144,7 +144,7 @@ my @i = 0 .. 59;
 my $late = sub { my ($i) = @_; return $i > 40 && $i < 47 ? 6 : 1 };
 $told->{curves} = {
     database => undef, ends => [map { $now - 3600 + 60 * ($_ + 1) } @i], p50 => [map { 0.004 + 0.001 * sin($_ / 5) } @i], p95 => [map { 0.09 * $late->($_) + 0.02 * sin($_ / 3) } @i],
-    p99 => [map { $_ == 20 ? undef : 0.15 * $late->($_) + 0.04 * sin($_ / 2) } @i], wait_p95 => [map { 0.001 } @i], queries_per_second => [map { 800 + 300 * sin($_ / 9) } @i],
+    p99 => [map { $_ == 20 || $_ == 22 ? undef : 0.15 * $late->($_) + 0.04 * sin($_ / 2) } @i], wait_p95 => [map { 0.001 } @i], queries_per_second => [map { 800 + 300 * sin($_ / 9) } @i],
     waiting => [map { $late->($_) > 1 ? 12 : 0 } @i], active => [map { 4 + $_ % 5 } @i], errors => [map { 0 } @i], refused => [map { 0 } @i],
 };
 $told->{latency} = { query => { map { $_ => { count => 1000, p50 => 0.004, p95 => 0.62, p99 => 1.2 } } qw(1m 5m 15m) }, wait => { map { $_ => undef } qw(1m 5m 15m) } };
@@ -168,6 +168,8 @@ like($browser->value(q{document.querySelector('#curves svg').getAttribute('aria-
 is($browser->value(q{document.querySelectorAll('#curves svg .limit').length}), 1, 'the threshold is a line');
 # A gap: the curve is in two parts.
 is($browser->value(q{document.querySelectorAll('#curves svg')[0].querySelector('.c3').getAttribute('d').split('M').length - 1}), 2, 'a minute without queries is a gap');
+is($browser->value(q{[...document.querySelectorAll('#curves svg .dot')].map(d => d.getAttribute('class') + d.getAttribute('d').split('M').length + getComputedStyle(d).strokeWidth + getComputedStyle(d).strokeLinecap).join()}),
+    'curve dot c32' . '6pxround', 'a minute with some between two without is a dot one can see');
 $browser->value(q{document.querySelector('#curves svg').focus()});
 $browser->press('ArrowLeft') for 1 .. 2;
 like($browser->value(q{document.querySelector('#curves .read').textContent}), qr/^\d\d:\d\d  p50 .*  p95 .*  p99 /, 'arrow keys read the values');

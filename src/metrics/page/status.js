@@ -320,14 +320,16 @@ function chart(title, lines, show, limit, ends) {
     }
     if (limit && limit <= top) box.append(svg('line', { class: 'limit', x1: left, x2: W - right, y1: y(limit), y2: y(limit), 'vector-effect': 'non-scaling-stroke' }));
     for (const [, cls, values] of lines) {
-        let d = '', open = false;
+        let d = '', dots = '', open = false;
         values.forEach((v, i) => {
             if (v === null) { open = false; return; }
-            const alone = !open && (i + 1 >= values.length || values[i + 1] === null);
-            d += `${open ? 'L' : 'M'}${x(i + empty).toFixed(1)} ${y(v).toFixed(1)}` + (alone ? 'h0.01' : '');
+            const at = `${x(i + empty).toFixed(1)} ${y(v).toFixed(1)}`;
+            if (!open && (i + 1 >= values.length || values[i + 1] === null)) { dots += `M${at}h0.01`; return; }
+            d += (open ? 'L' : 'M') + at;
             open = true;
         });
         box.append(svg('path', { class: 'curve ' + cls, d, 'stroke-linecap': 'round' }));
+        if (dots) box.append(svg('path', { class: 'curve dot ' + cls, d: dots, 'stroke-linecap': 'round' })); // a minute between two idle ones
     }
     const cursor = svg('line', { class: 'cursor', y1: above, y2: H - below, x1: -9, x2: -9, 'vector-effect': 'non-scaling-stroke' });
     box.append(cursor);
