@@ -531,22 +531,39 @@ static bool batch_refused(struct client *c, const struct effects *fx)
     return false;
 }
 
-/* What is prepared in front of a Query fails: then the server skips the Query, and this Sync, whose
- * answer is dropped otherwise, ends the batch (skip_to_sync). */
-static bool send_rescue(struct server *s)
+/* A Sync of ours. NOTE_RESCUE: when what is prepared in front of a Query fails, the server skips the
+ * Query, and this Sync behind it, whose answer is dropped otherwise, ends the batch
+ * (skip_to_sync). */
+static bool send_own_sync(struct server *s, uint8_t note)
 {
     struct pend *p = server_expect(s, PEND_SYNC, PEND_OWN);
     struct buf b;
 
     if (!p)
         return false;
-    p->note = NOTE_RESCUE;
+    p->note = note;
     s->skipping = false;
     s->binding_synced = true;
     s->batch++;
     buf_init(&b);
     wire_sync_build(&b);
     return write_out(s, &b);
+}
+
+/* Does the text begin a transaction? Then nothing may be in that before it: BEGIN ISOLATION LEVEL
+ * and the like would be too late. */
+static bool begins_own(const struct server *s, const struct effects *fx)
+{
+    return s->status == 'I' && (fx->kinds & FX_BIT(FX_BEGIN));
+}
+
+/* Ends what was prepared, from that entry on, as a batch of its own. Where it fails nobody is told:
+ * the text runs up to the EXECUTE, which does. */
+static bool send_apart(struct server *s, uint32_t from)
+{
+    for (uint32_t i = from; i < s->pending->n; i++)
+        pending_at(s->pending, i)->may_fail = true;
+    return send_own_sync(s, 0);
 }
 
 /* The statements that the text runs, where they are not yet, and the text itself. */
@@ -568,7 +585,9 @@ static bool send_batch(struct client *c, const struct effects *fx, struct text s
         if (!extended_ensure(c, cs->stmt, true))
             return false;
     }
-    bool prepares = s->pending->n > before;
+    bool prepares = s->pending->n > before, apart = prepares && begins_own(s, fx);
+    if (apart && !send_apart(s, before))
+        return false;
     struct pend *p = server_expect(s, PEND_QUERY, PEND_FORWARD);
     if (!p)
         return false;
@@ -579,7 +598,8 @@ static bool send_batch(struct client *c, const struct effects *fx, struct text s
     profile_begin(c, p, profile_of(c, sql));
     buf_init(&b);
     wire_query_build(&b, changed);
-    return write_out(s, &b) && (!prepares || send_rescue(s)) && ears_behind(c, true);
+    return write_out(s, &b) && (!prepares || apart || send_own_sync(s, NOTE_RESCUE)) &&
+           ears_behind(c, true);
 }
 
 /* Several statements in one Query, EXECUTE of the client's names among them: these get the names on

@@ -44,7 +44,7 @@ struct verdict;
 struct pend {
     uint8_t kind, action, undo;
     uint8_t trim;      /* added parameters to take out of the ParameterDescription */
-    bool may_fail;     /* OWN: its failure means nothing */
+    bool may_fail;     /* OWN, DROP: its failure means nothing */
     uint8_t set_front, set_back; /* Query: answers to our own commands in front and behind */
     int n_commands, n_done;      /* ... those of the client's commands; all seen so far */
     uint8_t note;      /* session's own use */

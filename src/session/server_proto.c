@@ -303,7 +303,10 @@ static bool on_error(struct server *s, struct run *r, const char *m, uint32_t le
                 conn_write_copy(s->client->conn, p->bytes, p->n_bytes);
             break;
         }
-        forward_fields(s, r, m, len);
+        if (p->may_fail) /* the client's own message, behind it, says so */
+            run_take(r, len, false);
+        else
+            forward_fields(s, r, m, len);
     }
     if (s->dying)
         return false;

@@ -22,6 +22,7 @@ my @prepare = ('PREPARE p (int) AS SELECT $1 * 10', 'PREPARE "Q w" AS INSERT INT
 my @batches = (
     'EXECUTE p(1); EXECUTE p(2)', 'SELECT 1; EXECUTE p(3); SELECT 2', 'BEGIN; EXECUTE p(4); EXECUTE "Q w"; COMMIT', 'execute /* p */ P (5); EXECUTE "Q w"; EXPLAIN (COSTS OFF) EXECUTE p(1)',
     'EXECUTE p(6); SELECT 1/0; EXECUTE p(7)', 'EXECUTE p(1, 2); SELECT 1', 'SELECT 1; EXECUTE nobody', "SET application_name = 'x'; EXECUTE p(8); RESET application_name",
+    'BEGIN ISOLATION LEVEL SERIALIZABLE; EXECUTE p(11); SHOW transaction_isolation; COMMIT', 'START TRANSACTION READ ONLY DEFERRABLE; SELECT 1; EXECUTE p(12); ROLLBACK',
     'EXECUTE g; EXECUTE p(9)', 'PREPARE p AS SELECT 1; EXECUTE p(1)', "SELECT 'EXECUTE p(1)'; EXECUTE p(10); -- EXECUTE p(2)",
 );
 my $c = $p->connect('three');
@@ -68,6 +69,10 @@ my $r = $e->query('INSERT INTO t VALUES (99); EXECUTE g');
 error_is($r, '42P01', qr/gone/, 'a statement that cannot be prepared any more');
 is((() = Bulkhead::Wire->types($r->{msgs}) =~ /E/g), 1, '... one error');
 is($pg->value('SELECT count(*) FROM t WHERE a = 99'), 0, '... and nothing of the Query ran');
+$r = $e->query('BEGIN; INSERT INTO t VALUES (99); EXECUTE g');
+error_is($r, '26000', qr/does not exist/, '... behind BEGIN, where nothing may be in front of it');
+is(Bulkhead::Wire->types($r->{msgs}), 'CCEZ', '... one error');
+is($e->query('ROLLBACK')->{results}[0]{tag}, 'ROLLBACK', '... in the transaction');
 is($same->($e->query('EXECUTE h; EXECUTE h')), 'ok SELECT 1:1 SELECT 1:1', 'the next one does');
 # DEALLOCATE among others: what to do is said.
 $r = $c->query('DEALLOCATE p; SELECT 1');
