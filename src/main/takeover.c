@@ -3,6 +3,7 @@
 #include "main/takeover.h"
 
 #include "base/random.h"
+#include "console/console.h"
 #include "main/control.h"
 #include "main/pauses.h"
 
@@ -268,18 +269,34 @@ void takeover_pauses(struct takeover *t)
     buf_init(&t->heard);
 }
 
+/* Tells a neighbour: the older process, or the one that has taken over. */
+static void pass_on(struct takeover *t, const char *text, size_t n, bool newer)
+{
+    bool there = newer ? t->next >= 0 && t->asked &&
+                             atomic_load(&t->control->hub.registry.handed_over)
+                       : t->old >= 0;
+
+    if (there && !say_now(newer ? t->next : t->old, text, n))
+        log_warn(&t->control->log, "process %d cannot be told what is paused or disabled",
+                 (int)(newer ? t->next_pid : t->old_pid));
+}
+
 void takeover_changed(struct takeover *t, struct text db)
 {
     struct db_ledger *one = t && db.n ? registry_find_db(&t->control->hub.registry, db) : NULL;
     struct buf b;
 
-    if (!t || t->old < 0 || (db.n && !one))
+    if (!t || (t->old < 0 && t->next < 0) || (db.n && !one))
         return;
     buf_init(&b);
     buf_append(&b, flags, FLAGS_N);
     pauses_put(t->control, one, &b);
-    if (b.failed || b.n > MESSAGE_MAX || !say_now(t->old, b.p, b.n))
-        log_warn(&t->control->log, "the old process %d cannot be told of it", (int)t->old_pid);
+    if (b.failed || b.n > MESSAGE_MAX) {
+        log_warn(&t->control->log, "other processes cannot be told what is paused or disabled");
+    } else {
+        pass_on(t, b.p, b.n, false);
+        pass_on(t, b.p, b.n, true);
+    }
     buf_release(&b);
 }
 
@@ -306,7 +323,7 @@ static void close_untaken(struct takeover *t)
     t->metrics = -1;
 }
 
-/* The old process says nothing more; it ends one day. */
+/* The old process says what its consoles pause and resume; it ends one day. */
 static void on_old(evutil_socket_t fd, short what, void *arg)
 {
     struct takeover *t = arg;
@@ -314,6 +331,12 @@ static void on_old(evutil_socket_t fd, short what, void *arg)
     (void)what;
 
     ssize_t n = recv(fd, text, sizeof(text), MSG_DONTWAIT);
+    if (is_flags(text, n)) {
+        loop_enter(&t->control->loop);
+        pauses_take(t->control, text_n(text + FLAGS_N, (size_t)n - FLAGS_N), true);
+        pass_on(t, text, (size_t)n, true);
+        loop_leave(&t->control->loop);
+    }
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
     log_info(&t->control->log, "the old process %d has ended", (int)t->old_pid);
@@ -476,10 +499,11 @@ static void on_message(struct takeover *t, const char *text, size_t n)
         t->asked = true;
     } else if (is_flags(text, (ssize_t)n) && over) {
         pauses_take(c, text_n(text + FLAGS_N, n - FLAGS_N), true);
-        if (t->old >= 0)
-            (void)say_now(t->old, text, n);
+        pass_on(t, text, n, false);
     } else if (n > 6 && memcmp(text, "CANCEL", 6) == 0) {
         hub_cancel(&c->hub, text_n(text + 6, n - 6));
+        if (n - 6 == CANCEL_KEY_SHORT) /* perhaps of a console that stayed here */
+            console_cancel(c->console, (const unsigned char *)text + 6);
         takeover_cancel(t, text_n(text + 6, n - 6));
     }
 }

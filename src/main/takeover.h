@@ -11,7 +11,8 @@
  * several times where that is much; "SOCKETS" and one letter for each descriptor sent along (c:
  * clients, m: metrics); new, once it is up: "READY"; old, having let go of them: what has changed
  * as "FLAGS", "DONE"; from then on new: "CANCEL" and the key's bytes, "FLAGS" and what PAUSE,
- * RESUME, DISABLE and ENABLE have changed, as often as needed. Either side closes when it ends.
+ * RESUME, DISABLE and ENABLE have changed, as often as needed; the latter from the old one, too.
+ * Either side closes when it ends.
  * Both sides check that the other runs as the same user, or root.
  */
 #ifndef MAIN_TAKEOVER_H
@@ -41,8 +42,8 @@ int takeover_metrics(struct takeover *t); /* -1: none; becomes the caller's */
 pid_t takeover_from(const struct takeover *t);
 /* There is a hub now: what the old process has paused and disabled is so here too. */
 void takeover_pauses(struct takeover *t);
-/* A command has paused, resumed, disabled or enabled the database (empty: all): the old process
- * does it too. NULL is fine. */
+/* A command has paused, resumed, disabled or enabled the database (empty: all): the old process, and
+ * the new one, do it too. NULL is fine. */
 void takeover_changed(struct takeover *t, struct text db);
 /* We are up: the old process lets go. Then waits for a successor of our own. */
 void takeover_finish(struct takeover *t);

@@ -27,6 +27,8 @@ my $successor = sub {
 };
 my $flags = sub { my ($db) = @_; my ($r) = grep { $_->{name} eq $db } @{ $p->console('SHOW DATABASES') }; return $r ? "$r->{paused}$r->{disabled}" : 'none' };
 my $waits = sub { my ($c) = @_; return !$c->readable(0.4) };
+# An older process hears of it a little later: asks until the answer has to wait.
+my $held = sub { my ($c, $sql) = @_; return wait_for(sub { $c->send_query($sql); return 1 if $waits->($c); $c->finish; return 0 }, 20) };
 
 # Clients of the first process: they stay there.
 my ($one, $two) = ($p->connect('one'), $p->connect('two'));
@@ -61,8 +63,7 @@ $one->send_query("SELECT 'old'");
 ok($waits->($one), 'a client of the old process waits');
 is($two->value('SELECT 3'), 3, 'another does not');
 $p->console('PAUSE two');
-$two->send_query("SELECT 'two'");
-ok($waits->($two), 'a PAUSE reaches the old process');
+ok($held->($two, "SELECT 'two'"), 'a PAUSE reaches the old process');
 $p->console('RESUME one');
 is(row_values($one->finish), 'old', 'so does RESUME');
 is($p->connect('one')->value('SELECT 4'), 4, 'new clients are served as well');
@@ -76,8 +77,7 @@ ok($waits->($two), 'the first one\'s client still waits');
 $p->console('RESUME two');
 is(row_values($two->finish), 'two', 'until RESUME at the third');
 $p->console('PAUSE');
-$one->send_query('SELECT 6');
-ok($waits->($one), 'PAUSE of all');
+ok($held->($one, 'SELECT 6'), 'PAUSE of all');
 ok($successor->(), 'a takeover');
 my ($state) = grep { $_->{key} eq 'paused' } @{ $p->console('SHOW STATE') };
 is($state->{value}, 'yes', '... is handed over');
@@ -85,6 +85,20 @@ ok($waits->($one), '... and still holds');
 kill 'USR2', $procs[-1];
 is(row_values($one->finish), '6', 'SIGUSR2 ends it');
 is($p->connect('one')->value('SELECT 7'), 7, '... everywhere');
+# PAUSE that still waits when its console is left behind, and is canceled there.
+my $admin = $p->connect('pgbouncer', 'bhadmin');
+my $late = $p->connect('one');
+$late->query('BEGIN');
+$admin->send_query('PAUSE one');
+ok($waits->($admin), 'a PAUSE that waits');
+ok($successor->(), 'a takeover meanwhile');
+is($flags->('one'), '10', '... pauses there, too');
+$admin->cancel;
+error_is($admin->finish, '57014', qr/canceling/, 'Ctrl-C at the console of the old one');
+ok(wait_for(sub { $flags->('one') eq '00' }, 20), '... resumes at both');
+is($p->connect('one')->value('SELECT 8'), 8, 'new clients are served');
+is($late->value('SELECT 9') . $one->value('SELECT 10'), '910', '... and those of old ones');
+$_->close for $admin, $late;
 $_->close for $one, $two;
 ok(wait_for(sub { !grep { !defined reap($_) } @procs[0 .. $#procs - 1] }, 30), 'the old processes end when their clients have left');
 kill 'QUIT', $procs[-1];
