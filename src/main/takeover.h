@@ -42,8 +42,8 @@ int takeover_metrics(struct takeover *t); /* -1: none; becomes the caller's */
 pid_t takeover_from(const struct takeover *t);
 /* There is a hub now: what the old process has paused and disabled is so here too. */
 void takeover_pauses(struct takeover *t);
-/* A command has paused, resumed, disabled or enabled the database (empty: all): the old process, and
- * the new one, do it too. NULL is fine. */
+/* A command has paused, resumed, disabled or enabled the database (empty: all): the old process,
+ * and the new one, do it too. NULL is fine. */
 void takeover_changed(struct takeover *t, struct text db);
 /* We are up: the old process lets go. Then waits for a successor of our own. */
 void takeover_finish(struct takeover *t);

@@ -531,8 +531,8 @@ static bool batch_refused(struct client *c, const struct effects *fx)
     return false;
 }
 
-/* A Sync of ours. NOTE_RESCUE: when what is prepared in front of a Query fails, the server skips the
- * Query, and this Sync behind it, whose answer is dropped otherwise, ends the batch
+/* A Sync of ours. NOTE_RESCUE: when what is prepared in front of a Query fails, the server skips
+ * the Query, and this Sync behind it, whose answer is dropped otherwise, ends the batch
  * (skip_to_sync). */
 static bool send_own_sync(struct server *s, uint8_t note)
 {
