@@ -27,26 +27,8 @@ _Static_assert(PG_VERSION_NUM / 10000 == TREE_QUERY_VERSION_NUM / 10000,
                "PostgreSQL's server headers and libpg_query are of different major versions");
 _Static_assert(PG_VERSION_NUM / 10000 == 15, "tree.def describes the nodes of PostgreSQL 15");
 
-enum entry_type {
-    E_NODE,
-    E_BOOL,
-    E_INT,
-    E_SHORT,
-    E_LONG,
-    E_OID,
-    E_CHAR,
-    E_ENUM,
-    E_STR,
-    E_KID,
-    E_LIST,
-    E_VALUE,
-    E_LOC
-};
-
-/* false: a value that this file does not know. */
-typedef bool (*enum_map)(int from, int64_t *to);
-
 #define TREE_ENUMS_WITHOUT_LIMIT
+/* false: a value that this file does not know. */
 #define ENUM_TYPE(type)                                                                            \
     static bool map_##type(int from, int64_t *to)                                                  \
     {                                                                                              \
@@ -82,51 +64,26 @@ static bool map_LimitOption(int from, int64_t *to)
     }
 }
 
-/* The lines of tree.def in one array: a node's line, then its fields. */
-struct entry {
-    uint8_t type;  /* enum entry_type */
-    uint16_t role; /* of E_NODE the kind */
-    uint16_t offset;
-    enum_map map;
-};
-
-#define ENTRY(kind, tag, field) { kind, R_##field, offsetof(tag, field), NULL },
-static const struct entry entries[] = {
-#define NODE(tag) { E_NODE, N_##tag, 0, NULL },
-#define BOOL(tag, field) ENTRY(E_BOOL, tag, field)
-#define INT(tag, field) ENTRY(E_INT, tag, field)
-#define SHORT(tag, field) ENTRY(E_SHORT, tag, field)
-#define LONG(tag, field) ENTRY(E_LONG, tag, field)
-#define OID(tag, field) ENTRY(E_OID, tag, field)
-#define CHAR(tag, field) ENTRY(E_CHAR, tag, field)
-#define ENUM(tag, field, enum_type) { E_ENUM, R_##field, offsetof(tag, field), map_##enum_type },
-#define STR(tag, field) ENTRY(E_STR, tag, field)
-#define KID(tag, field) ENTRY(E_KID, tag, field)
-#define LIST(tag, field) ENTRY(E_LIST, tag, field)
-#define VALUE(tag, field) ENTRY(E_VALUE, tag, field)
-#define LOC(tag, field) { E_LOC, R_none, offsetof(tag, field), NULL },
+/* How many fields a kind can have: a byte for each, and one more. */
+struct room {
+    char none;
+#define NODE(tag)                                                                                  \
+    }                                                                                              \
+    ;                                                                                              \
+    struct room_##tag {                                                                            \
+        char none;
+#define BOOL(tag, field) char field;
+#define INT(tag, field) char field;
+#define SHORT(tag, field) char field;
+#define LONG(tag, field) char field;
+#define OID(tag, field) char field;
+#define CHAR(tag, field) char field;
+#define ENUM(tag, field, enum_type) char field;
+#define STR(tag, field) char field;
+#define KID(tag, field) char field;
+#define LIST(tag, field) char field;
+#define VALUE(tag, field) char field;
 #include "tenant/tree.def"
-    { E_NODE, N_Unknown, 0, NULL },
-};
-#undef ENTRY
-
-/* Where each node's line stands in that array. */
-#define NODE(tag) AT_##tag,
-#define BOOL(tag, field) AT_##tag##_##field,
-#define INT(tag, field) AT_##tag##_##field,
-#define SHORT(tag, field) AT_##tag##_##field,
-#define LONG(tag, field) AT_##tag##_##field,
-#define OID(tag, field) AT_##tag##_##field,
-#define CHAR(tag, field) AT_##tag##_##field,
-#define ENUM(tag, field, enum_type) AT_##tag##_##field,
-#define STR(tag, field) AT_##tag##_##field,
-#define KID(tag, field) AT_##tag##_##field,
-#define LIST(tag, field) AT_##tag##_##field,
-#define VALUE(tag, field) AT_##tag##_##field,
-#define LOC(tag, field) AT_##tag##_##field,
-enum {
-#include "tenant/tree.def"
-    AT_END
 };
 
 /* The C type of each field is what tree.def says. */
@@ -149,25 +106,6 @@ enum {
 #undef SAME_TYPE
 #undef POINTER
 
-/* Index of the node's line, -1 opaque (*kind is set then), -2 unknown. */
-static int entry_of(NodeTag tag, enum node_kind *kind)
-{
-    switch (tag) {
-#define NODE(name)                                                                                 \
-    case T_##name:                                                                                 \
-        *kind = N_##name;                                                                          \
-        return AT_##name;
-#define OPAQUE(name)                                                                               \
-    case T_##name:                                                                                 \
-        *kind = N_##name;                                                                          \
-        return -1;
-#include "tenant/tree.def"
-    default:
-        *kind = N_Unknown;
-        return -2;
-    }
-}
-
 struct convert {
     struct arena *arena;
     int depth, max_depth;
@@ -175,14 +113,19 @@ struct convert {
     const Node *shared; /* source of the MultiAssignRef before the current list element */
 };
 
-/* The member of a node that starts at an offset. */
-#define MEMBER(type, base, off) (*(type const *)((const char *)(base) + (off)))
+/* A field of the node `from` points to. */
+#define PART(tag, field) (((const tag *)(const void *)from)->field)
 
 static struct node *convert(struct convert *c, const Node *from);
 
+static const Node *as_node(const void *from)
+{
+    return from;
+}
+
 /* The columns of `SET (a, b) = source` are list elements that share one source node: the source of
  * the element before i. */
-static const Node *source_before(const List *list, int i)
+static inline const Node *source_before(const List *list, int i)
 {
     const ResTarget *target = i > 0 ? list->elements[i - 1].ptr_value : NULL;
     if (!target || !IsA(target, ResTarget) || !target->val || !IsA(target->val, MultiAssignRef))
@@ -191,10 +134,10 @@ static const Node *source_before(const List *list, int i)
 }
 
 /* A node and room for its fields, which are the caller's to fill, in one piece. */
-static struct node *new_node(struct convert *c, enum node_kind kind, uint32_t n)
+static inline struct node *new_node(struct convert *c, enum node_kind kind, uint32_t room)
 {
-    struct node *to = arena_alloc(c->arena, sizeof(*to) + sizeof(*to->fields) * n);
-    *to = (struct node){ .kind = kind, .loc = -1, .n_fields = n, .cap = n };
+    struct node *to = arena_alloc(c->arena, sizeof(*to) + sizeof(*to->fields) * room);
+    *to = (struct node){ .kind = kind, .loc = -1, .cap = room };
     to->fields = (struct field *)(void *)(to + 1);
     return to;
 }
@@ -203,6 +146,7 @@ static struct node *convert_list(struct convert *c, const List *list)
 {
     const Node *outer = c->shared;
     struct node *to = new_node(c, N_List, (uint32_t)list->length);
+    to->n_fields = to->cap;
     for (int i = 0; i < list->length; i++) {
         c->shared = source_before(list, i);
         to->fields[i].role = R_none;
@@ -213,68 +157,41 @@ static struct node *convert_list(struct convert *c, const List *list)
     return to;
 }
 
-static int64_t scalar(const void *from, const struct entry *e)
+static inline bool is_empty(const Node *kid)
 {
-    switch ((enum entry_type)e->type) {
-    case E_BOOL:
-        return MEMBER(bool, from, e->offset);
-    case E_SHORT:
-        return MEMBER(int16, from, e->offset);
-    case E_LONG:
-        return MEMBER(long, from, e->offset);
-    case E_OID:
-        return MEMBER(uint32, from, e->offset);
-    case E_CHAR:
-        return (unsigned char)MEMBER(char, from, e->offset);
-    default:
-        return MEMBER(int, from, e->offset);
-    }
+    return !kid || (kid->type == T_List && ((const List *)(const void *)kid)->length == 0);
 }
 
-/* The node that a field of that type holds, NULL when there is none. */
-static const Node *kid_of(const void *from, const struct entry *e)
+/* A value embedded in its parent: its tag is 0 in a NULL constant. */
+static inline const Node *value_of(const Node *value)
 {
-    if (e->type == E_VALUE) { /* its tag is 0 in a NULL constant */
-        if (MEMBER(NodeTag, from, e->offset) == T_Invalid)
-            return NULL;
-        return (const Node *)(const void *)((const char *)from + e->offset);
-    }
-    return MEMBER(Node *, from, e->offset);
+    return value->type == T_Invalid ? NULL : value;
 }
 
-/* Fills f and says whether the field is there. *known becomes false for a value that nobody
- * explained. */
-static bool convert_field(struct convert *c, const void *from, const struct entry *e,
-                          struct field *f, bool *known)
+/* These put a field that is there at f and give the place for the next. */
+static inline struct field *put_int(struct field *f, enum node_role r, int64_t v)
 {
-    f->role = (enum node_role)e->role;
-    switch ((enum entry_type)e->type) {
-    case E_ENUM:
-        f->type = F_INT;
-        f->i = 0;
-        *known = e->map(MEMBER(int, from, e->offset), &f->i) && *known;
-        return f->i != 0;
-    case E_STR: {
-        const char *s = MEMBER(char *, from, e->offset);
-        if (!s)
-            return false;
-        f->type = F_STR;
-        f->s = arena_text(c->arena, text_of(s));
-        return true;
-    }
-    case E_KID:
-    case E_LIST:
-    case E_VALUE: {
-        const Node *kid = kid_of(from, e);
-        f->type = F_NODE;
-        f->node = kid ? convert(c, kid) : NULL;
-        return f->node && !(f->node->kind == N_List && f->node->n_fields == 0);
-    }
-    default:
-        f->type = F_INT;
-        f->i = scalar(from, e);
-        return f->i != 0;
-    }
+    if (!v)
+        return f;
+    *f = (struct field){ .role = r, .type = F_INT, .i = v };
+    return f + 1;
+}
+
+static struct field *put_str(struct convert *c, struct field *f, enum node_role r, const char *s)
+{
+    if (!s)
+        return f;
+    *f = (struct field){ .role = r, .type = F_STR, .s = arena_text(c->arena, text_of(s)) };
+    return f + 1;
+}
+
+static struct field *put_kid(struct convert *c, struct field *f, enum node_role r, const Node *kid)
+{
+    struct node *n = is_empty(kid) ? NULL : convert(c, kid);
+    if (!n)
+        return f;
+    *f = (struct field){ .role = r, .type = F_NODE, .node = n };
+    return f + 1;
 }
 
 /* A shared source is converted for the first of its columns only: a tree of copies could be
@@ -285,32 +202,53 @@ static void convert_source(struct convert *c, const MultiAssignRef *from, struct
         node_add_node(c->arena, to, R_source, convert(c, from->source));
 }
 
-static struct node *convert_fields(struct convert *c, const Node *from, enum node_kind kind, int at)
+static void add_literal(struct convert *c, struct node *to)
 {
-    enum { MAX_FIELDS = 40 };
-    struct field fields[MAX_FIELDS];
-    uint32_t n = 0;
-    bool known = true;
-    int loc = -1;
-    for (const struct entry *e = &entries[at + 1]; e->type != E_NODE; e++) {
-        CHECK(n < MAX_FIELDS);
-        if (e->type == E_LOC)
-            loc = MEMBER(int, from, e->offset);
-        else if (convert_field(c, from, e, &fields[n], &known))
-            n++;
+    to->lit = ARENA_NEW(c->arena, struct literal);
+    if (to->n_fields && to->fields[0].type == F_NODE)
+        to->fields[0].node->lit = to->lit;
+}
+
+static struct node *convert_node(struct convert *c, const Node *from)
+{
+    struct node *to;
+    struct field *f;
+    int64_t v = 0;
+    bool known = true; /* no value that nobody explained */
+    switch (from->type) {
+    default:
+        return node_new(c->arena, N_Unknown);
+#define NODE(tag)                                                                                  \
+    break;                                                                                         \
+    case T_##tag:                                                                                  \
+        to = new_node(c, N_##tag, sizeof(struct room_##tag) - 1);                                  \
+        f = to->fields;
+#define OPAQUE(tag)                                                                                \
+    break;                                                                                         \
+    case T_##tag:                                                                                  \
+        return node_new(c->arena, N_##tag);
+#define BOOL(tag, field) f = put_int(f, R_##field, PART(tag, field));
+#define INT(tag, field) f = put_int(f, R_##field, PART(tag, field));
+#define SHORT(tag, field) f = put_int(f, R_##field, PART(tag, field));
+#define LONG(tag, field) f = put_int(f, R_##field, PART(tag, field));
+#define OID(tag, field) f = put_int(f, R_##field, PART(tag, field));
+#define CHAR(tag, field) f = put_int(f, R_##field, (unsigned char)PART(tag, field));
+#define ENUM(tag, field, enum_type)                                                                \
+    known = map_##enum_type(PART(tag, field), &v) && known;                                        \
+    f = put_int(f, R_##field, v);
+#define STR(tag, field) f = put_str(c, f, R_##field, PART(tag, field));
+#define KID(tag, field) f = put_kid(c, f, R_##field, as_node(PART(tag, field)));
+#define LIST(tag, field) f = put_kid(c, f, R_##field, as_node(PART(tag, field)));
+#define VALUE(tag, field) f = put_kid(c, f, R_##field, value_of(as_node(&PART(tag, field))));
+#define LOC(tag, field) to->loc = PART(tag, field);
+#include "tenant/tree.def"
     }
     if (!known)
         return node_new(c->arena, N_Unknown);
-    struct node *to = new_node(c, kind, n);
-    to->loc = loc;
-    if (n)
-        memcpy(to->fields, fields, sizeof(*fields) * n);
-    if (kind == N_A_Const) {
-        to->lit = ARENA_NEW(c->arena, struct literal);
-        if (n && fields[0].type == F_NODE)
-            fields[0].node->lit = to->lit;
-    }
-    if (kind == N_MultiAssignRef)
+    to->n_fields = (uint32_t)(f - to->fields);
+    if (to->kind == N_A_Const)
+        add_literal(c, to);
+    if (to->kind == N_MultiAssignRef)
         convert_source(c, (const MultiAssignRef *)(const void *)from, to);
     return to;
 }
@@ -325,18 +263,21 @@ static struct node *convert(struct convert *c, const Node *from)
         return NULL;
     }
     c->depth++;
-    if (from->type == T_List) {
+    if (from->type == T_List)
         to = convert_list(c, (const List *)(const void *)from);
-    } else {
-        enum node_kind kind;
-        int at = entry_of(from->type, &kind);
-        to = at >= 0 ? convert_fields(c, from, kind, at) : node_new(c->arena, kind);
-    }
+    else
+        to = convert_node(c, from);
     c->depth--;
     return to;
 }
 
 /* ---- comparison with a tree of ours, as tree_equal of the converted one would be ---- */
+
+/* One node of ours, whose fields are met in the order of tree.def, or looked for. */
+struct meet {
+    const struct node *n;
+    uint32_t count; /* fields that were met */
+};
 
 static bool same(struct convert *c, const Node *from, const struct node *n);
 
@@ -352,57 +293,81 @@ static bool same_list(struct convert *c, const List *list, const struct node *n)
     return good;
 }
 
-/* *count: fields that are there. */
-static bool same_field(struct convert *c, const void *from, const struct entry *e,
-                       const struct node *n, uint32_t *count)
+static inline const struct field *next_field(struct meet *m, enum node_role r)
 {
-    const struct field *f = *count < n->n_fields ? &n->fields[*count] : NULL;
-    int64_t i = 0;
-    if (e->type == E_STR) {
-        const char *s = MEMBER(char *, from, e->offset);
-        if (!s)
-            return true;
-        f = f && f->role == e->role ? f : node_field(n, (enum node_role)e->role);
-        (*count)++;
-        return f && f->type == F_STR && text_is(f->s, s);
-    }
-    if (e->type == E_KID || e->type == E_LIST || e->type == E_VALUE) {
-        const Node *kid = kid_of(from, e);
-        if (!kid || (kid->type == T_List && ((const List *)(const void *)kid)->length == 0))
-            return true;
-        f = f && f->role == e->role ? f : node_field(n, (enum node_role)e->role);
-        (*count)++;
-        return f && f->type == F_NODE && same(c, kid, f->node);
-    }
-    if (e->type == E_ENUM) {
-        if (!e->map(MEMBER(int, from, e->offset), &i))
-            return false;
-    } else {
-        i = scalar(from, e);
-    }
-    if (i == 0)
-        return true;
-    f = f && f->role == e->role ? f : node_field(n, (enum node_role)e->role);
-    (*count)++;
-    return f && f->type == F_INT && f->i == i;
+    uint32_t i = m->count++;
+    return i < m->n->n_fields && m->n->fields[i].role == r ? &m->n->fields[i] : node_field(m->n, r);
 }
 
-static bool same_fields(struct convert *c, const Node *from, const struct node *n, int at)
+static inline bool same_int(struct meet *m, enum node_role r, int64_t v)
 {
-    uint32_t count = 0;
-    for (const struct entry *e = &entries[at + 1]; e->type != E_NODE; e++)
-        if (e->type != E_LOC && !same_field(c, from, e, n, &count))
+    if (!v)
+        return true;
+    const struct field *f = next_field(m, r);
+    return f && f->type == F_INT && f->i == v;
+}
+
+static bool same_str(struct meet *m, enum node_role r, const char *s)
+{
+    if (!s)
+        return true;
+    const struct field *f = next_field(m, r);
+    return f && f->type == F_STR && text_is(f->s, s);
+}
+
+static bool same_kid(struct convert *c, struct meet *m, enum node_role r, const Node *kid)
+{
+    if (is_empty(kid))
+        return true;
+    const struct field *f = next_field(m, r);
+    return f && f->type == F_NODE && same(c, kid, f->node);
+}
+
+static bool same_node(struct convert *c, const Node *from, const struct node *n)
+{
+    struct meet m = { n, 0 };
+    int64_t v = 0;
+    switch (from->type) {
+    default:
+        return false;
+#define NODE(tag)                                                                                  \
+    break;                                                                                         \
+    case T_##tag:                                                                                  \
+        if (n->kind != N_##tag)                                                                    \
             return false;
+#define SAME_INT(field, value)                                                                     \
+    if (!same_int(&m, R_##field, value))                                                           \
+        return false;
+#define SAME_KID(field, kid)                                                                       \
+    if (!same_kid(c, &m, R_##field, kid))                                                          \
+        return false;
+#define BOOL(tag, field) SAME_INT(field, PART(tag, field))
+#define INT(tag, field) SAME_INT(field, PART(tag, field))
+#define SHORT(tag, field) SAME_INT(field, PART(tag, field))
+#define LONG(tag, field) SAME_INT(field, PART(tag, field))
+#define OID(tag, field) SAME_INT(field, PART(tag, field))
+#define CHAR(tag, field) SAME_INT(field, (unsigned char)PART(tag, field))
+#define ENUM(tag, field, enum_type)                                                                \
+    if (!map_##enum_type(PART(tag, field), &v) || !same_int(&m, R_##field, v))                     \
+        return false;
+#define STR(tag, field)                                                                            \
+    if (!same_str(&m, R_##field, PART(tag, field)))                                                \
+        return false;
+#define KID(tag, field) SAME_KID(field, as_node(PART(tag, field)))
+#define LIST(tag, field) SAME_KID(field, as_node(PART(tag, field)))
+#define VALUE(tag, field) SAME_KID(field, value_of(as_node(&PART(tag, field))))
+#include "tenant/tree.def"
+    }
     if (n->kind == N_MultiAssignRef) {
         const Node *source = ((const MultiAssignRef *)(const void *)from)->source;
         if (source && source != c->shared) {
             const struct field *f = node_field(n, R_source);
-            count++;
+            m.count++;
             if (!f || f->type != F_NODE || !same(c, source, f->node))
                 return false;
         }
     }
-    return count == n->n_fields; /* nothing else is in n: a role is there once */
+    return m.count == n->n_fields; /* nothing else is in n: a role is there once */
 }
 
 static bool same(struct convert *c, const Node *from, const struct node *n)
@@ -412,14 +377,8 @@ static bool same(struct convert *c, const Node *from, const struct node *n)
     if (c->depth == c->max_depth)
         return false;
     c->depth++;
-    bool good;
-    if (from->type == T_List) {
-        good = same_list(c, (const List *)(const void *)from, n);
-    } else {
-        enum node_kind kind;
-        int at = entry_of(from->type, &kind);
-        good = at >= 0 && kind == n->kind && same_fields(c, from, n, at);
-    }
+    bool good = from->type == T_List ? same_list(c, (const List *)(const void *)from, n)
+                                     : same_node(c, from, n);
     c->depth--;
     return good;
 }
