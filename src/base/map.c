@@ -16,46 +16,55 @@ struct map_slot {
     bool removed;
 };
 
-/* SipHash round, as its paper gives it (Aumasson and Bernstein, 2012). */
-static void round_once(uint64_t v[4])
+/* SipHash as its paper gives it (Aumasson and Bernstein, 2012), one round per word and three at the
+ * end. */
+struct sip {
+    uint64_t a, b, c, d;
+};
+
+static inline uint64_t rotl(uint64_t x, int bits)
 {
-#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-    v[0] += v[1];
-    v[1] = ROTL(v[1], 13) ^ v[0];
-    v[0] = ROTL(v[0], 32);
-    v[2] += v[3];
-    v[3] = ROTL(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = ROTL(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = ROTL(v[1], 17) ^ v[2];
-    v[2] = ROTL(v[2], 32);
-#undef ROTL
+    return (x << bits) | (x >> (64 - bits));
+}
+
+static inline struct sip round_once(struct sip v)
+{
+    v.a += v.b;
+    v.b = rotl(v.b, 13) ^ v.a;
+    v.a = rotl(v.a, 32);
+    v.c += v.d;
+    v.d = rotl(v.d, 16) ^ v.c;
+    v.a += v.d;
+    v.d = rotl(v.d, 21) ^ v.a;
+    v.c += v.b;
+    v.b = rotl(v.b, 17) ^ v.c;
+    v.c = rotl(v.c, 32);
+    return v;
 }
 
 uint64_t map_hash(const uint64_t seed[2], const void *p, size_t n)
 {
     const unsigned char *s = p;
-    uint64_t v[4] = { seed[0] ^ 0x736f6d6570736575ULL, seed[1] ^ 0x646f72616e646f6dULL,
-                      seed[0] ^ 0x6c7967656e657261ULL, seed[1] ^ 0x7465646279746573ULL };
+    struct sip v = { seed[0] ^ 0x736f6d6570736575ULL, seed[1] ^ 0x646f72616e646f6dULL,
+                     seed[0] ^ 0x6c7967656e657261ULL, seed[1] ^ 0x7465646279746573ULL };
     uint64_t word;
     size_t left = n;
     for (; left >= 8; left -= 8, s += 8) {
         memcpy(&word, s, 8); /* byte order does not matter: hashes never leave the process */
-        v[3] ^= word;
-        round_once(v);
-        v[0] ^= word;
+        v.d ^= word;
+        v = round_once(v);
+        v.a ^= word;
     }
     word = (uint64_t)n << 56;
     for (size_t i = 0; i < left; i++)
         word |= (uint64_t)s[i] << (8 * i);
-    v[3] ^= word;
-    round_once(v);
-    v[0] ^= word;
-    v[2] ^= 0xff;
+    v.d ^= word;
+    v = round_once(v);
+    v.a ^= word;
+    v.c ^= 0xff;
     for (int i = 0; i < 3; i++)
-        round_once(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        v = round_once(v);
+    return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 void map_init(struct map *m)

@@ -35,7 +35,7 @@ static inline struct text text_n(const char *p, size_t n)
 /* Same bytes? */
 static inline bool text_eq(struct text a, struct text b)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    return a.n == b.n && (a.n == 0 || (*a.p == *b.p && memcmp(a.p, b.p, a.n) == 0));
 }
 
 /* Same bytes as a NUL-terminated string? */
