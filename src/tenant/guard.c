@@ -190,7 +190,7 @@ static enum guard_code check_tokens(struct text sql, const struct guard_limits *
     }
     while (lexer_next(&x, &t)) {
         if (s && (!token_is_comment(t) || (t.kind == TOKEN_COMMENT && x.after_string))) {
-            if (!scan_room(s, sql.n))
+            if (s->n == s->cap && !scan_room(s, sql.n))
                 return GUARD_OK;
             s->tok[s->n++] = t;
         }

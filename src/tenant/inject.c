@@ -11,11 +11,11 @@ void snippet_init(struct snippet *s, struct arena *a)
     *s = (struct snippet){ .arena = a };
 }
 
-static void snippet_put(struct snippet *s, struct verdict_piece p)
+static inline void snippet_put(struct snippet *s, struct verdict_piece p)
 {
     if (s->n == s->cap) {
         int cap = s->cap ? s->cap * 2 : 8;
-        struct verdict_piece *v = ARENA_ARRAY(s->arena, struct verdict_piece, cap);
+        struct verdict_piece *v = arena_alloc(s->arena, sizeof(*v) * (size_t)cap);
         if (s->n)
             memcpy(v, s->v, sizeof(*v) * (size_t)s->n);
         s->v = v;
@@ -35,18 +35,33 @@ void snippet_add(struct snippet *s, const char *z)
     snippet_text(s, text_of(z));
 }
 
+/* At most 2 * name.n + 2 bytes; gives the place behind them. */
+static char *put_ident(char *q, struct text name)
+{
+    *q++ = '"';
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '"')
+            *q++ = '"';
+        *q++ = name.p[i];
+    }
+    *q++ = '"';
+    return q;
+}
+
 void snippet_ident(struct snippet *s, struct text name)
 {
     char *q = arena_alloc(s->arena, name.n * 2 + 2);
-    size_t n = 0;
-    q[n++] = '"';
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '"')
-            q[n++] = '"';
-        q[n++] = name.p[i];
-    }
-    q[n++] = '"';
-    snippet_text(s, text_n(q, n));
+    snippet_text(s, text_n(q, (size_t)(put_ident(q, name) - q)));
+}
+
+void snippet_param(struct snippet *s, int n)
+{
+    enum { SIZE = 12 };
+    char *end = (char *)arena_alloc(s->arena, SIZE) + SIZE, *p = end;
+    for (; n > 0; n /= 10)
+        *--p = (char)('0' + n % 10);
+    *--p = '$';
+    snippet_text(s, text_n(p, (size_t)(end - p)));
 }
 
 void snippet_hole(struct snippet *s, int hole)
@@ -60,13 +75,47 @@ void snippet_append(struct snippet *s, const struct snippet *more)
         snippet_put(s, more->v[i]);
 }
 
+void snippet_column(struct snippet *s, struct text schema, struct text qualifier,
+                    struct text column)
+{
+    size_t most = 2 * (schema.n + qualifier.n + column.n) + 8;
+    char *q = arena_alloc(s->arena, most), *end = q;
+    if (schema.n) {
+        end = put_ident(end, schema);
+        *end++ = '.';
+    }
+    end = put_ident(end, qualifier);
+    *end++ = '.';
+    end = put_ident(end, column);
+    snippet_text(s, text_n(q, (size_t)(end - q)));
+}
+
 /* ---- tokens ---- */
+
+/* Punctuation that is an operator. */
+static bool is_sign(char c)
+{
+    switch (c) {
+    case '+':
+    case '-':
+    case '*':
+    case '/':
+    case '%':
+    case '^':
+    case '<':
+    case '>':
+    case '=':
+        return true;
+    default:
+        return false;
+    }
+}
 
 void inject_init(struct inject *j, struct arena *a, struct text sql, const struct token *t, int n)
 {
     *j = (struct inject){ .arena = a, .sql = sql };
-    j->tok = ARENA_ARRAY(a, struct inject_token, n + 1);
-    int *open = ARENA_ARRAY(a, int, n + 1);
+    j->tok = arena_alloc(a, sizeof(*j->tok) * ((size_t)n + 1));
+    int *open = arena_alloc(a, sizeof(*open) * ((size_t)n + 1));
     int depth = 0;
     for (int i = 0; i < n; i++) {
         if (token_is_comment(t[i])) {
@@ -78,10 +127,11 @@ void inject_init(struct inject *j, struct arena *a, struct text sql, const struc
         struct text s = token_text(sql, t[i]);
         *x = (struct inject_token){ .off = t[i].off, .end = t[i].off + t[i].len, .match = -1 };
         x->ch = t[i].kind == TOKEN_SELF ? s.p[0] : 0;
-        x->is_op = t[i].kind == TOKEN_OP || (x->ch && strchr("+-*/%^<>=", x->ch));
+        x->is_op = t[i].kind == TOKEN_OP || is_sign(x->ch);
         x->is_uident = t[i].kind == TOKEN_UIDENT;
         /* Behind a dot or AS any key word is a name. */
-        if (k == 0 || (j->tok[k - 1].ch != '.' && j->tok[k - 1].kw != KW_AS))
+        if (t[i].kind == TOKEN_IDENT &&
+            (k == 0 || (j->tok[k - 1].ch != '.' && j->tok[k - 1].kw != KW_AS)))
             x->kw = lexer_keyword(sql, t[i]);
         if (x->ch == '(' || x->ch == '[') {
             open[depth++] = k;

@@ -25,6 +25,10 @@ void snippet_init(struct snippet *s, struct arena *a);
 void snippet_text(struct snippet *s, struct text t);
 void snippet_add(struct snippet *s, const char *z);
 void snippet_ident(struct snippet *s, struct text name); /* always quoted */
+/* schema.qualifier.column, or without the schema when it is empty; quoted, in one piece. */
+void snippet_column(struct snippet *s, struct text schema, struct text qualifier,
+                    struct text column);
+void snippet_param(struct snippet *s, int n); /* $n, n > 0 */
 void snippet_hole(struct snippet *s, int hole);
 void snippet_append(struct snippet *s, const struct snippet *more);
 

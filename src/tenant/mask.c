@@ -18,10 +18,9 @@ void mask_names(struct walk *w, struct level *l, struct text qualifier, struct t
     for (struct level *at = l; at; at = at->up) {
         for (int k = 0; k < at->n_items; k++) {
             struct item *i = at->items[k];
-            bool named = text_eq(i->name, qualifier.n ? qualifier : attr);
-
             if (!i->rel || !i->rel->has_hidden)
                 continue;
+            bool named = text_eq(i->name, qualifier.n ? qualifier : attr);
             if (named && (attr.n == 0 || qualifier.n == 0)) {
                 i->row_used = true;
                 mask_item(w, i);

@@ -33,7 +33,7 @@ void rewrite_value(struct walk *w, struct snippet *s, int claim)
         snippet_add(s, "::");
         snippet_add(s, w->used[claim].type_sql);
     } else {
-        snippet_text(s, arena_printf(w->arena, "$%d", w->n_params + 1 + at));
+        snippet_param(s, w->n_params + 1 + at);
     }
 }
 
@@ -43,13 +43,7 @@ static void predicate(struct walk *w, struct snippet *s, struct text schema, str
 {
     struct snippet col;
     snippet_init(&col, w->arena);
-    if (schema.n) {
-        snippet_ident(&col, schema);
-        snippet_add(&col, ".");
-    }
-    snippet_ident(&col, qualifier);
-    snippet_add(&col, ".");
-    snippet_ident(&col, column);
+    snippet_column(&col, schema, qualifier, column);
     snippet_add(s, "COALESCE(");
     snippet_append(s, &col);
     snippet_add(s, " OPERATOR(pg_catalog.=) ANY (ARRAY[");
@@ -285,8 +279,7 @@ static bool wrap_sample(struct walk *w, struct tref *r)
     struct text none = { NULL, 0 };
     struct snippet open, close, text;
     int first, last, anchor = inject_at(w->inj, r->rv->loc);
-    if (anchor < 0 ||
-        !inject_relation(w->inj, anchor, !node_int(r->rv, R_inh), &first, &last) ||
+    if (anchor < 0 || !inject_relation(w->inj, anchor, !node_int(r->rv, R_inh), &first, &last) ||
         (last = inject_sample_last(w->inj, last)) < 0)
         return lost(w, r->rv->loc, "the sub-select");
     snippet_init(&open, w->arena);

@@ -205,19 +205,40 @@ static bool keep_checks(struct walk *w)
     return true;
 }
 
+static char *put_text(char *p, struct text t)
+{
+    if (t.n)
+        memcpy(p, t.p, t.n);
+    return p + t.n;
+}
+
 /* The new text with this identity's values. */
 static struct text render(struct walk *w, const struct snippet *s, struct arena *a)
 {
+    struct text literals[VERDICT_MAX_ADDED];
+    size_t size = 1;
     struct buf b;
     buf_init(&b);
-    for (int i = 0; i < s->n; i++) {
-        buf_text_append(&b, s->v[i].text);
-        if (s->v[i].hole >= 0)
-            wire_quote_literal(&b, w->used[w->emitted[s->v[i].hole]].value);
+    for (int i = 0; i < w->out->pub.n_added; i++) {
+        buf_clear(&b);
+        wire_quote_literal(&b, w->used[w->emitted[i]].value);
+        if (b.failed) {
+            buf_release(&b);
+            return (struct text){ NULL, 0 };
+        }
+        literals[i] = arena_text(a, buf_text(&b));
     }
-    struct text t = b.failed ? (struct text){ NULL, 0 } : arena_text(a, buf_text(&b));
     buf_release(&b);
-    return t;
+    for (int i = 0; i < s->n; i++)
+        size += s->v[i].text.n + (s->v[i].hole >= 0 ? literals[s->v[i].hole].n : 0);
+    char *p = arena_alloc(a, size), *end = p;
+    for (int i = 0; i < s->n; i++) {
+        end = put_text(end, s->v[i].text);
+        if (s->v[i].hole >= 0)
+            end = put_text(end, literals[s->v[i].hole]);
+    }
+    *end = 0;
+    return text_n(p, (size_t)(end - p));
 }
 
 static bool verify(struct walk *w, const struct snippet *s, const struct tree *edited)
@@ -261,11 +282,8 @@ static void keep_pieces(struct walk *w, const struct snippet *s)
         for (int k = i; k < i + n; k++)
             size += s->v[k].text.n;
         char *p = arena_alloc(&v->arena, size + 1), *at = p;
-        for (int k = i; k < i + n; k++) {
-            if (s->v[k].text.n)
-                memcpy(at, s->v[k].text.p, s->v[k].text.n);
-            at += s->v[k].text.n;
-        }
+        for (int k = i; k < i + n; k++)
+            at = put_text(at, s->v[k].text);
         *at = 0;
         v->pieces[v->n_pieces++] =
             (struct verdict_piece){ text_n(p, size), s->v[i + n - 1].hole, s->v[i].at };

@@ -59,9 +59,10 @@ static bool attribute_harmless(struct walk *w, struct text name)
 
 static bool is_system_column(struct text name)
 {
-    static const char *const names[] = { "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax" };
+    static const struct text names[] = { { "ctid", 4 }, { "tableoid", 8 }, { "xmin", 4 },
+                                         { "xmax", 4 }, { "cmin", 4 },     { "cmax", 4 } };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (text_is(name, names[i]))
+        if (text_eq(name, names[i]))
             return true;
     return false;
 }
