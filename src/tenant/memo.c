@@ -52,6 +52,12 @@ struct filling {
     int n;
 };
 
+/* Strings but for constants' values: nobody changes them, so that they need not be copied. */
+static bool is_name(const struct node *up, const struct node *n)
+{
+    return n->kind == N_String && up->kind != N_A_Const;
+}
+
 static struct node *fill(const struct filling *f, const struct node *n)
 {
     struct node *c = arena_alloc(f->arena, sizeof(*c) + sizeof(*c->fields) * n->n_fields);
@@ -61,7 +67,7 @@ static struct node *fill(const struct filling *f, const struct node *n)
     c->fields = (struct field *)(void *)(c + 1);
     for (uint32_t i = 0; i < n->n_fields; i++) {
         c->fields[i] = n->fields[i];
-        if (n->fields[i].type == F_NODE && n->fields[i].node)
+        if (n->fields[i].type == F_NODE && n->fields[i].node && !is_name(n, n->fields[i].node))
             c->fields[i].node = fill(f, n->fields[i].node);
     }
     struct field *val = n->kind == N_A_Const && c->n_fields ? &c->fields[0] : NULL;

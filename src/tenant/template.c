@@ -111,7 +111,9 @@ bool template_key(const struct guard_scan *s, struct text sql, struct buf *key)
             useful = true;
         } else {
             *p++ = (char)mark;
-            memcpy(p, sql.p + t->off, t->len);
+            *p = sql.p[t->off]; /* often all of it */
+            if (t->len > 1)
+                memcpy(p, sql.p + t->off, t->len);
             p += t->len;
         }
         *p++ = 0;

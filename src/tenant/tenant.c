@@ -316,7 +316,7 @@ int walk_count_names(const struct node *n)
         break;
     }
     for (uint32_t i = 0; i < n->n_fields; i++)
-        if (n->fields[i].type == F_NODE)
+        if (n->fields[i].type == F_NODE && !node_is(n->fields[i].node, N_String))
             count += walk_count_names(n->fields[i].node);
     return count;
 }

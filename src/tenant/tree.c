@@ -40,7 +40,7 @@ bool node_kind_opaque(enum node_kind k)
     return (unsigned)k >= N_COUNT || kind_is_opaque[k];
 }
 
-struct field *node_field(const struct node *n, enum node_role r)
+static inline struct field *find(const struct node *n, enum node_role r)
 {
     if (!n || n->kind == N_List)
         return NULL;
@@ -52,21 +52,26 @@ struct field *node_field(const struct node *n, enum node_role r)
     return NULL;
 }
 
+struct field *node_field(const struct node *n, enum node_role r)
+{
+    return find(n, r);
+}
+
 struct node *node_get(const struct node *n, enum node_role r)
 {
-    const struct field *f = node_field(n, r);
+    const struct field *f = find(n, r);
     return f && f->type == F_NODE ? f->node : NULL;
 }
 
 int64_t node_int(const struct node *n, enum node_role r)
 {
-    const struct field *f = node_field(n, r);
+    const struct field *f = find(n, r);
     return f && f->type == F_INT ? f->i : 0;
 }
 
 struct text node_str(const struct node *n, enum node_role r)
 {
-    const struct field *f = node_field(n, r);
+    const struct field *f = find(n, r);
     return f && f->type == F_STR ? f->s : (struct text){ NULL, 0 };
 }
 
@@ -79,16 +84,6 @@ struct node *node_list(const struct node *n, enum node_role r)
 {
     struct node *l = node_get(n, r);
     return node_is(l, N_List) ? l : NULL;
-}
-
-int list_len(const struct node *list)
-{
-    return node_is(list, N_List) ? (int)list->n_fields : 0;
-}
-
-struct node *list_at(const struct node *list, int i)
-{
-    return i >= 0 && i < list_len(list) ? list->fields[i].node : NULL;
 }
 
 static bool equal(const struct node *a, const struct node *b, int depth);

@@ -122,8 +122,16 @@ bool node_has(const struct node *n, enum node_role r);
 /* Lists: node_list is node_get that insists on an N_List. list_len of NULL is 0; list_at outside is
  * NULL. */
 struct node *node_list(const struct node *n, enum node_role r);
-int list_len(const struct node *list);
-struct node *list_at(const struct node *list, int i);
+
+static inline int list_len(const struct node *list)
+{
+    return node_is(list, N_List) ? (int)list->n_fields : 0;
+}
+
+static inline struct node *list_at(const struct node *list, int i)
+{
+    return i >= 0 && i < list_len(list) ? list->fields[i].node : NULL;
+}
 
 /* Notes that an A_Const was met as an operand like any other. */
 static inline void node_visit(struct node *n)

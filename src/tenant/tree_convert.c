@@ -28,18 +28,18 @@ _Static_assert(PG_VERSION_NUM / 10000 == TREE_QUERY_VERSION_NUM / 10000,
 _Static_assert(PG_VERSION_NUM / 10000 == 15, "tree.def describes the nodes of PostgreSQL 15");
 
 #define TREE_ENUMS_WITHOUT_LIMIT
-/* false: a value that this file does not know. */
+/* Our number; -1: a value that this file does not know. */
+#define TREE_ENUMS_WITHOUT_LIMIT
 #define ENUM_TYPE(type)                                                                            \
-    static bool map_##type(int from, int64_t *to)                                                  \
+    static int map_##type(int from)                                                                \
     {                                                                                              \
         switch ((type)from) {
 #define ENUM_VALUE(type, value)                                                                    \
     case value:                                                                                    \
-        *to = TREE_##value;                                                                        \
-        return true;
+        return TREE_##value;
 #define ENUM_END(type)                                                                             \
     }                                                                                              \
-    return false;                                                                                  \
+    return -1;                                                                                     \
     }
 #include "tenant/tree_enums.def"
 #undef ENUM_TYPE
@@ -47,20 +47,17 @@ _Static_assert(PG_VERSION_NUM / 10000 == 15, "tree.def describes the nodes of Po
 #undef ENUM_END
 
 /* libpg_query puts "no limit" first so that it is 0; the server's headers have it last. */
-static bool map_LimitOption(int from, int64_t *to)
+static int map_LimitOption(int from)
 {
     switch (from) {
     case 0:
-        *to = TREE_LIMIT_OPTION_DEFAULT;
-        return true;
+        return TREE_LIMIT_OPTION_DEFAULT;
     case 1:
-        *to = TREE_LIMIT_OPTION_COUNT;
-        return true;
+        return TREE_LIMIT_OPTION_COUNT;
     case 2:
-        *to = TREE_LIMIT_OPTION_WITH_TIES;
-        return true;
+        return TREE_LIMIT_OPTION_WITH_TIES;
     default:
-        return false;
+        return -1;
     }
 }
 
@@ -213,8 +210,7 @@ static struct node *convert_node(struct convert *c, const Node *from)
 {
     struct node *to;
     struct field *f;
-    int64_t v = 0;
-    bool known = true; /* no value that nobody explained */
+    int v, worst = 0;
     switch (from->type) {
     default:
         return node_new(c->arena, N_Unknown);
@@ -234,7 +230,8 @@ static struct node *convert_node(struct convert *c, const Node *from)
 #define OID(tag, field) f = put_int(f, R_##field, PART(tag, field));
 #define CHAR(tag, field) f = put_int(f, R_##field, (unsigned char)PART(tag, field));
 #define ENUM(tag, field, enum_type)                                                                \
-    known = map_##enum_type(PART(tag, field), &v) && known;                                        \
+    v = map_##enum_type(PART(tag, field));                                                         \
+    worst |= v; /* negative: a value that nobody explained */                                      \
     f = put_int(f, R_##field, v);
 #define STR(tag, field) f = put_str(c, f, R_##field, PART(tag, field));
 #define KID(tag, field) f = put_kid(c, f, R_##field, as_node(PART(tag, field)));
@@ -243,7 +240,7 @@ static struct node *convert_node(struct convert *c, const Node *from)
 #define LOC(tag, field) to->loc = PART(tag, field);
 #include "tenant/tree.def"
     }
-    if (!known)
+    if (worst < 0)
         return node_new(c->arena, N_Unknown);
     to->n_fields = (uint32_t)(f - to->fields);
     if (to->kind == N_A_Const)
@@ -253,15 +250,37 @@ static struct node *convert_node(struct convert *c, const Node *from)
     return to;
 }
 
+/* The most frequent node, in one piece with its field and text. */
+static struct node *convert_string(struct convert *c, const char *s)
+{
+    size_t n = strlen(s);
+    struct node *to = arena_alloc(c->arena, sizeof(*to) + sizeof(*to->fields) + n + 1);
+    struct field *f = (struct field *)(void *)(to + 1);
+    char *copy = (char *)(f + 1);
+    memcpy(copy, s, n + 1);
+    *f = (struct field){ .role = R_sval, .type = F_STR, .s = { copy, n } };
+    *to = (struct node){ .kind = N_String, .loc = -1, .n_fields = 1, .cap = 1, .fields = f };
+    return to;
+}
+
+/* Its text; NULL when it is no string or has none. */
+static inline const char *string_of(const Node *n)
+{
+    return n->type == T_String ? ((const String *)(const void *)n)->sval : NULL;
+}
+
 static struct node *convert(struct convert *c, const Node *from)
 {
     struct node *to;
+    const char *s;
     if (!from || c->too_deep)
         return NULL;
     if (c->depth == c->max_depth) {
         c->too_deep = true;
         return NULL;
     }
+    if ((s = string_of(from)) != NULL)
+        return convert_string(c, s);
     c->depth++;
     if (from->type == T_List)
         to = convert_list(c, (const List *)(const void *)from);
@@ -272,12 +291,6 @@ static struct node *convert(struct convert *c, const Node *from)
 }
 
 /* ---- comparison with a tree of ours, as tree_equal of the converted one would be ---- */
-
-/* One node of ours, whose fields are met in the order of tree.def, or looked for. */
-struct meet {
-    const struct node *n;
-    uint32_t count; /* fields that were met */
-};
 
 static bool same(struct convert *c, const Node *from, const struct node *n);
 
@@ -293,40 +306,33 @@ static bool same_list(struct convert *c, const List *list, const struct node *n)
     return good;
 }
 
-static inline const struct field *next_field(struct meet *m, enum node_role r)
+/* The field of that role, which is the i-th when they stand in the order of tree.def. */
+static inline const struct field *field_at(const struct node *n, uint32_t i, enum node_role r)
 {
-    uint32_t i = m->count++;
-    return i < m->n->n_fields && m->n->fields[i].role == r ? &m->n->fields[i] : node_field(m->n, r);
+    return i < n->n_fields && n->fields[i].role == r ? &n->fields[i] : node_field(n, r);
 }
 
-static inline bool same_int(struct meet *m, enum node_role r, int64_t v)
+static inline bool same_int(const struct field *f, int64_t v)
 {
-    if (!v)
-        return true;
-    const struct field *f = next_field(m, r);
     return f && f->type == F_INT && f->i == v;
 }
 
-static bool same_str(struct meet *m, enum node_role r, const char *s)
+static inline bool same_str(const struct field *f, const char *s)
 {
-    if (!s)
-        return true;
-    const struct field *f = next_field(m, r);
     return f && f->type == F_STR && text_is(f->s, s);
 }
 
-static bool same_kid(struct convert *c, struct meet *m, enum node_role r, const Node *kid)
+static inline bool same_kid(struct convert *c, const struct field *f, const Node *kid)
 {
-    if (is_empty(kid))
-        return true;
-    const struct field *f = next_field(m, r);
     return f && f->type == F_NODE && same(c, kid, f->node);
 }
 
 static bool same_node(struct convert *c, const Node *from, const struct node *n)
 {
-    struct meet m = { n, 0 };
-    int64_t v = 0;
+    uint32_t count = 0; /* fields that are there */
+    int64_t v;
+    const char *s;
+    const Node *kid;
     switch (from->type) {
     default:
         return false;
@@ -336,10 +342,12 @@ static bool same_node(struct convert *c, const Node *from, const struct node *n)
         if (n->kind != N_##tag)                                                                    \
             return false;
 #define SAME_INT(field, value)                                                                     \
-    if (!same_int(&m, R_##field, value))                                                           \
+    v = value;                                                                                     \
+    if (v && !same_int(field_at(n, count++, R_##field), v))                                        \
         return false;
-#define SAME_KID(field, kid)                                                                       \
-    if (!same_kid(c, &m, R_##field, kid))                                                          \
+#define SAME_KID(field, value)                                                                     \
+    kid = value;                                                                                   \
+    if (!is_empty(kid) && !same_kid(c, field_at(n, count++, R_##field), kid))                      \
         return false;
 #define BOOL(tag, field) SAME_INT(field, PART(tag, field))
 #define INT(tag, field) SAME_INT(field, PART(tag, field))
@@ -348,10 +356,12 @@ static bool same_node(struct convert *c, const Node *from, const struct node *n)
 #define OID(tag, field) SAME_INT(field, PART(tag, field))
 #define CHAR(tag, field) SAME_INT(field, (unsigned char)PART(tag, field))
 #define ENUM(tag, field, enum_type)                                                                \
-    if (!map_##enum_type(PART(tag, field), &v) || !same_int(&m, R_##field, v))                     \
+    v = map_##enum_type(PART(tag, field)); /* of ours none is negative */                          \
+    if (v < 0 || (v && !same_int(field_at(n, count++, R_##field), v)))                             \
         return false;
 #define STR(tag, field)                                                                            \
-    if (!same_str(&m, R_##field, PART(tag, field)))                                                \
+    s = PART(tag, field);                                                                          \
+    if (s && !same_str(field_at(n, count++, R_##field), s))                                        \
         return false;
 #define KID(tag, field) SAME_KID(field, as_node(PART(tag, field)))
 #define LIST(tag, field) SAME_KID(field, as_node(PART(tag, field)))
@@ -362,12 +372,12 @@ static bool same_node(struct convert *c, const Node *from, const struct node *n)
         const Node *source = ((const MultiAssignRef *)(const void *)from)->source;
         if (source && source != c->shared) {
             const struct field *f = node_field(n, R_source);
-            m.count++;
+            count++;
             if (!f || f->type != F_NODE || !same(c, source, f->node))
                 return false;
         }
     }
-    return m.count == n->n_fields; /* nothing else is in n: a role is there once */
+    return count == n->n_fields; /* nothing else is in n: a role is there once */
 }
 
 static bool same(struct convert *c, const Node *from, const struct node *n)
@@ -376,6 +386,10 @@ static bool same(struct convert *c, const Node *from, const struct node *n)
         return !from && !n;
     if (c->depth == c->max_depth)
         return false;
+    const char *s = string_of(from);
+    if (s)
+        return n->kind == N_String && n->n_fields == 1 && n->fields[0].role == R_sval &&
+               same_str(&n->fields[0], s);
     c->depth++;
     bool good = from->type == T_List ? same_list(c, (const List *)(const void *)from, n)
                                      : same_node(c, from, n);
