@@ -13,14 +13,7 @@ void snippet_init(struct snippet *s, struct arena *a)
 
 static inline void snippet_put(struct snippet *s, struct verdict_piece p)
 {
-    if (s->n == s->cap) {
-        int cap = s->cap ? s->cap * 2 : 8;
-        struct verdict_piece *v = arena_alloc(s->arena, sizeof(*v) * (size_t)cap);
-        if (s->n)
-            memcpy(v, s->v, sizeof(*v) * (size_t)s->n);
-        s->v = v;
-        s->cap = cap;
-    }
+    ARENA_ROOM(s->arena, s->v, s->n, s->cap, 8);
     s->v[s->n++] = p;
 }
 
