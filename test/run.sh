@@ -263,7 +263,7 @@ for s in $stages; do
                 $t/451-show-tenants.pl $t/452-audit-log.pl $t/480-delete-tenant.pl $t/491-limits.pl $t/500-console.pl \
                 $t/534-queries.pl $t/600-metrics.pl $t/610-metrics-http.pl $t/611-metrics-login.pl $t/640-top.pl $t/672-slow-queries.pl $t/673-no-literals.pl $t/680-api-status.pl \
                 $t/700-reload.pl $t/701-shutdown.pl $t/702-trouble.pl $t/904-copy-pipelines.pl \
-                $t/905-prepared-skipped.pl $t/906-refused-in-pipeline.pl $t/912-server-type-zero.pl"
+                $t/905-prepared-skipped.pl $t/906-refused-in-pipeline.pl $t/915-late-errors.pl $t/912-server-type-zero.pl"
             unset BH_SANITIZE BH_SLOW BH_PGBENCH_SECONDS BH_PGBENCH_SCALE
         } ;;
     tsan)

@@ -119,29 +119,51 @@ static void doubt(struct server *s, const char *name)
         s->close_needed = true; /* no memory for the note */
 }
 
-/* A statement that comes back may be of an earlier tenant of the client: it is judged again. */
-void client_undo(struct client *c, struct server *s, struct pend *p)
+/* What the entry was to bring back is brought back when the later one is undone. */
+static void leave_to(struct pend *later, struct pend *p)
 {
+    struct stmt *own = later->stmt;
+    later->stmt = p->stmt;
+    p->stmt = own;
+}
+
+/* A statement that comes back may be of an earlier tenant of the client: it is judged again. */
+void client_undo(struct client *c, struct server *s, struct pend *p, const struct pend_later *l)
+{
+    struct pend *close = NULL;
+
     if (p->note == NOTE_ON_SERVER && s)
         doubt(s, p->action == PEND_DROP && p->kind == PEND_CLOSE ? p->name : p->stmt->name);
     if (p->note == NOTE_UNNAMED && s)
         s->stmts->unnamed = 0;
     if (!c)
         return;
+    if (p->undo == UNDO_NAMED_PARSE || p->undo == UNDO_NAMED_CLOSE)
+        close = pending_later_close(l, p->name);
     switch (p->undo) {
     case UNDO_NAMED_PARSE:
-        extended_unname(c, text_of(p->name));
+        if (close)
+            close->undo = UNDO_NONE; /* there was nothing to close */
+        else
+            extended_unname(c, text_of(p->name));
         break;
     case UNDO_NAMED_CLOSE:
-        if (!map_get(&c->stmts, text_of(p->name))) {
+        if (close) {
+            close->undo = UNDO_NAMED_CLOSE;
+            leave_to(close, p);
+        } else if (!map_get(&c->stmts, text_of(p->name))) {
             struct client_stmt *back = extended_name(c, text_of(p->name), p->stmt);
             if (back)
                 back->judged_for = c->judged_for - 1;
         }
         break;
     case UNDO_UNNAMED:
-        extended_unnamed(c, p->stmt);
-        c->unnamed_judged_for = c->judged_for - 1;
+        if (l->unnamed) {
+            leave_to(l->unnamed, p);
+        } else {
+            extended_unnamed(c, p->stmt);
+            c->unnamed_judged_for = c->judged_for - 1;
+        }
         if (s)
             s->stmts->unnamed = 0;
         break;

@@ -26,6 +26,33 @@ static bool grow(struct pending *p)
     return true;
 }
 
+void pending_later(const struct pending *q, uint32_t from, struct pend_later *l)
+{
+    l->unnamed = NULL;
+    l->named = from < q->n;
+    if (!l->named)
+        return;
+    map_init(&l->closes);
+    for (uint32_t i = from; i < q->n; i++) {
+        struct pend *e = pending_at(q, i);
+        if (e->undo == UNDO_UNNAMED && !l->unnamed)
+            l->unnamed = e;
+        else if (e->undo == UNDO_NAMED_CLOSE && !map_get(&l->closes, text_of(e->name)))
+            map_put(&l->closes, text_of(e->name), e);
+    }
+}
+
+struct pend *pending_later_close(const struct pend_later *l, const char *name)
+{
+    return l->named ? map_get(&l->closes, text_of(name)) : NULL;
+}
+
+void pending_later_release(struct pend_later *l)
+{
+    if (l->named)
+        map_release(&l->closes);
+}
+
 struct pend *pending_push(struct pending *p, enum pend_kind kind, enum pend_action action)
 {
     if (p->n == p->cap && !grow(p))

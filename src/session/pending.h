@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "wire/traceparent.h"
 
@@ -85,6 +86,17 @@ static inline struct pend *pending_last(const struct pending *p)
 {
     return p->n ? pending_at(p, p->n - 1) : NULL;
 }
+/* What batches behind a failed one did: the first of each, in entries of the queue. */
+struct pend_later {
+    struct pend *unnamed; /* replaced the unnamed statement; NULL: none did */
+    struct map closes;    /* name → entry that closed it */
+    bool named;           /* there is a map */
+};
+/* Looks from that entry on; to be released before entries are pushed or taken off. */
+void pending_later(const struct pending *q, uint32_t from, struct pend_later *l);
+/* NULL: none closed it. */
+struct pend *pending_later_close(const struct pend_later *l, const char *name);
+void pending_later_release(struct pend_later *l);
 /* A new zeroed entry at the end; NULL: out of memory. */
 struct pend *pending_push(struct pending *p, enum pend_kind kind, enum pend_action action);
 /* Takes the head off; its name, bytes and stmt are freed. */

@@ -180,9 +180,11 @@ static void skip_to_sync(struct server *s, struct run *r)
                                      skipped the old one */
         failed->stmt = NULL;
     }
-    for (uint32_t i = n; i-- > 0;) {
-        client_undo(s->client, s, pending_at(q, i));
-    }
+    struct pend_later later;
+    pending_later(q, n + found, &later);
+    for (uint32_t i = n; i-- > 0;)
+        client_undo(s->client, s, pending_at(q, i), &later);
+    pending_later_release(&later);
     for (uint32_t i = 0; i < n; i++) {
         if (found && pending_head(q)->kind == PEND_QUERY &&
             pending_at(q, n - i)->note == NOTE_RESCUE)

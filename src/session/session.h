@@ -115,8 +115,9 @@ enum step client_execute(struct client *c, const char *m, size_t n);
 void client_unnamed_clear(struct client *c);
 /* Forgets all prepared statements (DEALLOCATE ALL, DISCARD ALL, end of the client). */
 void client_stmts_clear(struct client *c);
-/* Takes back what a skipped message had done; server may be NULL. */
-void client_undo(struct client *c, struct server *s, struct pend *p);
+/* Takes back what a skipped message had done, but for what later batches have put in its place;
+ * client may be NULL. */
+void client_undo(struct client *c, struct server *s, struct pend *p, const struct pend_later *l);
 
 /* ---- client_copy.c: COPY FROM STDIN of tenants ---- */
 /* The COPY of that verdict goes out now; p awaits its answer. false: out of memory. */
